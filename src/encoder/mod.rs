@@ -1,0 +1,2 @@
+//! ffmpeg children.
+pub mod ladder;

@@ -1,0 +1,1 @@
+//! m3u8: media and multivariant playlist values ⇄ text.
