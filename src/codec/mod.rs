@@ -1,7 +1,39 @@
 //! What an elementary stream says of itself.
 //!
 //! An [`Examiner`] is fed the payload of each PES packet of one stream. From as few bytes as will do it tells
-//! whether a random access point begins there ([`AccessUnit`]) and what the stream is ([`Format`]).
+//! whether a random access point begins there ([`AccessUnit`]) and what the stream is ([`Format`]). It reads
+//! headers and parameter sets only; pictures and sound are never decoded, and nothing is kept of them.
+//!
+//! One file for each coding; `picture` and `sound` hold what codings of pictures and of sound share.
+//!
+//! ```
+//! use segcast::codec::{Codec, Examiner, RandomAccess};
+//!
+//! let mut examiner = Examiner::new(Codec::MpegAudio);
+//! examiner.begin();
+//! let unit = examiner.push(&[0xff, 0xfd, 0xa4, 0x00]).expect("a frame header stands here");
+//! assert_eq!(unit.random_access, Some(RandomAccess::Closed));
+//! assert_eq!(examiner.format().and_then(|format| format.rfc6381()), Some("mp4a.40.33"));
+//! ```
+//!
+//! Editions: ISO/IEC 13818-1:2019, ITU-T H.262 (02/2012), H.264 (08/2021), H.265 (08/2021), ISO/IEC
+//! 14496-3:2019, 14496-15:2022, ETSI TS 102 366 V1.4.1.
+
+mod aac;
+mod ac3;
+mod bits;
+mod examiner;
+mod h264;
+mod hevc;
+mod latm;
+mod mpeg2;
+mod mpeg_audio;
+mod opus;
+mod picture;
+mod sound;
+mod start_code;
+
+pub use examiner::Examiner;
 
 use crate::time::Rate;
 
@@ -41,6 +73,39 @@ pub enum Codec {
     Other,
 }
 
+impl Codec {
+    /// Whether it codes pictures.
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::H264 | Self::Hevc | Self::Mpeg2Video)
+    }
+
+    /// Whether it codes sound.
+    pub const fn is_audio(self) -> bool {
+        matches!(self, Self::AacAdts | Self::AacLatm | Self::MpegAudio | Self::Ac3 | Self::Eac3 | Self::Opus)
+    }
+
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "H.264",
+            Self::Hevc => "HEVC",
+            Self::Mpeg2Video => "MPEG-2 video",
+            Self::AacAdts => "AAC",
+            Self::AacLatm => "AAC (LATM)",
+            Self::MpegAudio => "MP3/MP2",
+            Self::Ac3 => "AC-3",
+            Self::Eac3 => "E-AC-3",
+            Self::Opus => "Opus",
+            Self::Id3 => "ID3",
+            Self::Scte35 => "SCTE-35",
+            Self::DvbSubtitle => "DVB subtitles",
+            Self::Teletext => "teletext",
+            Self::Klv => "KLV",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// How a decoder may begin at a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RandomAccess {
@@ -56,12 +121,20 @@ pub enum RandomAccess {
     },
 }
 
+impl RandomAccess {
+    /// Whether everything from here on can be decoded without anything before it.
+    pub const fn is_independent(self) -> bool {
+        matches!(self, Self::Closed)
+    }
+}
+
 /// What the first access unit of a PES packet showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessUnit {
     /// Set if a decoder can begin here.
     pub random_access: Option<RandomAccess>,
-    /// Whether the parameter sets that a decoder needs stand in it. True for codings that have none.
+    /// Whether the parameter sets that a decoder needs stand in it: SPS and PPS, with HEVC the VPS too; the
+    /// sequence header; LATM's StreamMuxConfig. True for codings that have none.
     pub has_parameter_sets: bool,
     /// Whether the stream's format became known or became another one with this access unit.
     pub is_new_format: bool,
@@ -76,6 +149,24 @@ pub enum Format {
     Audio(Audio),
 }
 
+impl Format {
+    /// The `CODECS` string (RFC 6381), where the coding has one.
+    pub fn rfc6381(&self) -> Option<&str> {
+        match self {
+            Self::Video(video) => video.rfc6381.as_deref(),
+            Self::Audio(audio) => audio.rfc6381.as_deref(),
+        }
+    }
+
+    /// The coding. Where the bitstream contradicts what the PMT said (E-AC-3 called AC-3), the bitstream's.
+    pub const fn codec(&self) -> Codec {
+        match self {
+            Self::Video(video) => video.codec,
+            Self::Audio(audio) => audio.codec,
+        }
+    }
+}
+
 /// A video stream's format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Video {
@@ -87,7 +178,7 @@ pub struct Video {
     pub width: u32,
     /// Height in pixels, after cropping.
     pub height: u32,
-    /// Pictures a second, where the stream says so.
+    /// Frames a second, where the stream says so; fields, where each picture is one field (HEVC's field_seq).
     pub frame_rate: Option<Rate>,
     /// Whether pictures may be coded as fields.
     pub is_interlaced: bool,
@@ -102,7 +193,7 @@ pub struct Audio {
     pub rfc6381: Option<String>,
     /// Samples a second.
     pub sample_rate_hz: u32,
-    /// Channels, the low-frequency one counted.
+    /// Channels, the low-frequency one counted; 0 where the stream does not say.
     pub channels: u8,
     /// Samples in one frame, per channel.
     pub samples_per_frame: u32,

@@ -1,0 +1,121 @@
+//! AAC in ADTS frames (ISO/IEC 14496-3 annex 1.A), and what its configuration shares with LATM's.
+
+use super::Codec;
+use super::bits::Bits;
+use super::sound::{Coding, Look, Name, Sound};
+
+/// ADTS. That the sound is HE-AAC is not told by it: SBR and PS hide in fill elements, so such a stream is
+/// taken for AAC-LC at half its rate, as its own header does.
+#[derive(Debug)]
+pub(super) struct Adts;
+
+/// Bytes of the header, without and with its checksum.
+const HEADER: usize = 7;
+const HEADER_WITH_CHECKSUM: usize = 9;
+
+/// Samples in a raw_data_block, per channel.
+pub(super) const SAMPLES: u32 = 1024;
+
+impl Coding for Adts {
+    const SYNC: u8 = 0xff;
+
+    fn look(&self, bytes: &[u8]) -> Look {
+        if !may_begin(bytes, [(0xff, 0xff), (0xf6, 0xf0)]) {
+            return Look::Nothing;
+        }
+        let Some(header) = bytes.first_chunk::<HEADER>() else { return Look::More };
+        let [_, flags, second, third, fourth, fifth, _] = *header;
+        let len = usize::from(third & 3) << 11 | usize::from(fourth) << 3 | usize::from(fifth >> 5);
+        let size = if flags & 1 == 0 { HEADER_WITH_CHECKSUM } else { HEADER };
+        let Some(sample_rate_hz) = sampling_frequency(second >> 2 & 0xf) else { return Look::Nothing };
+        if len < size {
+            return Look::Nothing;
+        }
+        let channels = match channels((second & 1) << 2 | third >> 6) {
+            Some(0) => match channels_within(bytes, size, len) {
+                Some(channels) => channels,
+                None => return Look::More,
+            },
+            Some(channels) => channels,
+            None => return Look::Nothing,
+        };
+        let sound = Sound {
+            codec: Codec::AacAdts,
+            name: Name::ObjectType((second >> 6) + 1),
+            sample_rate_hz,
+            channels,
+            samples_per_frame: SAMPLES,
+        };
+        Look::Frame(len, Some(sound))
+    }
+}
+
+/// Whether the first two bytes, as far as they are there, are the wanted ones: pairs of a mask and a value.
+pub(super) fn may_begin(bytes: &[u8], wanted: [(u8, u8); 2]) -> bool {
+    bytes.iter().zip(wanted).all(|(byte, (mask, value))| byte & mask == value)
+}
+
+/// The channels that a program_config_element at the head of the frame tells, 0 if there is none. None: more
+/// of the frame is needed.
+fn channels_within(bytes: &[u8], header: usize, len: usize) -> Option<u8> {
+    const PROGRAM_CONFIG_ELEMENT: u32 = 5;
+    let is_whole = bytes.len() >= len;
+    let mut bits = Bits::new(bytes.get(header..len.min(bytes.len())).unwrap_or_default());
+    let count = match bits.number(3) {
+        Some(PROGRAM_CONFIG_ELEMENT) => program_config_channels(&mut bits),
+        Some(_) => Some(0),
+        None => None,
+    };
+    count.or(is_whole.then_some(0))
+}
+
+/// samplingFrequencyIndex (ISO/IEC 14496-3 table 1.18).
+pub(super) const fn sampling_frequency(index: u8) -> Option<u32> {
+    Some(match index {
+        0 => 96_000,
+        1 => 88_200,
+        2 => 64_000,
+        3 => 48_000,
+        4 => 44_100,
+        5 => 32_000,
+        6 => 24_000,
+        7 => 22_050,
+        8 => 16_000,
+        9 => 12_000,
+        10 => 11_025,
+        11 => 8_000,
+        12 => 7_350,
+        _ => return None,
+    })
+}
+
+/// channelConfiguration (ISO/IEC 14496-3 table 1.19); 0 stands for a program_config_element.
+pub(super) const fn channels(configuration: u8) -> Option<u8> {
+    Some(match configuration {
+        count @ 0..=6 => count,
+        7 | 12 | 14 => 8,
+        11 => 7,
+        13 => 24,
+        _ => return None,
+    })
+}
+
+/// Channels of a program_config_element (ISO/IEC 14496-3 table 4.2). Goes on behind its last channel.
+pub(super) fn program_config_channels(bits: &mut Bits<'_>) -> Option<u8> {
+    bits.skip(4 + 2 + 4)?;
+    let mains = bits.number(4)? + bits.number(4)? + bits.number(4)?;
+    let low_frequency = bits.small(2)?;
+    let rest = bits.number(3)? as usize * 4 + bits.number(4)? as usize * 5;
+    for mixdown in [4, 4, 3] {
+        if bits.flag()? {
+            bits.skip(mixdown)?;
+        }
+    }
+    let mut count = low_frequency;
+    for _ in 0..mains {
+        count += if bits.flag()? { 2 } else { 1 };
+        bits.skip(4)?;
+    }
+    bits.skip(usize::from(low_frequency) * 4 + rest)?;
+    Some(count)
+}

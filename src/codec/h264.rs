@@ -1,0 +1,216 @@
+//! H.264: NAL units, random access, the sequence parameter set.
+
+use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
+use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, Integer, Primitive};
+
+use super::bits::Bits;
+use super::picture::{Coding, ParameterSets, Picture, rate};
+use super::start_code::{trimmed, unescape};
+use super::{Codec, Format, RandomAccess, Video};
+
+/// nal_unit_type (H.264 table 7-1).
+mod nal {
+    pub(super) const SLICE: u8 = 1;
+    pub(super) const IDR_SLICE: u8 = 5;
+    pub(super) const SEI: u8 = 6;
+    pub(super) const SPS: u8 = 7;
+    pub(super) const PPS: u8 = 8;
+}
+
+/// What one access unit shows, up to its first slice.
+#[derive(Debug, Default)]
+pub(super) struct H264 {
+    sps: ParameterSets,
+    has_pps: bool,
+    recovery_frames: Option<u32>,
+    /// Reused for each unit that is read.
+    rbsp: Vec<u8>,
+}
+
+impl Coding for H264 {
+    /// The header, and the byte in which a slice says whether it is its picture's first.
+    const LOOKAHEAD: usize = 2;
+
+    fn reset(&mut self) {
+        self.sps.reset();
+        self.has_pps = false;
+        self.recovery_frames = None;
+    }
+
+    fn began(&mut self, head: &[u8]) -> Option<Picture> {
+        let kind = kind(head);
+        if !(nal::SLICE..=nal::IDR_SLICE).contains(&kind) {
+            return None;
+        }
+        // first_mb_in_slice: zero is coded as a single 1. A PES packet may begin in mid-picture.
+        let is_first = head.get(1).is_some_and(|byte| byte & 0x80 != 0);
+        let random_access = match (kind, self.recovery_frames) {
+            _ if !is_first => None,
+            (nal::IDR_SLICE, _) => Some(RandomAccess::Closed),
+            (_, Some(0)) => Some(RandomAccess::Open),
+            (_, Some(frames)) => Some(RandomAccess::Gradual { frames }),
+            (_, None) => None,
+        };
+        Some(Picture { random_access })
+    }
+
+    fn ended(&mut self, unit: &[u8]) {
+        match kind(unit) {
+            nal::SPS => self.sps.add(trimmed(unit)),
+            nal::PPS => self.has_pps = true,
+            nal::SEI => {
+                unescape(unit.get(1..).unwrap_or_default(), &mut self.rbsp);
+                let message = sei_message(trimmed(&self.rbsp), RECOVERY_POINT);
+                self.recovery_frames =
+                    message.and_then(|message| Bits::new(message).golomb()).or(self.recovery_frames);
+            }
+            _ => {}
+        }
+    }
+
+    fn has_parameter_sets(&self) -> bool {
+        self.sps.is_met() && self.has_pps
+    }
+
+    fn renew(&mut self, format: &mut Option<Format>) -> bool {
+        if !self.sps.has_changed() {
+            return false;
+        }
+        let mut video = self::video(&self.sps, &mut self.rbsp, Strictness::Whole);
+        if video.is_none() && self.sps.refuse() {
+            // An encoder that sends the same odd set twice means it.
+            video = self::video(&self.sps, &mut self.rbsp, Strictness::UpToRestrictions);
+        }
+        let Some(video) = video else { return false };
+        self.sps.adopt();
+        *format = Some(Format::Video(video));
+        true
+    }
+}
+
+fn kind(unit: &[u8]) -> u8 {
+    unit.first().map_or(0, |header| header & 0x1f)
+}
+
+/// payloadType of a recovery point, in H.264 and in HEVC.
+pub(super) const RECOVERY_POINT: u32 = 6;
+
+/// The first SEI message of the given payloadType (H.264 §7.3.2.3.1, H.265 §7.3.2.4).
+pub(super) fn sei_message(mut rbsp: &[u8], wanted: u32) -> Option<&[u8]> {
+    // What is left at the end is the trailing bits' byte.
+    while rbsp.len() > 2 {
+        let (kind, behind) = sei_number(rbsp)?;
+        let (size, behind) = sei_number(behind)?;
+        let (message, behind) = behind.split_at_checked(size as usize)?;
+        if kind == wanted {
+            return Some(message);
+        }
+        rbsp = behind;
+    }
+    None
+}
+
+/// A number as SEI codes it: so many times 255, then the rest.
+fn sei_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let full = bytes.iter().take_while(|byte| **byte == 0xff).count();
+    let (last, behind) = bytes.get(full..)?.split_first()?;
+    let number = u32::try_from(full).ok()?.checked_mul(0xff)?.checked_add(u32::from(*last))?;
+    Some((number, behind))
+}
+
+/// How much of a sequence parameter set has to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strictness {
+    /// All of it.
+    Whole,
+    /// All up to the bitstream restrictions, where encoders write limits that they then do not keep.
+    UpToRestrictions,
+}
+
+/// What the first of `sets` says, if all are valid.
+fn video(sets: &ParameterSets, rbsp: &mut Vec<u8>, strictness: Strictness) -> Option<Video> {
+    let mut first = None;
+    for nal in sets.met() {
+        unescape(nal.get(1..)?, rbsp);
+        let video = video_of(rbsp, strictness)?;
+        first.get_or_insert(video);
+    }
+    first
+}
+
+fn video_of(rbsp: &mut [u8], strictness: Strictness) -> Option<Video> {
+    let [profile, constraints, level, ..] = rbsp else { return None };
+    let rfc6381 = format!("avc1.{profile:02x}{constraints:02x}{level:02x}");
+    // With a level that is not in the tables the parser does not hold sizes against it: encoders understate it.
+    *level = 0;
+    let bits = BitReader::new(&*rbsp);
+    let sps = match strictness {
+        Strictness::Whole => SeqParameterSet::from_bits(bits),
+        Strictness::UpToRestrictions => SeqParameterSet::from_bits(UpToRestrictions(bits)),
+    }
+    .ok()?;
+    let (width, height) = sps.pixel_dimensions().ok().filter(|(width, height)| *width > 0 && *height > 0)?;
+    let timing = sps.vui_parameters.as_ref().and_then(|vui| vui.timing_info.as_ref());
+    Some(Video {
+        codec: Codec::H264,
+        rfc6381: Some(rfc6381),
+        width,
+        height,
+        // A tick is a field's (H.264 §E.2.1).
+        frame_rate: timing
+            .and_then(|timing| rate(timing.time_scale.into(), 2 * u64::from(timing.num_units_in_tick))),
+        is_interlaced: sps.frame_mbs_flags != FrameMbsFlags::Frames,
+    })
+}
+
+/// Reads all but the bitstream restrictions, which it hides, and what follows them.
+struct UpToRestrictions<'a>(BitReader<&'a [u8]>);
+
+impl BitRead for UpToRestrictions<'_> {
+    fn read_bit(&mut self, name: &'static str) -> Result<bool, BitReaderError> {
+        if name == "bitstream_restriction_flag" {
+            return Ok(false);
+        }
+        self.0.read_bit(name)
+    }
+
+    fn finish_rbsp(self) -> Result<(), BitReaderError> {
+        Ok(())
+    }
+
+    fn read_ue(&mut self, name: &'static str) -> Result<u32, BitReaderError> {
+        self.0.read_ue(name)
+    }
+
+    fn read_se(&mut self, name: &'static str) -> Result<i32, BitReaderError> {
+        self.0.read_se(name)
+    }
+
+    fn read<const BITS: u32, I: Integer>(&mut self, name: &'static str) -> Result<I, BitReaderError> {
+        self.0.read::<BITS, I>(name)
+    }
+
+    fn read_var<I: Integer>(&mut self, bit_count: u32, name: &'static str) -> Result<I, BitReaderError> {
+        self.0.read_var(bit_count, name)
+    }
+
+    fn read_to<V: Primitive>(&mut self, name: &'static str) -> Result<V, BitReaderError> {
+        self.0.read_to(name)
+    }
+
+    fn skip(&mut self, bit_count: u32, name: &'static str) -> Result<(), BitReaderError> {
+        self.0.skip(bit_count, name)
+    }
+
+    fn byte_aligned(&self) -> bool {
+        self.0.byte_aligned()
+    }
+
+    fn has_more_rbsp_data(&mut self, name: &'static str) -> Result<bool, BitReaderError> {
+        self.0.has_more_rbsp_data(name)
+    }
+
+    fn finish_sei_payload(self) -> Result<(), BitReaderError> {
+        self.0.finish_sei_payload()
+    }
+}

@@ -1,0 +1,375 @@
+//! HEVC: NAL units, random access, video and sequence parameter sets.
+
+use std::fmt::Write;
+
+use super::bits::Bits;
+use super::h264::{RECOVERY_POINT, sei_message};
+use super::picture::{Coding, ParameterSets, Picture, rate};
+use super::start_code::{trimmed, unescape};
+use super::{Codec, Format, RandomAccess, Video};
+use crate::time::Rate;
+
+/// nal_unit_type (H.265 table 7-1).
+mod nal {
+    pub(super) const BLA_W_LP: u8 = 16;
+    pub(super) const BLA_W_RADL: u8 = 17;
+    pub(super) const IDR_N_LP: u8 = 20;
+    pub(super) const CRA: u8 = 21;
+    pub(super) const LAST_VCL: u8 = 31;
+    pub(super) const VPS: u8 = 32;
+    pub(super) const SPS: u8 = 33;
+    pub(super) const PPS: u8 = 34;
+    pub(super) const PREFIX_SEI: u8 = 39;
+}
+
+/// Bytes of a NAL unit's header.
+const HEADER: usize = 2;
+
+/// What one access unit shows, up to its first slice.
+#[derive(Debug, Default)]
+pub(super) struct Hevc {
+    vps: ParameterSets,
+    sps: ParameterSets,
+    has_pps: bool,
+    recovery_pictures: Option<i32>,
+    /// Reused for each unit that is read.
+    rbsp: Vec<u8>,
+}
+
+impl Coding for Hevc {
+    /// The header, and the byte in which a slice says whether it is its picture's first.
+    const LOOKAHEAD: usize = HEADER + 1;
+
+    fn reset(&mut self) {
+        self.vps.reset();
+        self.sps.reset();
+        self.has_pps = false;
+        self.recovery_pictures = None;
+    }
+
+    fn began(&mut self, head: &[u8]) -> Option<Picture> {
+        let kind = kind(head).filter(|kind| *kind <= nal::LAST_VCL)?;
+        let is_first = head.get(HEADER).is_some_and(|byte| byte & 0x80 != 0);
+        let random_access = match (kind, self.recovery_pictures) {
+            _ if !is_first => None,
+            (nal::BLA_W_LP | nal::CRA, _) => Some(RandomAccess::Open),
+            (nal::BLA_W_RADL..=nal::IDR_N_LP, _) => Some(RandomAccess::Closed),
+            (_, Some(pictures)) => Some(match u32::try_from(pictures) {
+                Ok(frames @ 1..) => RandomAccess::Gradual { frames },
+                _ => RandomAccess::Open,
+            }),
+            (_, None) => None,
+        };
+        Some(Picture { random_access })
+    }
+
+    fn ended(&mut self, unit: &[u8]) {
+        match kind(unit) {
+            Some(nal::VPS) => self.vps.add(trimmed(unit)),
+            Some(nal::SPS) => self.sps.add(trimmed(unit)),
+            Some(nal::PPS) => self.has_pps = true,
+            Some(nal::PREFIX_SEI) => {
+                unescape(unit.get(HEADER..).unwrap_or_default(), &mut self.rbsp);
+                let message = sei_message(trimmed(&self.rbsp), RECOVERY_POINT);
+                let pictures = message.and_then(|message| Bits::new(message).signed_golomb());
+                self.recovery_pictures = pictures.or(self.recovery_pictures);
+            }
+            _ => {}
+        }
+    }
+
+    fn has_parameter_sets(&self) -> bool {
+        self.vps.is_met() && self.sps.is_met() && self.has_pps
+    }
+
+    fn renew(&mut self, format: &mut Option<Format>) -> bool {
+        let has_new_vps = self.vps.has_changed();
+        if !has_new_vps && !self.sps.has_changed() {
+            return false;
+        }
+        let vps: Option<Vps> = first(&self.vps, &mut self.rbsp, vps);
+        if self.vps.is_met() && vps.is_none() {
+            return false;
+        }
+        let Some(sps) = first(&self.sps, &mut self.rbsp, sps) else { return false };
+        // A first VPS behind an SPS that is known already is no change by itself.
+        let is_new = self.sps.has_changed() || has_new_vps && !self.vps.is_new();
+        let video = sps.video(vps.and_then(|vps| vps.rate));
+        let is_other = !matches!(format, Some(Format::Video(known)) if *known == video);
+        for sets in [&mut self.vps, &mut self.sps] {
+            if sets.has_changed() {
+                sets.adopt();
+            }
+        }
+        *format = Some(Format::Video(video));
+        is_new || is_other
+    }
+}
+
+/// The unit's type, if it is of the base layer.
+fn kind(unit: &[u8]) -> Option<u8> {
+    match unit {
+        [first, second, ..] if first & 1 == 0 && second >> 3 == 0 => Some(first >> 1 & 0x3f),
+        _ => None,
+    }
+}
+
+/// What `parse` makes of the first of `sets`, if it can read all.
+fn first<T>(sets: &ParameterSets, rbsp: &mut Vec<u8>, parse: fn(&mut Bits<'_>) -> Option<T>) -> Option<T> {
+    let mut first = None;
+    for nal in sets.met() {
+        unescape(nal.get(HEADER..)?, rbsp);
+        let value = parse(&mut Bits::new(rbsp))?;
+        first.get_or_insert(value);
+    }
+    first
+}
+
+/// What of a VPS matters here.
+#[derive(Clone, Copy, Debug)]
+struct Vps {
+    rate: Option<Rate>,
+}
+
+/// H.265 §7.3.2.1.
+fn vps(bits: &mut Bits<'_>) -> Option<Vps> {
+    bits.skip(4 + 2 + 6)?;
+    let sub_layers = sub_layers(bits)?;
+    bits.skip(1 + 16)?;
+    profile_tier_level(bits, sub_layers)?;
+    sub_layer_ordering(bits, sub_layers)?;
+    let layers = bits.number(6)? as usize + 1;
+    let layer_sets = bits.golomb_within(1023)? as usize;
+    bits.skip(layer_sets * layers)?;
+    let rate = if bits.flag()? { timing(bits)? } else { None };
+    Some(Vps { rate })
+}
+
+/// What of an SPS matters here.
+#[derive(Clone, Debug)]
+struct Sps {
+    rfc6381: String,
+    width: u32,
+    height: u32,
+    vui: Vui,
+}
+
+impl Sps {
+    fn video(self, rate_of_vps: Option<Rate>) -> Video {
+        Video {
+            codec: Codec::Hevc,
+            rfc6381: Some(self.rfc6381),
+            width: self.width,
+            height: self.height,
+            frame_rate: self.vui.rate.or(rate_of_vps),
+            is_interlaced: self.vui.is_field_seq,
+        }
+    }
+}
+
+/// H.265 §7.3.2.2, up to the VUI's timing.
+fn sps(bits: &mut Bits<'_>) -> Option<Sps> {
+    bits.skip(4)?;
+    let sub_layers = sub_layers(bits)?;
+    bits.skip(1)?;
+    let rfc6381 = profile_tier_level(bits, sub_layers)?;
+    bits.golomb_within(15)?;
+    let (width, height) = size(bits)?;
+    coding_tools(bits, sub_layers)?;
+    let vui = if bits.flag()? { vui(bits)? } else { Vui::default() };
+    Some(Sps { rfc6381, width, height, vui })
+}
+
+/// The count of temporal sub-layers less one.
+fn sub_layers(bits: &mut Bits<'_>) -> Option<usize> {
+    bits.number(3).filter(|count| *count < 7).map(|count| count as usize)
+}
+
+/// H.265 §7.3.3, as the string of ISO/IEC 14496-15 annex E.
+fn profile_tier_level(bits: &mut Bits<'_>, sub_layers: usize) -> Option<String> {
+    let space = bits.number(2)?;
+    let tier = if bits.flag()? { 'H' } else { 'L' };
+    let profile = bits.number(5)?;
+    let compatibility = bits.number(32)?.reverse_bits();
+    let mut constraints = [0; 6];
+    for byte in &mut constraints {
+        *byte = bits.small(8)?;
+    }
+    let level = bits.number(8)?;
+    let mut present = [(false, false); 8];
+    for sub_layer in present.iter_mut().take(sub_layers) {
+        *sub_layer = (bits.flag()?, bits.flag()?);
+    }
+    if sub_layers > 0 {
+        bits.skip(2 * (8 - sub_layers))?;
+    }
+    for (has_profile, has_level) in present {
+        bits.skip(if has_profile { 88 } else { 0 } + if has_level { 8 } else { 0 })?;
+    }
+
+    let space = ["", "A", "B", "C"].get(space as usize)?;
+    let mut text = format!("hvc1.{space}{profile}.{compatibility:X}.{tier}{level}");
+    let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    for byte in constraints.iter().take(used) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ".{byte:X}");
+    }
+    Some(text)
+}
+
+fn sub_layer_ordering(bits: &mut Bits<'_>, sub_layers: usize) -> Option<()> {
+    let count = if bits.flag()? { sub_layers + 1 } else { 1 };
+    for _ in 0..count * 3 {
+        bits.golomb()?;
+    }
+    Some(())
+}
+
+/// Width and height within the conformance window.
+fn size(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
+    /// The largest side of level 6.2 is 16888 luma samples (H.265 §A.4.1); twice that leaves room.
+    const SIDE_MAX: u32 = 33_776;
+    let chroma = bits.golomb_within(3)?;
+    let is_separate = chroma == 3 && bits.flag()?;
+    let (unit_width, unit_height) = match chroma {
+        1 => (2, 2),
+        2 => (2, 1),
+        _ => (1, 1),
+    };
+    debug_assert!(!is_separate || unit_width == 1);
+    let width = bits.golomb_within(SIDE_MAX)?;
+    let height = bits.golomb_within(SIDE_MAX)?;
+    let mut window = [0; 4];
+    if bits.flag()? {
+        for offset in &mut window {
+            *offset = bits.golomb_within(SIDE_MAX)?;
+        }
+    }
+    let [left, right, top, bottom] = window;
+    let width = width.checked_sub(unit_width * (left + right)).filter(|width| *width > 0)?;
+    let height = height.checked_sub(unit_height * (top + bottom)).filter(|height| *height > 0)?;
+    Some((width, height))
+}
+
+/// All between the size and the VUI.
+fn coding_tools(bits: &mut Bits<'_>, sub_layers: usize) -> Option<()> {
+    bits.golomb_within(8)?;
+    bits.golomb_within(8)?;
+    let order_count_bits = bits.golomb_within(12)? as usize + 4;
+    sub_layer_ordering(bits, sub_layers)?;
+    for _ in 0..6 {
+        bits.golomb_within(32)?;
+    }
+    if bits.flag()? && bits.flag()? {
+        scaling_lists(bits)?;
+    }
+    bits.skip(2)?;
+    if bits.flag()? {
+        bits.skip(8)?;
+        bits.golomb_within(3)?;
+        bits.golomb_within(3)?;
+        bits.skip(1)?;
+    }
+    reference_picture_sets(bits)?;
+    if bits.flag()? {
+        let count = bits.golomb_within(32)? as usize;
+        bits.skip(count * (order_count_bits + 1))?;
+    }
+    bits.skip(2)
+}
+
+/// H.265 §7.3.4.
+fn scaling_lists(bits: &mut Bits<'_>) -> Option<()> {
+    for size in 0..4 {
+        for _ in (0..6).step_by(if size == 3 { 3 } else { 1 }) {
+            if !bits.flag()? {
+                bits.golomb_within(5)?;
+                continue;
+            }
+            if size > 1 {
+                bits.signed_golomb()?;
+            }
+            for _ in 0..64.min(1 << (4 + 2 * size)) {
+                bits.signed_golomb()?;
+            }
+        }
+    }
+    Some(())
+}
+
+/// The short-term ones (H.265 §7.3.7).
+fn reference_picture_sets(bits: &mut Bits<'_>) -> Option<()> {
+    /// num_negative_pics and num_positive_pics are at most the decoded picture buffer's 16.
+    const PICTURES_MAX: u32 = 16;
+    let count = bits.golomb_within(64)?;
+    let mut pictures = 0;
+    for index in 0..count {
+        if index > 0 && bits.flag()? {
+            // Told as a difference to the set before.
+            bits.skip(1)?;
+            bits.golomb()?;
+            let mut kept = 0;
+            for _ in 0..=pictures {
+                let is_used = bits.flag()?;
+                if is_used || bits.flag()? {
+                    kept += 1;
+                }
+            }
+            pictures = kept;
+        } else {
+            let negative = bits.golomb_within(PICTURES_MAX)?;
+            let positive = bits.golomb_within(PICTURES_MAX)?;
+            for _ in 0..negative + positive {
+                bits.golomb()?;
+                bits.skip(1)?;
+            }
+            pictures = negative + positive;
+        }
+    }
+    Some(())
+}
+
+/// What of the VUI matters here.
+#[derive(Clone, Copy, Debug, Default)]
+struct Vui {
+    rate: Option<Rate>,
+    is_field_seq: bool,
+}
+
+/// H.265 §E.2.1, up to the timing.
+fn vui(bits: &mut Bits<'_>) -> Option<Vui> {
+    const EXTENDED_ASPECT_RATIO: u32 = 255;
+    if bits.flag()? && bits.number(8)? == EXTENDED_ASPECT_RATIO {
+        bits.skip(32)?;
+    }
+    if bits.flag()? {
+        bits.skip(1)?;
+    }
+    if bits.flag()? {
+        bits.skip(4)?;
+        if bits.flag()? {
+            bits.skip(24)?;
+        }
+    }
+    if bits.flag()? {
+        bits.golomb()?;
+        bits.golomb()?;
+    }
+    bits.skip(1)?;
+    let is_field_seq = bits.flag()?;
+    bits.skip(1)?;
+    if bits.flag()? {
+        for _ in 0..4 {
+            bits.golomb()?;
+        }
+    }
+    let rate = if bits.flag()? { timing(bits)? } else { None };
+    Some(Vui { rate, is_field_seq })
+}
+
+/// num_units_in_tick and time_scale: a tick is a picture's. The inner `None`: they make no rate.
+fn timing(bits: &mut Bits<'_>) -> Option<Option<Rate>> {
+    let units = bits.number(32)?;
+    let scale = bits.number(32)?;
+    Some(rate(scale.into(), units.into()))
+}

@@ -1,0 +1,230 @@
+//! AAC in LATM, in LOAS frames (ISO/IEC 14496-3 §1.7): StreamMuxConfig and AudioSpecificConfig.
+
+use super::Codec;
+use super::aac::{SAMPLES, channels, may_begin, program_config_channels, sampling_frequency};
+use super::bits::Bits;
+use super::sound::{Coding, Look, Name, Sound};
+
+/// AudioSyncStream. Not every frame carries the configuration.
+#[derive(Debug)]
+pub(super) struct Latm;
+
+/// Bytes of syncword and length.
+const HEADER: usize = 3;
+
+impl Coding for Latm {
+    const SYNC: u8 = 0x56;
+
+    fn look(&self, bytes: &[u8]) -> Look {
+        if !may_begin(bytes, [(0xff, 0x56), (0xe0, 0xe0)]) {
+            return Look::Nothing;
+        }
+        let Some([_, second, third]) = bytes.first_chunk::<HEADER>() else { return Look::More };
+        let len = HEADER + (usize::from(second & 0x1f) << 8 | usize::from(*third));
+        let whole = bytes.get(..len);
+        let mut bits = Bits::new(whole.unwrap_or(bytes).get(HEADER..).unwrap_or_default());
+        match (bits.flag(), whole) {
+            (Some(true), _) => return Look::Frame(len, None),
+            (None, Some(_)) => return Look::Nothing,
+            (None, None) => return Look::More,
+            (Some(false), _) => {}
+        }
+        match (stream_mux_config(&mut bits), whole) {
+            (Some(sound), _) => Look::Frame(len, sound),
+            (None, Some(_)) => Look::Nothing,
+            (None, None) => Look::More,
+        }
+    }
+}
+
+/// StreamMuxConfig, up to its first layer's configuration. None: it does not end in these bits. The inner
+/// `None`: it is of a kind that is not understood.
+fn stream_mux_config(bits: &mut Bits<'_>) -> Option<Option<Sound>> {
+    let has_version_1 = bits.flag()?;
+    if has_version_1 {
+        let has_version_a = bits.flag()?;
+        if has_version_a {
+            return Some(None);
+        }
+        latm_value(bits)?;
+    }
+    bits.skip(1 + 6 + 4 + 3)?;
+    if has_version_1 {
+        let len = latm_value(bits)?;
+        let mut part = bits.part(len as usize)?;
+        let Some(mut config) = audio_specific_config(&mut part.inner) else { return Some(None) };
+        if config.extension.is_none() && part.left() >= 16 {
+            config.extension = sync_extension(&mut part.inner);
+        }
+        return Some(config.sound());
+    }
+    // Without a length a configuration of an unknown kind looks like one that does not end.
+    audio_specific_config(bits).map(Config::sound)
+}
+
+/// LatmGetValue: as many bytes as its first two bits tell, plus one.
+fn latm_value(bits: &mut Bits<'_>) -> Option<u32> {
+    let bytes = bits.number(2)? as usize + 1;
+    bits.number(bytes * 8)
+}
+
+/// What of an AudioSpecificConfig matters here.
+#[derive(Clone, Copy, Debug)]
+struct Config {
+    object_type: u8,
+    sample_rate_hz: u32,
+    channels: u8,
+    samples_per_frame: u32,
+    extension: Option<Extension>,
+}
+
+/// Spectral band replication, on top of the core coder.
+#[derive(Clone, Copy, Debug)]
+struct Extension {
+    sample_rate_hz: u32,
+    has_parametric_stereo: bool,
+}
+
+/// audioObjectType (ISO/IEC 14496-3 table 1.17).
+mod object {
+    pub(super) const SBR: u8 = 5;
+    pub(super) const SCALABLE: u8 = 6;
+    pub(super) const ER_SCALABLE: u8 = 20;
+    pub(super) const ER_BSAC: u8 = 22;
+    pub(super) const ER_LD: u8 = 23;
+    pub(super) const PS: u8 = 29;
+    pub(super) const ER_ELD: u8 = 39;
+}
+
+impl Config {
+    fn sound(self) -> Option<Sound> {
+        let plain = Sound {
+            codec: Codec::AacLatm,
+            name: Name::ObjectType(self.object_type),
+            sample_rate_hz: self.sample_rate_hz,
+            channels: self.channels,
+            samples_per_frame: self.samples_per_frame,
+        };
+        Some(match self.extension {
+            None => plain,
+            Some(extension) => Sound {
+                name: Name::ObjectType(if extension.has_parametric_stereo {
+                    object::PS
+                } else {
+                    object::SBR
+                }),
+                sample_rate_hz: extension.sample_rate_hz,
+                channels: if extension.has_parametric_stereo && self.channels == 1 {
+                    2
+                } else {
+                    self.channels
+                },
+                // The same span of time at the higher rate.
+                samples_per_frame: u32::try_from(
+                    u64::from(self.samples_per_frame) * u64::from(extension.sample_rate_hz)
+                        / u64::from(self.sample_rate_hz),
+                )
+                .ok()?,
+                ..plain
+            },
+        })
+    }
+}
+
+/// ISO/IEC 14496-3 §1.6.2.1.
+fn audio_specific_config(bits: &mut Bits<'_>) -> Option<Config> {
+    let mut object_type = audio_object_type(bits)?;
+    let sample_rate_hz = rate(bits)?;
+    let configuration = bits.small(4)?;
+    let mut extension = None;
+    if let object::SBR | object::PS = object_type {
+        let has_parametric_stereo = object_type == object::PS;
+        extension = Some(Extension { sample_rate_hz: rate(bits)?, has_parametric_stereo });
+        object_type = audio_object_type(bits)?;
+        if object_type == object::ER_BSAC {
+            bits.skip(4)?;
+        }
+    }
+    let mut config = Config {
+        object_type,
+        sample_rate_hz,
+        channels: channels(configuration)?,
+        samples_per_frame: SAMPLES,
+        extension,
+    };
+    match object_type {
+        1..=4 | object::SCALABLE | 7 | 17 | 19..=object::ER_LD => general(bits, &mut config)?,
+        object::ER_ELD if bits.flag()? => config.samples_per_frame = 480,
+        object::ER_ELD => config.samples_per_frame = 512,
+        _ => {}
+    }
+    Some(config)
+}
+
+/// GASpecificConfig (ISO/IEC 14496-3 §4.4.1), and epConfig behind it.
+fn general(bits: &mut Bits<'_>, config: &mut Config) -> Option<()> {
+    let is_short = bits.flag()?;
+    config.samples_per_frame = match (config.object_type == object::ER_LD, is_short) {
+        (false, false) => SAMPLES,
+        (false, true) => 960,
+        (true, false) => 512,
+        (true, true) => 480,
+    };
+    if bits.flag()? {
+        bits.skip(14)?;
+    }
+    let is_extended = bits.flag()?;
+    if config.channels == 0 {
+        config.channels = program_config_channels(bits)?;
+        skip_program_config_comment(bits)?;
+    }
+    if let object::SCALABLE | object::ER_SCALABLE = config.object_type {
+        bits.skip(3)?;
+    }
+    if is_extended {
+        bits.skip(match config.object_type {
+            object::ER_BSAC => 5 + 11,
+            17 | 19 | object::ER_SCALABLE | object::ER_LD => 3,
+            _ => 0,
+        })?;
+        bits.skip(1)?;
+    }
+    bits.skip(if config.object_type >= 17 { 2 } else { 0 })
+}
+
+/// What follows the channels in a program_config_element. Its alignment counts from the configuration's start,
+/// which is a whole byte's but in audioMuxVersion 1; there, what stands behind it may be missed.
+fn skip_program_config_comment(bits: &mut Bits<'_>) -> Option<()> {
+    bits.align();
+    let len = bits.number(8)? as usize;
+    bits.skip(len * 8)
+}
+
+/// The extension of a configuration that older decoders take for plain AAC.
+fn sync_extension(bits: &mut Bits<'_>) -> Option<Extension> {
+    const SBR_FOLLOWS: u32 = 0x2b7;
+    const PS_FOLLOWS: u32 = 0x548;
+    if bits.number(11)? != SBR_FOLLOWS || audio_object_type(bits)? != object::SBR || !bits.flag()? {
+        return None;
+    }
+    let sample_rate_hz = rate(bits)?;
+    let has_parametric_stereo = bits.number(11) == Some(PS_FOLLOWS) && bits.flag() == Some(true);
+    Some(Extension { sample_rate_hz, has_parametric_stereo })
+}
+
+fn audio_object_type(bits: &mut Bits<'_>) -> Option<u8> {
+    const ESCAPE: u8 = 31;
+    match bits.small(5)? {
+        ESCAPE => Some(32 + bits.small(6)?),
+        object_type => Some(object_type),
+    }
+}
+
+/// A sampling rate: an index, or the rate itself; never zero.
+fn rate(bits: &mut Bits<'_>) -> Option<u32> {
+    const EXPLICIT: u8 = 15;
+    match bits.small(4)? {
+        EXPLICIT => bits.number(24).filter(|rate| *rate > 0),
+        index => sampling_frequency(index),
+    }
+}

@@ -1,0 +1,87 @@
+//! Opus in MPEG-2 systems: a control header before each Opus packet (ETSI TS 103 491), then RFC 6716 §3.1's.
+
+use super::Codec;
+use super::aac::may_begin;
+use super::sound::{Coding, Look, Name, Sound};
+
+/// Opus. Decoders put out whatever number of channels they are asked for; what the maker meant stands in the
+/// PMT's descriptor alone.
+#[derive(Debug)]
+pub(super) struct Opus {
+    channels: u8,
+}
+
+impl Default for Opus {
+    fn default() -> Self {
+        Self::new(2)
+    }
+}
+
+impl Opus {
+    pub(super) const fn new(channels: u8) -> Self {
+        Self { channels }
+    }
+}
+
+impl Coding for Opus {
+    const SYNC: u8 = 0x7f;
+
+    fn look(&self, bytes: &[u8]) -> Look {
+        if !may_begin(bytes, [(0xff, 0x7f), (0xe0, 0xe0)]) {
+            return Look::Nothing;
+        }
+        let Some((header, size)) = control_header(bytes) else { return Look::More };
+        let Some(packet) = bytes.get(header..) else { return Look::More };
+        match samples(packet, size) {
+            Ok(samples_per_frame) => {
+                let sound = Sound {
+                    codec: Codec::Opus,
+                    name: Name::Fixed("opus"),
+                    sample_rate_hz: 48_000,
+                    channels: self.channels,
+                    samples_per_frame,
+                };
+                Look::Frame(header + size, Some(sound))
+            }
+            Err(look) => look,
+        }
+    }
+}
+
+/// Its length, and the packet's behind it. None: more bytes are needed.
+fn control_header(bytes: &[u8]) -> Option<(usize, usize)> {
+    let flags = bytes.get(1)?;
+    let [has_start_trim, has_end_trim, has_extension] = [0x10, 0x08, 0x04].map(|mask| flags & mask != 0);
+    let rest = bytes.get(2..)?;
+    let full = rest.iter().take_while(|byte| **byte == 0xff).count();
+    let size = full * 0xff + usize::from(*rest.get(full)?);
+    let mut len = 2 + full + 1 + 2 * usize::from(has_start_trim) + 2 * usize::from(has_end_trim);
+    if has_extension {
+        len += 1 + usize::from(*bytes.get(len)?);
+    }
+    Some((len, size))
+}
+
+/// Samples at 48 kHz in an Opus packet of `size` bytes.
+fn samples(packet: &[u8], size: usize) -> Result<u32, Look> {
+    if size == 0 {
+        return Err(Look::Nothing);
+    }
+    let table = packet.first().ok_or(Look::More)?;
+    let config = table >> 3;
+    let length = match config {
+        0..=11 => [480, 960, 1920, 2880][usize::from(config & 3)],
+        12..=15 => [480, 960][usize::from(config & 1)],
+        _ => [120, 240, 480, 960][usize::from(config & 3)],
+    };
+    let frames = match table & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ if size < 2 => return Err(Look::Nothing),
+        _ => packet.get(1).ok_or(Look::More)? & 0x3f,
+    };
+    /// 120 ms, the most that a packet holds.
+    const LONGEST: u32 = 5760;
+    let samples = length * u32::from(frames);
+    if (1..=LONGEST).contains(&samples) { Ok(samples) } else { Err(Look::Nothing) }
+}
