@@ -119,3 +119,64 @@ pub(super) fn program_config_channels(bits: &mut Bits<'_>) -> Option<u8> {
     bits.skip(usize::from(low_frequency) * 4 + rest)?;
     Some(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{packed, sound, stream};
+    use super::super::{AccessUnit, Examiner};
+    use super::*;
+
+    const STEREO: &[u8] = stream!("stereo.aac");
+
+    #[test]
+    fn a_header_tells_the_format() {
+        assert_eq!(sound(Codec::AacAdts, STEREO), ("mp4a.40.2".into(), 48_000, 2, 1024));
+    }
+
+    #[test]
+    fn the_first_header_is_enough() {
+        let mut examiner = Examiner::new(Codec::AacAdts);
+        examiner.begin();
+        assert_eq!(examiner.push(&STEREO[..6]), None);
+        assert!(!examiner.is_decided());
+        assert!(examiner.push(&STEREO[6..7]).is_some());
+        assert_eq!(examiner.push(&STEREO[7..]), None);
+        assert_eq!(examiner.finish(), None);
+    }
+
+    #[test]
+    fn channels_are_counted_where_only_the_frame_tells() {
+        // In front a pair and a single, behind a pair, and a low-frequency channel.
+        let counts = [(4, 2), (4, 0), (4, 1), (2, 1), (3, 0), (4, 0)];
+        let elements = [(1, 1), (4, 0), (1, 0), (4, 0), (1, 1), (4, 1), (4, 0)];
+        let fields = [&[(3, 5), (4, 0), (2, 1), (4, 3)][..], &counts, &[(1, 0); 3], &elements].concat();
+        let frame = [&[0xff, 0xf1, 0x4c, 0x00, 0x02, 0x00, 0xfc][..], &packed(&fields), &[0; 8]].concat();
+        assert_eq!(Adts.look(&frame[..12]), Look::More);
+        let Look::Frame(16, Some(sound)) = Adts.look(&frame) else { panic!("{:?}", Adts.look(&frame)) };
+        assert_eq!(sound.channels, 6);
+    }
+
+    #[test]
+    fn a_frame_that_does_not_tell_its_channels_is_no_other_format() {
+        let mut examiner = Examiner::new(Codec::AacAdts);
+        let mut untold = STEREO.to_vec();
+        untold[2] &= !1;
+        untold[3] &= 0x3f;
+        untold[7] = 0;
+        let mut news = Vec::new();
+        for payload in [STEREO, &untold, &untold, STEREO] {
+            examiner.begin();
+            news.push(examiner.push(payload).unwrap().is_new_format);
+        }
+        assert_eq!(news, [true, false, false, false]);
+    }
+
+    #[test]
+    fn bytes_that_hold_no_frame_are_no_point() {
+        let mut examiner = Examiner::new(Codec::AacAdts);
+        examiner.begin();
+        assert_eq!(examiner.push(&[0xff, 0xff, 0x00, 0xff]), None);
+        let nothing = AccessUnit { has_parameter_sets: true, ..AccessUnit::default() };
+        assert_eq!(examiner.finish(), Some(nothing));
+    }
+}

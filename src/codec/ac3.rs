@@ -100,3 +100,34 @@ fn enhanced(header: &[u8; HEADER]) -> Option<(usize, Sound)> {
     };
     Some((len, sound))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Examiner;
+    use super::super::testing::{audio, examine, sound, stream};
+    use super::*;
+
+    #[test]
+    fn a_header_tells_rate_and_channels() {
+        let plain = |stream| sound(Codec::Ac3, stream);
+        assert_eq!(plain(stream!("surround.ac3")), ("ac-3".into(), 48_000, 6, 1536));
+        assert_eq!(plain(stream!("stereo.ac3")), ("ac-3".into(), 44_100, 2, 1536));
+        assert_eq!(sound(Codec::Eac3, stream!("surround.eac3")), ("ec-3".into(), 48_000, 6, 1536));
+    }
+
+    #[test]
+    fn frames_follow_each_other() {
+        for stream in [stream!("surround.ac3"), stream!("stereo.ac3"), stream!("surround.eac3")] {
+            let Look::Frame(len, Some(first)) = Ac3.look(stream) else { panic!("no frame") };
+            let Look::Frame(_, Some(second)) = Ac3.look(&stream[len..]) else { panic!("no second frame") };
+            assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn the_bitstream_knows_better_than_the_pmt() {
+        let mut examiner = Examiner::new(Codec::Ac3);
+        examine(&mut examiner, stream!("surround.eac3"));
+        assert_eq!(audio(&examiner).codec, Codec::Eac3);
+    }
+}

@@ -214,3 +214,167 @@ impl BitRead for UpToRestrictions<'_> {
         self.0.finish_sei_payload()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use h264_reader::nal::{NalHeader, WritableNal};
+
+    use super::super::Examiner;
+    use super::super::testing::{access_units, cut_before, examine, random_access, stream, video};
+    use super::*;
+    use crate::time::Rate;
+
+    const CLOSED: &[u8] = stream!("closed.h264");
+
+    fn points(stream: &[u8]) -> Vec<Option<RandomAccess>> {
+        random_access(Codec::H264, &access_units(Codec::H264, stream))
+    }
+
+    #[test]
+    fn an_idr_picture_is_a_closed_point() {
+        let idr = Some(RandomAccess::Closed);
+        assert_eq!(points(CLOSED), [idr, None, None, idr, None, None]);
+    }
+
+    #[test]
+    fn a_recovery_point_of_zero_frames_is_an_open_point() {
+        let points = points(stream!("open.h264"));
+        assert_eq!(points[0], Some(RandomAccess::Closed));
+        let open = points[1..].iter().flatten().collect::<Vec<_>>();
+        assert!(open.len() >= 2 && open.iter().all(|point| **point == RandomAccess::Open), "{points:?}");
+    }
+
+    #[test]
+    fn an_intra_refresh_is_a_gradual_point() {
+        let points = points(stream!("refresh.h264"));
+        assert_eq!(points[0], Some(RandomAccess::Closed));
+        assert!(matches!(points[1..].iter().flatten().next(), Some(RandomAccess::Gradual { frames: 1.. })));
+    }
+
+    #[test]
+    fn an_intra_picture_alone_is_no_point() {
+        let units = access_units(Codec::H264, CLOSED);
+        let mut unit = units[0].to_vec();
+        let idr = memchr::memmem::rfind(&unit, &[0, 0, 1, 0x65]).unwrap();
+        unit[idr + 3] = 0x61;
+        let mut examiner = Examiner::new(Codec::H264);
+        let verdict = examine(&mut examiner, &unit);
+        assert_eq!(verdict.random_access, None);
+        assert!(verdict.has_parameter_sets && verdict.is_new_format);
+    }
+
+    #[test]
+    fn a_packet_that_begins_in_mid_picture_is_no_point() {
+        assert_eq!(random_access(Codec::H264, &[&[0, 0, 1, 0x65, 0x45]]), [None]);
+        assert_eq!(random_access(Codec::H264, &[&[0, 0, 1, 0x65]]), [None]);
+    }
+
+    #[test]
+    fn the_format_comes_from_the_sequence_parameter_set() {
+        let mut examiner = Examiner::new(Codec::H264);
+        let unit = examine(&mut examiner, CLOSED);
+        assert!(unit.has_parameter_sets && unit.is_new_format);
+        let expected = Video {
+            codec: Codec::H264,
+            rfc6381: Some("avc1.64001f".into()),
+            width: 66,
+            height: 50,
+            frame_rate: Rate::new(30_000, 1001),
+            is_interlaced: false,
+        };
+        assert_eq!(video(&examiner), expected);
+    }
+
+    #[test]
+    fn fields_are_seen() {
+        let mut examiner = Examiner::new(Codec::H264);
+        examine(&mut examiner, stream!("interlaced.h264"));
+        let video = video(&examiner);
+        assert!(video.is_interlaced);
+        assert_eq!(video.frame_rate, Rate::new(25, 1));
+        assert_eq!((video.width, video.height), (64, 64));
+    }
+
+    #[test]
+    fn a_format_is_new_once() {
+        let mut examiner = Examiner::new(Codec::H264);
+        let news: Vec<_> = access_units(Codec::H264, CLOSED)
+            .iter()
+            .map(|unit| examine(&mut examiner, unit))
+            .map(|unit| (unit.has_parameter_sets, unit.is_new_format))
+            .collect();
+        let plain = (false, false);
+        assert_eq!(news, [(true, true), plain, plain, (true, false), plain, plain]);
+    }
+
+    /// The SPS of `CLOSED` with a change, in an access unit of its own with a PPS and an IDR picture.
+    fn unit_with(change: impl Fn(&mut SeqParameterSet)) -> Vec<u8> {
+        let nal = cut_before(CLOSED, &[0, 0, 0, 1])[1];
+        let mut rbsp = Vec::new();
+        unescape(&nal[5..], &mut rbsp);
+        let mut sps = SeqParameterSet::from_bits(BitReader::new(&rbsp[..])).unwrap();
+        change(&mut sps);
+        let sps = sps.to_vec_with_header(NalHeader::new(0x67).unwrap());
+        [&[0, 0, 1][..], &sps, &[0, 0, 1, 0x68, 0xee, 0, 0, 1, 0x65, 0x88]].concat()
+    }
+
+    #[test]
+    fn another_sequence_parameter_set_is_a_new_format_even_at_the_same_size() {
+        let mut examiner = Examiner::new(Codec::H264);
+        assert!(examine(&mut examiner, &unit_with(|_| {})).is_new_format);
+        let format = examiner.format().cloned();
+        assert!(examine(&mut examiner, &unit_with(|sps| sps.max_num_ref_frames = 2)).is_new_format);
+        assert_eq!(examiner.format().cloned(), format);
+    }
+
+    #[test]
+    fn a_size_above_the_level_is_read() {
+        let mut examiner = Examiner::new(Codec::H264);
+        let unit = unit_with(|sps| {
+            sps.level_idc = 10;
+            sps.pic_width_in_mbs_minus1 = 119;
+            sps.pic_height_in_map_units_minus1 = 67;
+            sps.frame_cropping = None;
+        });
+        examine(&mut examiner, &unit);
+        let video = video(&examiner);
+        assert_eq!((video.width, video.height), (1920, 1088));
+        assert_eq!(video.rfc6381.as_deref(), Some("avc1.64000a"));
+    }
+
+    #[test]
+    fn odd_restrictions_are_believed_the_second_time() {
+        let odd = unit_with(|sps| {
+            sps.max_num_ref_frames = 4;
+            let vui = sps.vui_parameters.as_mut().unwrap();
+            let restrictions = vui.bitstream_restrictions.as_mut().unwrap();
+            restrictions.max_num_reorder_frames = 0;
+            restrictions.max_dec_frame_buffering = 1;
+        });
+        let mut examiner = Examiner::new(Codec::H264);
+        assert!(!examine(&mut examiner, &odd).is_new_format);
+        assert!(examine(&mut examiner, &odd).is_new_format);
+        assert!(!examine(&mut examiner, &odd).is_new_format);
+        assert_eq!(video(&examiner).frame_rate, Rate::new(30_000, 1001));
+    }
+
+    #[test]
+    fn a_damaged_sequence_parameter_set_changes_nothing() {
+        let mut examiner = Examiner::new(Codec::H264);
+        examine(&mut examiner, CLOSED);
+        let format = examiner.format().cloned();
+        let cut: &[u8] = &[0, 0, 1, 0x67, 0x64, 0, 0x1f, 0xac, 0xb2, 0, 0, 1, 0x65, 0x88];
+        assert!(!examine(&mut examiner, cut).is_new_format);
+        assert_eq!(examiner.format().cloned(), format);
+        assert!(!examine(&mut examiner, CLOSED).is_new_format);
+    }
+
+    #[test]
+    fn messages_before_the_wanted_one_are_passed() {
+        let sei = [1, 2, 9, 9, 0xff, 1, 0, 6, 1, 0xa0, 0x80];
+        assert_eq!(sei_message(&sei, 256), Some(&[][..]));
+        assert_eq!(sei_message(&sei, 6), Some(&[0xa0][..]));
+        assert_eq!(sei_message(&sei, 7), None);
+        assert_eq!(sei_message(&[6, 200, 1, 0x80], 6), None);
+    }
+}

@@ -373,3 +373,100 @@ fn timing(bits: &mut Bits<'_>) -> Option<Option<Rate>> {
     let scale = bits.number(32)?;
     Some(rate(scale.into(), units.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Examiner;
+    use super::super::testing::{access_units, examine, packed, random_access, stream, video};
+    use super::*;
+
+    const CLOSED: &[u8] = stream!("closed.hevc");
+
+    fn slice(kind: u8) -> [u8; 7] {
+        [0, 0, 1, kind << 1, 1, 0x80, 0xff]
+    }
+
+    #[test]
+    fn an_idr_picture_is_a_closed_point() {
+        let idr = Some(RandomAccess::Closed);
+        let units = access_units(Codec::Hevc, CLOSED);
+        assert_eq!(random_access(Codec::Hevc, &units), [idr, None, None, idr, None, None]);
+    }
+
+    #[test]
+    fn a_clean_random_access_picture_is_an_open_point() {
+        let units = access_units(Codec::Hevc, stream!("open.hevc"));
+        let points = random_access(Codec::Hevc, &units);
+        assert!(points[1..].contains(&Some(RandomAccess::Open)), "{points:?}");
+    }
+
+    #[test]
+    fn the_type_of_a_slice_tells_how_to_begin() {
+        let closed = Some(RandomAccess::Closed);
+        let open = Some(RandomAccess::Open);
+        let points: Vec<_> = [1, 15, 16, 17, 18, 19, 20, 21, 22]
+            .map(|kind| random_access(Codec::Hevc, &[&slice(kind)])[0])
+            .into();
+        assert_eq!(points, [None, None, open, closed, closed, closed, closed, open, None]);
+    }
+
+    #[test]
+    fn slices_of_upper_layers_and_later_slices_do_not_tell() {
+        let upper = [0, 0, 1, 20 << 1, 1 << 3 | 1, 0x80, 0];
+        assert_eq!(random_access(Codec::Hevc, &[&[&upper[..], &slice(1)].concat()]), [None]);
+        assert_eq!(random_access(Codec::Hevc, &[&[0, 0, 1, 20 << 1, 1, 0x20]]), [None]);
+    }
+
+    #[test]
+    fn recovery_points_tell_how_many_pictures_they_take() {
+        // recovery_poc_cnt 3 (00110), 0 (1), -1 (011)
+        for (payload, expected) in [
+            (0b0011_0100, RandomAccess::Gradual { frames: 3 }),
+            (0b1100_0000, RandomAccess::Open),
+            (0b0110_0000, RandomAccess::Open),
+        ] {
+            let unit = [&[0, 0, 1, 39 << 1, 1, 6, 1, payload, 0x80][..], &slice(1)].concat();
+            assert_eq!(random_access(Codec::Hevc, &[&unit]), [Some(expected)]);
+        }
+    }
+
+    #[test]
+    fn the_format_comes_from_the_parameter_sets() {
+        let mut examiner = Examiner::new(Codec::Hevc);
+        let unit = examine(&mut examiner, CLOSED);
+        assert!(unit.has_parameter_sets && unit.is_new_format);
+        let expected = Video {
+            codec: Codec::Hevc,
+            rfc6381: Some("hvc1.1.6.L30.90".into()),
+            width: 66,
+            height: 50,
+            frame_rate: Rate::new(30_000, 1001),
+            is_interlaced: false,
+        };
+        assert_eq!(video(&examiner), expected);
+    }
+
+    #[test]
+    fn a_format_is_new_once() {
+        let mut examiner = Examiner::new(Codec::Hevc);
+        let units = access_units(Codec::Hevc, CLOSED);
+        let news: Vec<_> = units.iter().map(|unit| examine(&mut examiner, unit).is_new_format).collect();
+        assert_eq!(news, [true, false, false, false, false, false]);
+    }
+
+    #[test]
+    fn a_codec_string_drops_trailing_zero_constraints_only() {
+        let text = |bytes: &[u8]| profile_tier_level(&mut Bits::new(bytes), 0).unwrap();
+        assert_eq!(text(&[0x22, 0x20, 0, 0, 0, 0xb0, 0, 0x10, 0, 0, 0, 123]), "hvc1.2.4.H123.B0.0.10");
+        assert_eq!(text(&[0x41, 0x60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 93]), "hvc1.A1.6.L93");
+    }
+
+    #[test]
+    fn the_video_parameter_set_alone_can_tell_the_rate() {
+        let head = [(4, 0), (2, 3), (6, 0), (3, 0), (1, 1), (16, 0xffff)];
+        let profile = [(8, 1), (32, 0x6000_0000), (16, 0x9000), (32, 0), (8, 30)];
+        let rest = [(1, 1), (3, 0b111), (6, 0), (1, 1), (1, 1), (32, 4), (32, 100)];
+        let vps = packed(&[&head[..], &profile, &rest].concat());
+        assert_eq!(super::vps(&mut Bits::new(&vps)).unwrap().rate, Rate::new(25, 1));
+    }
+}

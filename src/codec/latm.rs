@@ -228,3 +228,83 @@ fn rate(bits: &mut Bits<'_>) -> Option<u32> {
         index => sampling_frequency(index),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{audio, examine, packed, sound, stream};
+    use super::super::{AccessUnit, Examiner, RandomAccess};
+    use super::*;
+
+    const STEREO: &[u8] = stream!("stereo.latm");
+
+    fn frames(mut stream: &[u8]) -> Vec<&[u8]> {
+        let mut frames = Vec::new();
+        while let Look::Frame(len, _) = Latm.look(stream) {
+            let (frame, rest) = stream.split_at(len.min(stream.len()));
+            frames.push(frame);
+            stream = rest;
+        }
+        frames
+    }
+
+    #[test]
+    fn the_configuration_tells_the_format() {
+        assert_eq!(sound(Codec::AacLatm, STEREO), ("mp4a.40.2".into(), 48_000, 2, 1024));
+    }
+
+    #[test]
+    fn a_frame_without_configuration_is_a_point_that_lacks_it() {
+        let frames = frames(STEREO);
+        let mut examiner = Examiner::new(Codec::AacLatm);
+        assert!(examine(&mut examiner, frames[0]).has_parameter_sets);
+        let unit = examine(&mut examiner, frames[1]);
+        let expected = AccessUnit {
+            random_access: Some(RandomAccess::Closed),
+            has_parameter_sets: false,
+            is_new_format: false,
+        };
+        assert_eq!(unit, expected);
+    }
+
+    #[test]
+    fn a_first_configuration_is_found_in_a_later_frame() {
+        let frames = frames(STEREO);
+        assert!(frames.len() > 20, "the configuration comes again");
+        let mut examiner = Examiner::new(Codec::AacLatm);
+        let unit = examine(&mut examiner, &frames[1..].concat());
+        assert!(unit.is_new_format && !unit.has_parameter_sets);
+        assert_eq!(audio(&examiner).channels, 2);
+    }
+
+    fn heard(fields: &[(usize, u32)]) -> Option<(Name, u32, u8, u32)> {
+        let bytes = packed(fields);
+        let sound = stream_mux_config(&mut Bits::new(&bytes)).flatten()?;
+        Some((sound.name, sound.sample_rate_hz, sound.channels, sound.samples_per_frame))
+    }
+
+    const PLAIN: [(usize, u32); 5] = [(1, 0), (1, 1), (6, 0), (4, 0), (3, 0)];
+
+    #[test]
+    fn explicit_extensions_are_told() {
+        let sbr = [&PLAIN[..], &[(5, 5), (4, 6), (4, 2), (4, 3), (5, 2), (3, 0)]].concat();
+        assert_eq!(heard(&sbr), Some((Name::ObjectType(5), 48_000, 2, 2048)));
+        let ps = [&PLAIN[..], &[(5, 29), (4, 6), (4, 1), (4, 3), (5, 2), (3, 0)]].concat();
+        assert_eq!(heard(&ps), Some((Name::ObjectType(29), 48_000, 2, 2048)));
+    }
+
+    #[test]
+    fn an_extension_that_old_decoders_pass_over_is_told() {
+        // Version 1, a configuration of 5 + 4 + 4 + 3 + 11 + 5 + 1 + 4 bits.
+        let head = [(1, 1), (1, 0), (2, 0), (8, 0), (1, 1), (6, 0), (4, 0), (3, 0), (2, 0), (8, 37)];
+        let config = [(5, 2), (4, 6), (4, 2), (3, 0), (11, 0x2b7), (5, 5), (1, 1), (4, 3)];
+        assert_eq!(heard(&[&head[..], &config].concat()), Some((Name::ObjectType(5), 48_000, 2, 2048)));
+    }
+
+    #[test]
+    fn rare_configurations_are_read() {
+        let low_delay = [&PLAIN[..], &[(5, 23), (4, 15), (24, 44_100), (4, 1), (3, 4), (2, 0)]].concat();
+        assert_eq!(heard(&low_delay), Some((Name::ObjectType(23), 44_100, 1, 480)));
+        let enhanced = [&PLAIN[..], &[(5, 31), (6, 7), (4, 3), (4, 2), (1, 0)]].concat();
+        assert_eq!(heard(&enhanced), Some((Name::ObjectType(39), 48_000, 2, 512)));
+    }
+}

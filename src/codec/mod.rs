@@ -32,6 +32,8 @@ mod opus;
 mod picture;
 mod sound;
 mod start_code;
+#[cfg(test)]
+mod testing;
 
 pub use examiner::Examiner;
 
@@ -197,4 +199,23 @@ pub struct Audio {
     pub channels: u8,
     /// Samples in one frame, per channel.
     pub samples_per_frame: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_closed_point_is_independent() {
+        assert!(RandomAccess::Closed.is_independent());
+        assert!(!RandomAccess::Open.is_independent());
+        assert!(!RandomAccess::Gradual { frames: 3 }.is_independent());
+    }
+
+    #[test]
+    fn a_coding_is_of_pictures_or_of_sound_or_of_neither() {
+        assert!(Codec::Hevc.is_video() && !Codec::Hevc.is_audio());
+        assert!(Codec::Opus.is_audio() && !Codec::Opus.is_video());
+        assert!(!Codec::Scte35.is_audio() && !Codec::Scte35.is_video());
+    }
 }

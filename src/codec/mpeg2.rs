@@ -193,3 +193,85 @@ const fn object_type(is_escaped: bool, profile: u32) -> Option<u8> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Examiner;
+    use super::super::testing::{cut_before, examine, random_access, stream, video};
+    use super::*;
+    use crate::time::Rate;
+
+    const SEQUENCE: &[u8] = &[0, 0, 1, code::SEQUENCE_HEADER];
+
+    #[test]
+    fn a_closed_group_is_a_closed_point() {
+        let groups = cut_before(stream!("closed.m2v"), SEQUENCE);
+        assert_eq!(random_access(Codec::Mpeg2Video, &groups), [Some(RandomAccess::Closed); 2]);
+    }
+
+    #[test]
+    fn an_open_group_is_an_open_point() {
+        let groups = cut_before(stream!("open.m2v"), SEQUENCE);
+        let points = random_access(Codec::Mpeg2Video, &groups);
+        assert!(points.len() > 1);
+        assert_eq!(points[1], Some(RandomAccess::Open));
+    }
+
+    #[test]
+    fn a_group_that_tells_nothing_of_itself_is_open() {
+        let header = [0, 0, 1, 0xb3, 4, 0, 0x30, 0x13, 0xff, 0xff, 0xe0, 0x18];
+        let intra = [0, 0, 1, 0, 0, 0x0f, 0xff];
+        let predicted = [0, 0, 1, 0, 0, 0x17, 0xff];
+        let points = random_access(
+            Codec::Mpeg2Video,
+            &[
+                &[&header[..], &intra].concat(),
+                &intra,
+                &[&header[..], &predicted].concat(),
+                &[0, 0, 1, 2, 0x13],
+            ],
+        );
+        assert_eq!(points, [Some(RandomAccess::Open), None, None, None]);
+    }
+
+    #[test]
+    fn the_format_comes_from_header_and_extension() {
+        let mut examiner = Examiner::new(Codec::Mpeg2Video);
+        let unit = examine(&mut examiner, stream!("closed.m2v"));
+        assert!(unit.has_parameter_sets && unit.is_new_format);
+        let expected = Video {
+            codec: Codec::Mpeg2Video,
+            rfc6381: Some("mp4v.61".into()),
+            width: 64,
+            height: 48,
+            frame_rate: Rate::new(30_000, 1001),
+            is_interlaced: false,
+        };
+        assert_eq!(video(&examiner), expected);
+        examine(&mut examiner, stream!("open.m2v"));
+        let video = video(&examiner);
+        assert!(video.is_interlaced);
+        assert_eq!(video.frame_rate, Rate::new(25, 1));
+    }
+
+    #[test]
+    fn mpeg_1_has_no_extension() {
+        let mut examiner = Examiner::new(Codec::Mpeg2Video);
+        examine(&mut examiner, stream!("one.m1v"));
+        let video = video(&examiner);
+        assert_eq!((video.rfc6381.as_deref(), video.is_interlaced), (Some("mp4v.6A"), false));
+        assert_eq!((video.width, video.height, video.frame_rate), (64, 48, Rate::new(24, 1)));
+    }
+
+    #[test]
+    fn another_bit_rate_is_no_new_format() {
+        let stream = stream!("closed.m2v");
+        let mut examiner = Examiner::new(Codec::Mpeg2Video);
+        assert!(examine(&mut examiner, stream).is_new_format);
+        let mut slower = stream.to_vec();
+        slower[8] ^= 0x10;
+        assert!(!examine(&mut examiner, &slower).is_new_format);
+        slower[5] ^= 0x20;
+        assert!(examine(&mut examiner, &slower).is_new_format);
+    }
+}

@@ -83,3 +83,39 @@ fn bit_rate(is_mpeg_1: bool, layer: Layer, index: u8) -> Option<u32> {
     let kilobits = table.get(usize::from(index).checked_sub(1)?)?;
     Some(kilobits * 1000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{sound, stream};
+    use super::*;
+
+    #[test]
+    fn a_header_tells_layer_rate_and_channels() {
+        let of = |stream| sound(Codec::MpegAudio, stream);
+        assert_eq!(of(stream!("stereo.mp3")), ("mp4a.40.34".into(), 48_000, 2, 1152));
+        assert_eq!(of(stream!("mono.mp3")), ("mp4a.40.34".into(), 22_050, 1, 576));
+        assert_eq!(of(stream!("stereo.mp2")), ("mp4a.40.33".into(), 48_000, 2, 1152));
+        assert_eq!(of(&[0xff, 0xff, 0xc4, 0x00]), ("mp4a.40.32".into(), 48_000, 2, 384));
+    }
+
+    #[test]
+    fn frames_follow_each_other() {
+        for stream in [stream!("stereo.mp3"), stream!("mono.mp3"), stream!("stereo.mp2")] {
+            let Look::Frame(len, Some(first)) = MpegAudio.look(stream) else { panic!("no frame") };
+            let Look::Frame(_, Some(second)) = MpegAudio.look(&stream[len..]) else {
+                panic!("no second frame")
+            };
+            assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_header_is_none() {
+        for bytes in
+            [[0xff, 0xe9, 0x90, 0], [0xff, 0xf9, 0x90, 0], [0xff, 0xfb, 0xf0, 0], [0xff, 0xfb, 0x9c, 0]]
+        {
+            assert_eq!(MpegAudio.look(&bytes), Look::Nothing);
+        }
+        assert_eq!(MpegAudio.look(&[0xff, 0xfb, 0x90]), Look::More);
+    }
+}

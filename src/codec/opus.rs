@@ -85,3 +85,43 @@ fn samples(packet: &[u8], size: usize) -> Result<u32, Look> {
     let samples = length * u32::from(frames);
     if (1..=LONGEST).contains(&samples) { Ok(samples) } else { Err(Look::Nothing) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Examiner;
+    use super::super::testing::{audio, examine, sound};
+    use super::*;
+
+    /// A packet of 74 bytes with a start trim, as ffmpeg writes it, cut behind its first bytes.
+    const HEAD: [u8; 16] =
+        [0x7f, 0xf0, 0x4a, 0x01, 0x38, 0x78, 0x81, 0xa7, 0x5d, 0x6c, 0x7e, 0x40, 0xe6, 0x00, 0x00, 0x0a];
+
+    #[test]
+    fn the_packet_tells_its_length_in_time() {
+        assert_eq!(sound(Codec::Opus, &HEAD), ("opus".into(), 48_000, 2, 960));
+        assert!(matches!(Opus::default().look(&HEAD), Look::Frame(79, Some(_))));
+    }
+
+    #[test]
+    fn the_channels_are_those_of_the_descriptor() {
+        let mut examiner = Examiner::with_opus_channels(6);
+        examine(&mut examiner, &HEAD);
+        assert_eq!(audio(&examiner).channels, 6);
+    }
+
+    #[test]
+    fn a_control_header_ends_where_its_flags_say() {
+        assert_eq!(control_header(&[0x7f, 0xe0, 0xff, 0xff, 0x02]), Some((5, 512)));
+        assert_eq!(control_header(&[0x7f, 0xfc, 9, 0, 1, 0, 2, 3, 7, 7, 7]), Some((11, 9)));
+        assert_eq!(control_header(&[0x7f, 0xe4, 9]), None);
+        assert_eq!(control_header(&[0x7f, 0xe0, 0xff]), None);
+    }
+
+    #[test]
+    fn a_packet_holds_120_milliseconds_at_most() {
+        assert_eq!(samples(&[0b0001_1011, 2], 9), Ok(5760));
+        assert_eq!(samples(&[0b0001_1011, 3], 9), Err(Look::Nothing));
+        assert_eq!(samples(&[0b0001_1011], 9), Err(Look::More));
+        assert_eq!(samples(&[0b1000_0001], 9), Ok(240));
+    }
+}

@@ -185,3 +185,41 @@ impl<C: Coding> Reader for Sounds<C> {
 /// The verdict on a frame that can be decoded by those alone who saw an earlier one's configuration.
 const LEFT_TO_EARLIER: AccessUnit =
     AccessUnit { random_access: Some(RandomAccess::Closed), has_parameter_sets: false, is_new_format: false };
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{audio, examine, stream};
+    use super::super::{Codec, Examiner, RandomAccess};
+
+    const STEREO: &[u8] = stream!("stereo.mp2");
+    const OTHER: &[u8] = stream!("stereo.mp3");
+
+    #[test]
+    fn a_change_counts_when_two_packets_agree() {
+        let mut examiner = Examiner::new(Codec::MpegAudio);
+        let packets = [STEREO, OTHER, STEREO, OTHER, OTHER, OTHER];
+        let news = packets.map(|payload| examine(&mut examiner, payload).is_new_format);
+        assert_eq!(news, [true, false, false, false, true, false]);
+        assert_eq!(audio(&examiner).rfc6381.as_deref(), Some("mp4a.40.34"));
+    }
+
+    #[test]
+    fn a_frame_is_found_behind_the_rest_of_another() {
+        let mut examiner = Examiner::new(Codec::MpegAudio);
+        // The rest holds what looks like a header, behind which no frame follows.
+        let rest = [0, 0xff, 0xfd, 0x14, 0x00, 0xff, 1, 2, 3];
+        let unit = examine(&mut examiner, &[&rest[..], STEREO].concat());
+        assert_eq!(unit.random_access, Some(RandomAccess::Closed));
+        assert!(unit.is_new_format);
+        assert_eq!(audio(&examiner).sample_rate_hz, 48_000);
+    }
+
+    #[test]
+    fn a_lone_frame_in_mid_packet_has_to_be_seen_twice() {
+        let mut examiner = Examiner::new(Codec::MpegAudio);
+        let packet = [&[0; 10], &STEREO[..192]].concat();
+        assert!(!examine(&mut examiner, &packet).is_new_format);
+        assert!(examiner.format().is_none());
+        assert!(examine(&mut examiner, &packet).is_new_format);
+    }
+}
