@@ -1,4 +1,4 @@
-//! AC-3 and E-AC-3 (ETSI TS 102 366 §4.4.1, §E.1.3): both have the same syncword, and bsid tells them apart.
+//! AC-3 and E-AC-3 (ETSI TS 102 366 and its annex E): both have the same syncword, and bsid tells them apart.
 
 use super::Codec;
 use super::aac::may_begin;

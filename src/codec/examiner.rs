@@ -35,7 +35,7 @@ pub struct Examiner {
 }
 
 /// Reads the head of each PES packet of one coding.
-pub(super) trait Reader: Debug + Send {
+pub(super) trait Reader: Debug + Send + Sync {
     /// A PES packet begins.
     fn begin(&mut self);
 

@@ -469,4 +469,35 @@ mod tests {
         let vps = packed(&[&head[..], &profile, &rest].concat());
         assert_eq!(super::vps(&mut Bits::new(&vps)).unwrap().rate, Rate::new(25, 1));
     }
+
+    #[test]
+    fn scaling_lists_end_where_the_standard_ends_them() {
+        // Each taken from another list, then each told with differences of zero: a 1 bit.
+        let lists = 6 + 6 + 6 + 2;
+        let copied = packed(&vec![(2, 0b01); lists]);
+        let mut bits = Bits::new(&copied);
+        scaling_lists(&mut bits).unwrap();
+        assert_eq!(bits.left(), 0);
+        let ones = 6 * (1 + 16) + 6 * (1 + 64) + (6 + 2) * (1 + 1 + 64);
+        let told = packed(&vec![(1, 1); ones]);
+        let mut bits = Bits::new(&told);
+        scaling_lists(&mut bits).unwrap();
+        assert_eq!(bits.left(), told.len() * 8 - ones);
+    }
+
+    #[test]
+    fn reference_picture_sets_are_told_by_differences() {
+        let count = (5, 0b00100);
+        // Two pictures before and one after: 011, 010, and for each a distance and a flag.
+        let plain = [(3, 0b011), (3, 0b010), (2, 0b11), (2, 0b11), (2, 0b11)];
+        // For each of the three and the set's own picture: used; not used but kept; neither; used.
+        let difference = [(1, 1), (1, 0), (1, 1), (1, 1), (2, 0b01), (2, 0b00), (1, 1)];
+        let next = [(1, 1), (1, 1), (1, 1), (4, 0b1111)];
+        let fields = [&[count][..], &plain, &difference, &next].concat();
+        let bytes = packed(&fields);
+        let mut bits = Bits::new(&bytes);
+        reference_picture_sets(&mut bits).unwrap();
+        let len: usize = fields.iter().map(|(width, _)| width).sum();
+        assert_eq!(bits.left(), bytes.len() * 8 - len);
+    }
 }

@@ -16,8 +16,7 @@
 //! assert_eq!(examiner.format().and_then(|format| format.rfc6381()), Some("mp4a.40.33"));
 //! ```
 //!
-//! Editions: ISO/IEC 13818-1:2019, ITU-T H.262 (02/2012), H.264 (08/2021), H.265 (08/2021), ISO/IEC
-//! 14496-3:2019, 14496-15:2022, ETSI TS 102 366 V1.4.1.
+//! Editions: ITU-T H.262 (02/2012), H.264 (08/2021), H.265 (08/2021), ISO/IEC 14496-3:2009, 14496-15:2022.
 
 mod aac;
 mod ac3;

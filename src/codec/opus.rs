@@ -1,4 +1,4 @@
-//! Opus in MPEG-2 systems: a control header before each Opus packet (ETSI TS 103 491), then RFC 6716 §3.1's.
+//! Opus in MPEG-2 systems: a control header before each Opus packet, which tells its own length (RFC 6716 §3.1).
 
 use super::Codec;
 use super::aac::may_begin;

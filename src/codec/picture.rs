@@ -8,7 +8,7 @@ use super::{AccessUnit, Format, RandomAccess};
 use crate::time::Rate;
 
 /// A coding of pictures: it is told each unit of an access unit up to the first picture's own.
-pub(super) trait Coding: Debug + Send {
+pub(super) trait Coding: Debug + Send + Sync {
     /// How many bytes of a unit it wants to see to know what the unit is.
     const LOOKAHEAD: usize;
 

@@ -8,7 +8,7 @@ use super::examiner::Reader;
 use super::{AccessUnit, Audio, Codec, Format, RandomAccess};
 
 /// A coding of sound.
-pub(super) trait Coding: Debug + Send {
+pub(super) trait Coding: Debug + Send + Sync {
     /// The first byte of each frame.
     const SYNC: u8;
 
