@@ -1,7 +1,60 @@
-//! Cutting.
+//! Cutting a transport stream into segments that stand alone, without copying it.
+//!
+//! - [`Segmenter`]: bytes in, whole [`Segment`]s out. What most want.
+//! - [`Cutter`]: the same, but a segment's bytes come as soon as they are there: for writers that hold
+//!   nothing back.
+//! - [`OnMissingRandomAccess`]: what happens where no boundary can be had in time.
+//!
+//! Boundaries lie on a grid of anchor + k × target, at the first random access point at or behind each line. A
+//! segment begins with PAT and PMT and holds whole PES packets only. Which segments a playlist names is not
+//! decided here but in [`live`](crate::live).
+
+mod cutter;
+mod grid;
+mod lanes;
+mod segmenter;
+mod timing;
+
 use std::time::Duration;
 
+pub use cutter::{Cutter, Event, Events};
+pub use segmenter::{Output, Segment, Segmenter};
+
 use crate::time::Ticks;
+use crate::ts::Selection;
+
+/// How a stream is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The distance of the grid's lines.
+    pub target: Duration,
+    /// The program that is cut.
+    pub program: Selection,
+    /// What is done where random access points are too far apart.
+    pub on_missing: OnMissingRandomAccess,
+}
+
+impl Default for Options {
+    /// Six seconds, the first program with video, never longer than promised.
+    fn default() -> Self {
+        Self {
+            target: Duration::from_secs(6),
+            program: Selection::First,
+            on_missing: OnMissingRandomAccess::Cut,
+        }
+    }
+}
+
+/// What is done where no random access point comes before a segment would be longer than the longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMissingRandomAccess {
+    /// Cut at a picture that is none, so that the target duration of a playlist already out there holds
+    /// (RFC 8216 §4.3.3.1). That segment is not independent. For live streams.
+    #[default]
+    Cut,
+    /// Let the segment grow until one comes. For files, whose playlist is written at the end.
+    Extend,
+}
 
 /// The head of a segment: what is known when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,79 @@
+//! The lines that boundaries are taken at.
+
+use crate::time::Ticks;
+
+/// How far before its line a boundary may lie: encoders round timestamps, and half a picture at 100 pictures a
+/// second is 5 ms.
+const TOLERANCE: Ticks = Ticks::new(450);
+
+/// Lines at anchor + k × target. Boundaries taken by them never drift, however uneven they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    anchor: Ticks,
+    target: Ticks,
+    next_line: Ticks,
+}
+
+impl Grid {
+    /// The lines of `target` (at least one tick) through `anchor`; the next one is the first behind `start`.
+    pub fn new(anchor: Ticks, target: Ticks, start: Ticks) -> Self {
+        let target = target.max(Ticks::new(1));
+        let mut grid = Self { anchor, target, next_line: start };
+        grid.pass(start);
+        grid
+    }
+
+    /// The point that all lines are counted from.
+    pub const fn anchor(&self) -> Ticks {
+        self.anchor
+    }
+
+    /// Whether a boundary at `pts` is at or behind the next line.
+    pub fn is_due(&self, pts: Ticks) -> bool {
+        pts + TOLERANCE >= self.next_line
+    }
+
+    /// A boundary was taken at `pts`: the next line is the first behind it.
+    pub fn pass(&mut self, pts: Ticks) {
+        let from_anchor = (pts + TOLERANCE - self.anchor).count();
+        let lines = from_anchor.div_euclid(self.target.count()) + 1;
+        self.next_line = self.anchor + Ticks::new(lines.saturating_mul(self.target.count()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = Ticks::PER_SECOND;
+
+    #[test]
+    fn a_week_of_uneven_boundaries_does_not_drift() {
+        let gop = 2 * 3003 * 30 / 2; // 3.003 s
+        let mut grid = Grid::new(Ticks::ZERO, Ticks::new(6 * SECOND), Ticks::ZERO);
+        let mut boundaries = 0;
+        let week = 7 * 86_400 * SECOND;
+        for pts in (gop..week).step_by(gop as usize).map(Ticks::new) {
+            if grid.is_due(pts) {
+                grid.pass(pts);
+                boundaries += 1;
+            }
+        }
+        assert_eq!(boundaries, 7 * 86_400 / 6 - 1);
+    }
+
+    #[test]
+    fn a_late_comer_takes_the_same_lines() {
+        let grid = Grid::new(Ticks::new(100), Ticks::new(4 * SECOND), Ticks::new(100 + 9 * SECOND));
+        assert!(!grid.is_due(Ticks::new(100 + 11 * SECOND)));
+        assert!(grid.is_due(Ticks::new(100 + 12 * SECOND - 2)));
+    }
+
+    #[test]
+    fn a_line_that_was_jumped_over_is_not_made_up_for() {
+        let mut grid = Grid::new(Ticks::ZERO, Ticks::new(4 * SECOND), Ticks::ZERO);
+        grid.pass(Ticks::new(13 * SECOND));
+        assert!(!grid.is_due(Ticks::new(15 * SECOND)));
+        assert!(grid.is_due(Ticks::new(16 * SECOND)));
+    }
+}

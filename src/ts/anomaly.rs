@@ -1,0 +1,143 @@
+//! What can be wrong with a stream that is read all the same.
+
+use std::fmt;
+
+use super::Pid;
+
+/// Something wrong in a stream: where it is, and what was done about it. The stream goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// Offset of the packet (or of the first skipped byte) from the start of the stream, in bytes.
+    pub at: u64,
+    /// The PID, where it is one stream's trouble.
+    pub pid: Option<Pid>,
+    /// What it is.
+    pub kind: AnomalyKind,
+}
+
+/// The kinds of [`Anomaly`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnomalyKind {
+    /// Bytes that are no transport packets were skipped.
+    Garbage {
+        /// How many.
+        bytes: u64,
+    },
+    /// The stream ended in mid-packet.
+    TruncatedPacket {
+        /// Bytes of it that were there.
+        bytes: usize,
+    },
+    /// transport_error_indicator is set; the packet was left out.
+    TransportError,
+    /// Payloads are scrambled from here on: passed through, not looked into.
+    Scrambled,
+    /// adaptation_field_control has its reserved value; the packet was left out.
+    ReservedAdaptationControl,
+    /// The adaptation field is longer than the packet; the packet was passed through, not looked into.
+    AdaptationField,
+    /// Packets are missing.
+    ContinuityGap {
+        /// The counter that should have come.
+        expected: u8,
+        /// The counter that came.
+        found: u8,
+    },
+    /// The packet before was sent once more; the copy was left out.
+    Duplicate,
+    /// A section whose CRC does not hold was dropped.
+    SectionCrc,
+    /// A section that cannot be read was dropped.
+    Section,
+    /// More streams than are followed at once; the rest were left out.
+    TooManyStreams,
+    /// A payload unit starts without a PES header that can be read.
+    PesHeader,
+    /// A PES packet is shorter than it said.
+    PesTruncated {
+        /// Bytes missing.
+        missing: u64,
+    },
+    /// The bitstream and random_access_indicator do not agree; the bitstream was believed.
+    RandomAccess {
+        /// What the indicator said.
+        indicated: bool,
+    },
+    /// A random access point comes without the parameter sets that a decoder needs.
+    ParameterSetsAbsent,
+    /// Pictures before the first random access point, which nothing can decode, were left out.
+    Undecodable {
+        /// Their packets.
+        packets: u64,
+    },
+    /// No random access point came in time: the segment was cut at another picture.
+    RandomAccessMissing,
+    /// Timestamps jumped.
+    TimestampJump {
+        /// By so many ticks of 90 kHz.
+        by: i64,
+    },
+    /// A PES packet did not end for so long that the segment it began in could not wait for it.
+    PesTooLong,
+}
+
+impl AnomalyKind {
+    /// A short name, the same for all anomalies of a kind: for counting.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Garbage { .. } => "garbage",
+            Self::TruncatedPacket { .. } => "truncated packet",
+            Self::TransportError => "transport error",
+            Self::Scrambled => "scrambled",
+            Self::ReservedAdaptationControl => "reserved adaptation control",
+            Self::AdaptationField => "adaptation field",
+            Self::ContinuityGap { .. } => "continuity gap",
+            Self::Duplicate => "duplicate packet",
+            Self::SectionCrc => "section crc",
+            Self::Section => "section",
+            Self::TooManyStreams => "too many streams",
+            Self::PesHeader => "pes header",
+            Self::PesTruncated { .. } => "pes truncated",
+            Self::RandomAccess { .. } => "random access indicator",
+            Self::ParameterSetsAbsent => "parameter sets absent",
+            Self::Undecodable { .. } => "undecodable lead",
+            Self::RandomAccessMissing => "random access point missing",
+            Self::TimestampJump { .. } => "timestamp jump",
+            Self::PesTooLong => "pes too long",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Garbage { bytes } => write!(f, "{bytes} bytes that are no transport packets"),
+            Self::TruncatedPacket { bytes } => write!(f, "the stream ends {bytes} bytes into a packet"),
+            Self::ContinuityGap { expected, found } => {
+                write!(f, "continuity counter {found} where {expected} was due")
+            }
+            Self::PesTruncated { missing } => write!(f, "PES packet {missing} bytes shorter than it said"),
+            Self::RandomAccess { indicated: true } => {
+                f.write_str("random_access_indicator set where none is in the bitstream")
+            }
+            Self::RandomAccess { indicated: false } => {
+                f.write_str("random access point without random_access_indicator")
+            }
+            Self::Undecodable { packets } => {
+                write!(f, "{packets} packets before the first random access point left out")
+            }
+            Self::TimestampJump { by } => write!(f, "timestamps jumped by {:.3} s", *by as f64 / 90_000.0),
+            other => f.write_str(other.name()),
+        }
+    }
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "byte {}, PID {pid}: {}", self.at, self.kind),
+            None => write!(f, "byte {}: {}", self.at, self.kind),
+        }
+    }
+}

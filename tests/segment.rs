@@ -1,0 +1,227 @@
+//! What must hold of cutting, whatever the stream and however it is pushed.
+#![allow(missing_docs)]
+
+mod support {
+    pub mod synth;
+}
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use segcast::segment::{Cutter, Event, Options, Output, Segment, Segmenter};
+use segcast::ts::{self, Demuxer, PACKET_LEN, Packet, Pid, packets};
+use support::synth::{AUDIO, Synth, VIDEO};
+
+fn streams() -> impl Strategy<Value = Synth> {
+    let pictures = (30..150_usize, 1..40_usize, 0..3000_usize);
+    let audio = (proptest::option::of(0..2000_usize), 1..6_usize);
+    (pictures, audio, 0..3_usize, any::<u64>()).prop_map(|(pictures, audio, stuffing, first_pts)| Synth {
+        pictures: pictures.0,
+        gop: pictures.1,
+        picture_bytes: pictures.2,
+        audio_bytes: audio.0,
+        interleave: audio.1,
+        stuffing,
+        first_pts,
+    })
+}
+
+/// The stream in chunks of these lengths, over and over.
+fn chunked<'a>(stream: &'a Bytes, lengths: &'a [usize]) -> impl Iterator<Item = Bytes> + 'a {
+    let mut rest = stream.clone();
+    let mut lengths = lengths.iter().cycle();
+    std::iter::from_fn(move || {
+        let len = *lengths.next()?;
+        (!rest.is_empty()).then(|| rest.split_to(len.min(rest.len())))
+    })
+}
+
+fn demux(stream: &Bytes, lengths: &[usize]) -> Vec<ts::Event> {
+    let mut demuxer = Demuxer::default();
+    let mut events = Vec::new();
+    for chunk in chunked(stream, lengths) {
+        events.extend(demuxer.push(chunk));
+    }
+    events.extend(demuxer.finish());
+    let mut joined: Vec<ts::Event> = Vec::new();
+    for event in events {
+        match (joined.last_mut(), event) {
+            (Some(ts::Event::Packets(run)), ts::Event::Packets(next))
+                if run.pid == next.pid && run.at + run.bytes.len() as u64 == next.at =>
+            {
+                run.bytes = [run.bytes.as_ref(), next.bytes.as_ref()].concat().into();
+            }
+            (_, event) => joined.push(event),
+        }
+    }
+    joined
+}
+
+fn cut(stream: &Bytes, lengths: &[usize], options: &Options) -> Vec<Segment> {
+    let mut segmenter = Segmenter::new(options);
+    let mut outputs = Vec::new();
+    for chunk in chunked(stream, lengths) {
+        outputs.extend(segmenter.push(chunk));
+    }
+    outputs.extend(segmenter.finish());
+    outputs
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Segment(segment) => Some(segment),
+            _ => None,
+        })
+        .collect()
+}
+
+fn options(target_ms: u64) -> Options {
+    Options { target: Duration::from_millis(target_ms), ..Options::default() }
+}
+
+/// Packets of the program's streams, by PID.
+fn by_pid(bytes: &[u8]) -> BTreeMap<Pid, Vec<&[u8]>> {
+    let mut out: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for packet in packets(bytes).filter(|packet| [VIDEO, AUDIO].contains(&packet.pid())) {
+        out.entry(packet.pid()).or_default().push(packet.bytes().as_slice());
+    }
+    out
+}
+
+/// A segment begins with PAT, PMT and the first packet of a picture that can be decoded, and holds whole PES
+/// packets only.
+fn assert_stands_alone(segment: &Segment) {
+    let bytes = segment.chunks.to_bytes();
+    let all: Vec<Packet<'_>> = packets(&bytes).collect();
+    assert_eq!(all.len() * PACKET_LEN, bytes.len());
+    assert_eq!(segment.extent.size_bytes, bytes.len() as u64);
+    assert_eq!(all[0].pid(), Pid::PAT);
+    assert!(all[1].pid() != VIDEO && all[1].is_unit_start());
+    assert!(all[2].pid() == VIDEO && all[2].is_unit_start());
+    assert!(all[2].adaptation_field().is_ok_and(|field| field.is_random_access()));
+    let mut open: BTreeMap<Pid, Option<usize>> = BTreeMap::new();
+    for packet in &all[2..] {
+        let payload = packet.payload().unwrap();
+        if packet.is_unit_start() {
+            let left = open.insert(
+                packet.pid(),
+                match usize::from(u16::from_be_bytes([payload[4], payload[5]])) {
+                    0 => None,
+                    len => Some(len + 6),
+                },
+            );
+            assert!(left.flatten().is_none_or(|left| left == 0), "a PES packet is cut short");
+        }
+        let left = open.get_mut(&packet.pid()).expect("a PES packet without its start");
+        *left = left.map(|left| left.checked_sub(payload.len()).expect("more than the PES packet holds"));
+    }
+    assert!(open.values().all(|left| left.is_none_or(|left| left == 0)), "a PES packet is cut short");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_chunking_gives_the_same_events(synth in streams(), lengths in prop::collection::vec(1..2000_usize, 1..8)) {
+        let stream = Bytes::from(synth.bytes());
+        prop_assert_eq!(demux(&stream, &[stream.len()]), demux(&stream, &lengths));
+    }
+
+    #[test]
+    fn any_chunking_of_damaged_bytes_gives_the_same_events(
+        synth in streams(),
+        lengths in prop::collection::vec(1..2000_usize, 1..8),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..60),
+        holes in prop::collection::vec((any::<prop::sample::Index>(), 1..600_usize), 0..6),
+    ) {
+        let mut stream = synth.bytes();
+        for (at, byte) in damage {
+            let at = at.index(stream.len());
+            stream[at] = byte;
+        }
+        for (at, len) in holes {
+            let at = at.index(stream.len());
+            stream.drain(at..(at + len).min(stream.len()));
+        }
+        let stream = Bytes::from(stream);
+        prop_assert_eq!(demux(&stream, &[stream.len().max(1)]), demux(&stream, &lengths));
+        let whole = cut(&stream, &[stream.len().max(1)], &options(1000));
+        let pieces = cut(&stream, &lengths, &options(1000));
+        prop_assert_eq!(whole.len(), pieces.len());
+        for (a, b) in whole.iter().zip(&pieces) {
+            prop_assert_eq!(a.extent, b.extent);
+            prop_assert_eq!(a.chunks.to_bytes(), b.chunks.to_bytes());
+        }
+    }
+
+    #[test]
+    fn joined_segments_are_the_input_but_for_its_tables(
+        synth in streams(),
+        lengths in prop::collection::vec(1..5000_usize, 1..8),
+        target_ms in 500..4000_u64,
+    ) {
+        let stream = Bytes::from(synth.bytes());
+        let segments = cut(&stream, &lengths, &options(target_ms));
+        let joined: Vec<u8> = segments.iter().flat_map(|segment| segment.chunks.to_bytes()).collect();
+        prop_assert_eq!(by_pid(&joined), by_pid(&stream));
+        if synth.gop <= 25 {
+            segments.iter().for_each(assert_stands_alone);
+        }
+        let mut counters: BTreeMap<Pid, u8> = BTreeMap::new();
+        for packet in packets(&joined) {
+            let counter = packet.continuity_counter();
+            if let Some(last) = counters.insert(packet.pid(), counter) {
+                prop_assert_eq!(counter, (last + 1) & 0x0f, "PID {}", packet.pid());
+            }
+        }
+    }
+
+    #[test]
+    fn durations_add_up_and_none_is_longer_than_promised(synth in streams(), target_ms in 500..4000_u64) {
+        let stream = Bytes::from(synth.bytes());
+        let segments = cut(&stream, &[65_536], &options(target_ms));
+        let sum: Duration = segments.iter().map(|segment| segment.extent.duration).sum();
+        prop_assert_eq!(sum, Duration::from_millis(40 * synth.pictures as u64));
+        let promised = segments[0].extent.longest;
+        for segment in &segments {
+            prop_assert_eq!(segment.extent.longest, promised);
+            prop_assert!(segment.extent.duration <= promised);
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..20_000), chunk in 1..3000_usize) {
+        let stream = Bytes::from(bytes);
+        prop_assert_eq!(demux(&stream, &[stream.len().max(1)]), demux(&stream, &[chunk]));
+    }
+}
+
+#[test]
+fn a_payload_byte_is_never_copied() {
+    let stream = Bytes::from(Synth::default().bytes());
+    let (from, to) = (stream.as_ptr() as usize, stream.as_ptr() as usize + stream.len());
+    let mut cutter = Cutter::new(&options(2000));
+    let (mut shared, mut copied) = (0, 0);
+    let mut count = |event: Event| {
+        if let Event::Data { bytes, .. } = event {
+            let is_shared = (from..to).contains(&(bytes.as_ptr() as usize));
+            *if is_shared { &mut shared } else { &mut copied } += bytes.len();
+        }
+    };
+    // A multiple of the packet length: nothing straddles, so nothing but the tables is made anew.
+    for chunk in chunked(&stream, &[188 * 500]) {
+        cutter.push(chunk).for_each(&mut count);
+    }
+    cutter.finish().for_each(&mut count);
+    assert_eq!(copied, 5 * 2 * PACKET_LEN);
+    assert!(shared > 1_000_000);
+}
+
+#[test]
+fn a_stream_is_cut_before_it_ends() {
+    let stream = Bytes::from(Synth::default().bytes());
+    let mut segmenter = Segmenter::new(&options(2000));
+    let early = segmenter.push(stream).filter(|output| matches!(output, Output::Segment(_))).count();
+    assert_eq!(early, 4);
+    assert_eq!(segmenter.finish().filter(|output| matches!(output, Output::Segment(_))).count(), 1);
+}
