@@ -25,7 +25,7 @@ mod uri;
 
 pub use media::{Media, Segment, Type};
 pub use multivariant::{Multivariant, Resolution, Variant};
-pub use uri::{decode_path, encode_path};
+pub use uri::{decode_path, encode_path, escape};
 
 /// A line that is not what a playlist needs there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

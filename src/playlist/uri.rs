@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// A URI reference as it may stand on a line of its own: what no URI may hold is percent-encoded, and so is a
 /// leading `#`, which would make it a comment. Escapes already there stay as they are.
-pub(super) fn escape(uri: &str) -> Cow<'_, str> {
+pub fn escape(uri: &str) -> Cow<'_, str> {
     let is_plain = |(at, byte): (usize, u8)| is_uri_byte(byte) && !(at == 0 && byte == b'#');
     if uri.bytes().enumerate().all(is_plain) {
         return Cow::Borrowed(uri);
