@@ -299,20 +299,18 @@ impl Presentation {
     /// Puts the multivariant playlist if every variant's is out and it says something new.
     fn put_multivariant(&mut self, plan: &mut Plan) {
         let Some(key) = self.options.multivariant.clone() else { return };
-        let most_closed = self.most_closed();
-        let is_growing = self.options.kind != Kind::Vod;
-        let offered: Vec<bool> =
-            self.runs.iter().map(|run| run.is_offered(most_closed, is_growing)).collect();
         let bandwidths = self.options.renditions.iter().map(|names| names.bandwidth_bps);
         let is_stale = self.runs.iter().zip(bandwidths).any(|(run, bps)| run.profile.is_stale(bps));
+        if is_stale {
+            // VOD is complete by now: nothing higher will come.
+            let has_headroom = self.options.kind != Kind::Vod;
+            self.runs.iter_mut().for_each(|run| run.profile.declare(has_headroom));
+        }
         let is_any_ended = self.runs.iter().any(|run| run.is_ended);
         if !(is_stale || is_any_ended || self.multivariant.is_due) {
             return;
         }
-        if is_stale {
-            self.runs.iter_mut().for_each(|run| run.profile.declare(is_growing));
-        }
-        let Some(listing) = self.listing(&key, &offered) else { return };
+        let Some(listing) = self.listing(&key) else { return };
         self.multivariant.is_due = false;
         if !listing.variants.is_empty() && self.multivariant.last.as_ref() != Some(&listing) {
             let text = listing.render();
@@ -323,11 +321,13 @@ impl Presentation {
     }
 
     /// The variants that are offered; none while one of them cannot be told yet.
-    fn listing(&self, key: &str, offered: &[bool]) -> Option<Multivariant> {
+    fn listing(&self, key: &str) -> Option<Multivariant> {
+        let most_closed = self.most_closed();
         let mut listing = Multivariant { is_independent: true, variants: Vec::new() };
-        for ((run, names), _) in
-            self.runs.iter().zip(&self.options.renditions).zip(offered).filter(|(_, is_offered)| **is_offered)
-        {
+        for (run, names) in self.runs.iter().zip(&self.options.renditions) {
+            if self.options.kind != Kind::Vod && run.is_left_behind(most_closed) {
+                continue;
+            }
             let uri = naming::reference(&self.options.url_prefix, key, &names.playlist);
             match run.profile.variant(uri, names.bandwidth_bps).filter(|_| run.is_out) {
                 Some(variant) => listing.variants.push(variant),
@@ -348,9 +348,320 @@ impl Presentation {
 }
 
 impl Run {
-    /// Whether the multivariant playlist offers it: one that was dropped while the others went on would only
-    /// lead new viewers to its end.
-    const fn is_offered(&self, most_closed: u64, is_growing: bool) -> bool {
-        !(is_growing && self.is_ended && most_closed >= self.closed.saturating_add(BEHIND))
+    /// Whether it was dropped while the others went on: its variant would only lead new viewers to its end.
+    const fn is_left_behind(&self, most_closed: u64) -> bool {
+        self.is_ended && most_closed >= self.closed.saturating_add(BEHIND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
+
+    use super::super::replay;
+    use super::*;
+    use crate::codec::{Audio, Codec, Video};
+    use crate::time::{Rate, Ticks};
+
+    const LIVE: Kind = Kind::Live { window: 3 };
+
+    /// Drives a presentation with segments of `seconds`, one after the other on each rendition's line.
+    struct Feed {
+        presentation: Presentation,
+        starts: Vec<i64>,
+        now: Duration,
+    }
+
+    impl Feed {
+        fn new(options: Options) -> Self {
+            let starts = vec![0; options.renditions.len()];
+            Self { presentation: Presentation::new(options), starts, now: Duration::ZERO }
+        }
+
+        fn lone(kind: Kind) -> Self {
+            let rendition =
+                super::super::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() };
+            let options = replay::options(kind, &[]);
+            Self::new(Options { multivariant: None, renditions: vec![rendition], ..options })
+        }
+
+        fn ladder(kind: Kind) -> Self {
+            Self::new(replay::options(kind, &["high", "low"]))
+        }
+
+        fn head(&self, rendition: usize) -> Head {
+            let start = Ticks::new(self.starts[rendition] * Ticks::PER_SECOND);
+            Head { start, is_discontinuity: false, is_independent: true }
+        }
+
+        fn close(&mut self, rendition: usize, head: Head, seconds: i64) -> Plan {
+            self.starts[rendition] = head.start.count() / Ticks::PER_SECOND + seconds;
+            self.presentation.open(rendition, &head, UNIX_EPOCH + self.now);
+            let duration = Duration::from_secs(seconds as u64);
+            self.now += duration;
+            let longest = Duration::from_secs(4);
+            let extent = Extent { head, duration, size_bytes: seconds as u64 * 125_000, longest };
+            self.presentation.close(rendition, &extent, self.now)
+        }
+
+        fn segment(&mut self, rendition: usize) -> Plan {
+            self.close(rendition, self.head(rendition), 4)
+        }
+
+        fn jump(&mut self, rendition: usize, to: i64) -> Plan {
+            let start = Ticks::new(to * Ticks::PER_SECOND);
+            self.close(rendition, Head { start, is_discontinuity: true, is_independent: true }, 4)
+        }
+
+        fn end(&mut self, rendition: usize) -> Plan {
+            self.presentation.end(rendition, self.now)
+        }
+    }
+
+    fn keys(plan: &Plan) -> Vec<&str> {
+        fn key(step: &Step) -> &str {
+            match step {
+                Step::PutSegment { key, .. } | Step::PutPlaylist { key, .. } | Step::Delete { key } => key,
+            }
+        }
+        plan.into_iter().map(key).collect()
+    }
+
+    /// The text put at `key`, if any.
+    fn text<'a>(plan: &'a Plan, at: &str) -> Option<&'a str> {
+        plan.into_iter().find_map(|step| match step {
+            Step::PutPlaylist { key, text } if key == at => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_window_slides_and_dates_stand_where_they_must() {
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        feed.segment(0);
+        feed.jump(0, 1000);
+        feed.segment(0);
+        let head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n";
+        let plan = feed.segment(0);
+        let expected = format!(
+            "{head}#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-DISCONTINUITY\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:08.000Z\n#EXTINF:4.000000,\n00003.ts\n\
+            #EXTINF:4.000000,\n00004.ts\n#EXTINF:4.000000,\n00005.ts\n"
+        );
+        assert_eq!(text(&plan, "index.m3u8"), Some(expected.as_str()));
+        feed.segment(0);
+        let plan = feed.end(0);
+        let expected = format!(
+            "{head}#EXT-X-MEDIA-SEQUENCE:4\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:12.000Z\n#EXTINF:4.000000,\n00004.ts\n\
+            #EXTINF:4.000000,\n00005.ts\n#EXTINF:4.000000,\n00006.ts\n#EXT-X-ENDLIST\n"
+        );
+        assert_eq!(text(&plan, "index.m3u8"), Some(expected.as_str()));
+        assert!(feed.end(0).is_empty() && feed.segment(0).is_empty());
+    }
+
+    #[test]
+    fn a_removed_segment_goes_after_its_own_and_its_longest_playlists_duration() {
+        let mut feed = Feed::lone(LIVE);
+        (0..3).for_each(|_| assert_eq!(keys(&feed.segment(0)).len(), 2));
+        // 00001.ts leaves at 16 s, after playlists of 12 s: it stays until 32 s.
+        assert_eq!(keys(&feed.segment(0)), ["00004.ts", "index.m3u8"]);
+        assert_eq!(feed.presentation.next_expiry(), Some(Duration::from_secs(32)));
+        assert!(feed.presentation.tick(Duration::from_millis(31_999)).is_empty());
+        assert_eq!(keys(&feed.presentation.tick(Duration::from_secs(32))), ["00001.ts"]);
+    }
+
+    #[test]
+    fn no_playlist_is_put_before_each_rendition_told_its_longest() {
+        let mut feed = Feed::ladder(LIVE);
+        assert_eq!(keys(&feed.segment(0)), ["high/00001.ts"]);
+        assert_eq!(
+            keys(&feed.segment(1)),
+            ["low/00001.ts", "high/index.m3u8", "low/index.m3u8", "index.m3u8"]
+        );
+        assert_eq!(keys(&feed.segment(0)), ["high/00002.ts", "high/index.m3u8"]);
+    }
+
+    #[test]
+    fn a_rendition_that_does_not_come_is_not_waited_for_longer_than_three_segments() {
+        let mut feed = Feed::ladder(LIVE);
+        feed.segment(0);
+        assert_eq!(keys(&feed.segment(0)), ["high/00002.ts"]);
+        assert_eq!(keys(&feed.segment(0)), ["high/00003.ts", "high/index.m3u8"]);
+        // The multivariant playlist does wait.
+        assert_eq!(keys(&feed.segment(1)), ["low/00001.ts", "low/index.m3u8", "index.m3u8"]);
+    }
+
+    #[test]
+    fn vod_is_told_at_the_end_from_the_whole() {
+        let mut feed = Feed::ladder(Kind::Vod);
+        for (rendition, seconds) in [(0, 4), (1, 4), (0, 7), (1, 3)] {
+            let plan = feed.close(rendition, feed.head(rendition), seconds);
+            assert_eq!(keys(&plan).len(), 1);
+            assert!(plan.anomalies().is_empty());
+        }
+        assert!(feed.end(0).is_empty());
+        let plan = feed.end(1);
+        assert_eq!(keys(&plan), ["high/index.m3u8", "low/index.m3u8", "index.m3u8"]);
+        let expected = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:7\n#EXT-X-MEDIA-SEQUENCE:1\n\
+            #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:4.000000,\n00001.ts\n\
+            #EXTINF:7.000000,\n00002.ts\n#EXT-X-ENDLIST\n";
+        assert_eq!(text(&plan, "high/index.m3u8"), Some(expected));
+        // All is known: no headroom.
+        let expected = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=1000000,AVERAGE-BANDWIDTH=1000000\nhigh/index.m3u8\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=1000000,AVERAGE-BANDWIDTH=1000000\nlow/index.m3u8\n";
+        assert_eq!(text(&plan, "index.m3u8"), Some(expected));
+    }
+
+    #[test]
+    fn nothing_leaves_an_event() {
+        let mut feed = Feed::lone(Kind::Event);
+        (0..20).for_each(|_| drop(feed.segment(0)));
+        let plan = feed.segment(0);
+        let text = text(&plan, "index.m3u8").unwrap();
+        assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && text.contains("\n00001.ts\n"));
+        assert_eq!(feed.presentation.next_expiry(), None);
+    }
+
+    #[test]
+    fn a_segment_longer_than_the_target_is_reported_and_the_next_tells_its_date() {
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        let plan = feed.close(0, feed.head(0), 6);
+        let (duration, target) = (Duration::from_secs(6), Duration::from_secs(4));
+        assert_eq!(
+            plan.anomalies(),
+            [Anomaly::LongerThanTarget { rendition: 0, number: 2, duration, target }]
+        );
+        let plan = feed.segment(0);
+        let lines = "#EXTINF:4.000000,\n00002.ts\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10.000Z\n#EXTINF:4.000000,\n00003.ts\n";
+        assert!(text(&plan, "index.m3u8").unwrap().ends_with(lines));
+    }
+
+    #[test]
+    fn a_discontinuity_of_one_rendition_is_one_of_all() {
+        let mut feed = Feed::ladder(LIVE);
+        for rendition in [0, 1] {
+            feed.segment(rendition);
+        }
+        feed.jump(0, 500);
+        let plan = feed.segment(1);
+        assert!(text(&plan, "low/index.m3u8").unwrap().contains("#EXT-X-DISCONTINUITY\n"));
+        for rendition in [0, 1, 0, 1, 0, 1, 0, 1] {
+            feed.segment(rendition);
+        }
+        let snapshot = feed.presentation.snapshot();
+        let sequences = [0, 1].map(|rendition| snapshot.media(rendition).unwrap().discontinuity_sequence);
+        assert_eq!(sequences, [1, 1]);
+    }
+
+    #[test]
+    fn equal_timestamps_have_equal_dates_in_all_renditions() {
+        let mut feed = Feed::ladder(LIVE);
+        for rendition in [0, 1, 0, 1] {
+            feed.segment(rendition);
+        }
+        let snapshot = feed.presentation.snapshot();
+        let dates = [0, 1].map(|rendition| snapshot.media(rendition).unwrap().segments[0].date_time);
+        assert_eq!(dates, [Some(UNIX_EPOCH); 2]);
+    }
+
+    fn formats() -> [Format; 2] {
+        [
+            Format::Video(Video {
+                codec: Codec::H264,
+                rfc6381: Some("avc1.64001f".to_owned()),
+                width: 1280,
+                height: 720,
+                frame_rate: Rate::new(30_000, 1001),
+                is_interlaced: false,
+            }),
+            Format::Audio(Audio {
+                codec: Codec::AacAdts,
+                rfc6381: Some("mp4a.40.2".to_owned()),
+                sample_rate_hz: 48_000,
+                channels: 2,
+                samples_per_frame: 1024,
+            }),
+        ]
+    }
+
+    #[test]
+    fn the_multivariant_playlist_is_put_again_only_when_it_says_something_new() {
+        let mut feed = Feed::ladder(LIVE);
+        feed.presentation.format(0, &formats());
+        feed.segment(0);
+        let plan = feed.segment(1);
+        let high = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH=1250000,\
+            AVERAGE-BANDWIDTH=1000000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970\n\
+            high/index.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1250000,AVERAGE-BANDWIDTH=1000000";
+        assert_eq!(text(&plan, "index.m3u8"), Some(format!("{high}\nlow/index.m3u8\n").as_str()));
+        assert_eq!(text(&feed.segment(0), "index.m3u8"), None);
+        feed.presentation.format(1, &formats()[1..]);
+        feed.presentation.format(0, &formats());
+        let expected = format!("{high},CODECS=\"mp4a.40.2\"\nlow/index.m3u8\n");
+        assert_eq!(text(&feed.segment(1), "index.m3u8"), Some(expected.as_str()));
+        assert_eq!(feed.presentation.snapshot().multivariant(), Some(expected.as_str()));
+        // A segment that is not independent takes the tag away, once and for all.
+        let head = Head { is_independent: false, ..feed.head(1) };
+        let plan = feed.close(1, head, 4);
+        assert!(!text(&plan, "index.m3u8").unwrap().contains("INDEPENDENT"));
+        assert!((0..9).all(|_| text(&feed.segment(1), "index.m3u8").is_none()));
+    }
+
+    #[test]
+    fn a_variant_that_was_dropped_is_offered_no_more() {
+        let mut feed = Feed::ladder(LIVE);
+        for rendition in [0, 1] {
+            feed.segment(rendition);
+        }
+        let plan = feed.end(1);
+        assert!(text(&plan, "low/index.m3u8").unwrap().ends_with("#EXT-X-ENDLIST\n"));
+        assert_eq!(text(&feed.segment(0), "index.m3u8"), None);
+        assert_eq!(text(&feed.segment(0), "index.m3u8"), None);
+        let plan = feed.segment(0);
+        assert!(!text(&plan, "index.m3u8").unwrap().contains("low/"));
+    }
+
+    #[test]
+    fn a_rendition_that_never_came_holds_nothing_up() {
+        let mut feed = Feed::ladder(LIVE);
+        feed.segment(0);
+        assert_eq!(keys(&feed.end(1)), ["high/index.m3u8", "index.m3u8"]);
+        assert_eq!(keys(&feed.end(0)), ["high/index.m3u8"]);
+        assert!(feed.presentation.is_ended());
+    }
+
+    #[test]
+    fn names_have_the_prefix_that_is_asked_for() {
+        let mut options = replay::options(LIVE, &["high"]);
+        options.url_prefix = "https://cdn.example/live/".to_owned();
+        options.has_date_time = false;
+        let mut feed = Feed::new(options);
+        let plan = feed.segment(0);
+        let media = text(&plan, "high/index.m3u8").unwrap();
+        assert!(media.ends_with("#EXTINF:4.000000,\nhttps://cdn.example/live/high/00001.ts\n"));
+        assert!(!media.contains("DATE-TIME"));
+        let multivariant = text(&plan, "index.m3u8").unwrap();
+        assert!(multivariant.ends_with("\nhttps://cdn.example/live/high/index.m3u8\n"));
+    }
+
+    #[test]
+    fn each_place_shows_what_it_lacks_as_gaps() {
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        let plan = feed.segment(0);
+        let snapshot = feed.presentation.snapshot();
+        feed.segment(0);
+        assert_eq!(snapshot.render(0, &BTreeSet::new()).as_deref(), text(&plan, "index.m3u8"));
+        let lines = "#EXT-X-GAP\n#EXTINF:4.000000,\n00002.ts\n";
+        assert!(snapshot.render(0, &BTreeSet::from([2, 3])).unwrap().ends_with(lines));
+        assert_eq!((snapshot.numbers(0), snapshot.numbers(1)), (&[1, 2][..], &[][..]));
+        assert_eq!(snapshot.render(1, &BTreeSet::new()), None);
     }
 }

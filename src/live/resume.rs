@@ -160,3 +160,171 @@ impl<'a> Earlier<'a> {
         numbers.map(|number| Removed { key: self.rendition.segment_key(number), keep }).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use proptest::prelude::*;
+
+    use super::super::{Plan, Presentation, Step, replay};
+    use super::*;
+    use crate::segment::{Extent, Head};
+    use crate::time::Ticks;
+
+    const LIVE: Kind = Kind::Live { window: 3 };
+    const FOUR: Duration = Duration::from_secs(4);
+
+    fn media(text: &str) -> Option<playlist::Media> {
+        Some(playlist::Media::parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{text}")).unwrap())
+    }
+
+    fn segments(numbers: std::ops::Range<u64>) -> String {
+        numbers.map(|number| format!("#EXTINF:4,\n{number:05}.ts\n")).collect()
+    }
+
+    fn close(presentation: &mut Presentation, rendition: usize, now: Duration) -> Plan {
+        let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+        presentation.open(rendition, &head, UNIX_EPOCH);
+        presentation.close(rendition, &Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR }, now)
+    }
+
+    /// The media playlist put at `high/index.m3u8`.
+    fn shown(plan: &Plan) -> playlist::Media {
+        let texts = plan.steps().iter().filter_map(|step| match step {
+            Step::PutPlaylist { key, text } if key == "high/index.m3u8" => Some(text),
+            _ => None,
+        });
+        playlist::Media::parse(texts.collect::<Vec<_>>().last().unwrap()).unwrap()
+    }
+
+    fn deleted(plan: &Plan) -> Vec<&str> {
+        let keys = plan.steps().iter().filter_map(|step| match step {
+            Step::Delete { key } => Some(key.as_str()),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    #[test]
+    fn a_playlist_without_an_end_goes_on_after_a_discontinuity() {
+        let options = replay::options(LIVE, &["high"]);
+        let earlier = media(&format!(
+            "#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n{}",
+            segments(7..10)
+        ));
+        let mut presentation = Presentation::resume(options, &[earlier]);
+        assert_eq!(presentation.next_number(0), 10);
+        let media = shown(&close(&mut presentation, 0, FOUR));
+        assert_eq!((media.media_sequence, media.discontinuity_sequence), (8, 3));
+        let uris: Vec<_> =
+            media.segments.iter().map(|one| (one.uri.as_str(), one.is_discontinuity)).collect();
+        assert_eq!(uris, [("00008.ts", false), ("00009.ts", false), ("00010.ts", true)]);
+        assert!(!media.is_independent, "the earlier playlist did not say so");
+        // What the earlier run had taken out and left behind goes too, in time.
+        let plan = presentation.tick(Duration::from_secs(100));
+        let all = ["high/00001.ts", "high/00002.ts", "high/00003.ts", "high/00004.ts", "high/00005.ts"];
+        assert_eq!(deleted(&plan), [&all[..], &["high/00006.ts", "high/00007.ts"]].concat());
+    }
+
+    #[test]
+    fn a_restart_raises_the_discontinuity_sequence() {
+        let options = replay::options(LIVE, &["high"]);
+        let earlier = media(&format!(
+            "#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n{}#EXT-X-ENDLIST\n",
+            segments(1..4)
+        ));
+        let mut presentation = Presentation::resume(options, &[earlier]);
+        let media = shown(&close(&mut presentation, 0, FOUR));
+        assert_eq!((media.media_sequence, media.discontinuity_sequence), (4, 3));
+        assert_eq!(media.segments.len(), 1);
+        assert!(!media.segments[0].is_discontinuity && media.is_independent);
+        // Out at 4 s; each stays 4 s and the 12 s of the playlist longer.
+        assert!(presentation.tick(Duration::from_millis(19_999)).is_empty());
+        let plan = presentation.tick(Duration::from_secs(20));
+        assert_eq!(deleted(&plan), ["high/00001.ts", "high/00002.ts", "high/00003.ts"]);
+    }
+
+    #[test]
+    fn all_renditions_begin_anew_with_equal_numbers() {
+        let options = replay::options(LIVE, &["high", "low", "new"]);
+        let high = media(&format!("#EXT-X-MEDIA-SEQUENCE:5\n{}#EXT-X-ENDLIST\n", segments(5..9)));
+        let low = media(&format!("#EXT-X-MEDIA-SEQUENCE:4\n{}#EXT-X-ENDLIST\n", segments(4..7)));
+        let presentation = Presentation::resume(options, &[high, low]);
+        assert_eq!([0, 1, 2].map(|rendition| presentation.next_number(rendition)), [9; 3]);
+    }
+
+    #[test]
+    fn numbers_go_on_above_the_highest_name_found() {
+        let options = replay::options(LIVE, &["high"]);
+        let earlier = media(&format!("#EXT-X-MEDIA-SEQUENCE:2\n{}", segments(50..52)));
+        let mut presentation = Presentation::resume(options, &[earlier]);
+        let media = shown(&close(&mut presentation, 0, FOUR));
+        assert_eq!(media.media_sequence, 2);
+        assert_eq!(media.segments[2].uri, "00052.ts");
+    }
+
+    #[test]
+    fn names_that_are_not_ours_are_shown_and_never_deleted() {
+        let options = replay::options(LIVE, &["high"]);
+        let foreign =
+            "#EXTINF:4,\n../../etc/passwd\n#EXTINF:4,\nhttp://h/a.ts\n#EXTINF:4,\n../low/00001.ts\n";
+        let mut presentation = Presentation::resume(options, &[media(foreign)]);
+        let media = shown(&close(&mut presentation, 0, FOUR));
+        assert_eq!(media.segments[0].uri, "http://h/a.ts");
+        (2..9).for_each(|n| drop(close(&mut presentation, 0, FOUR * n)));
+        let plan = presentation.tick(Duration::from_secs(1000));
+        assert!(deleted(&plan).iter().all(|key| key.starts_with("high/")), "{plan:?}");
+    }
+
+    #[test]
+    fn a_target_duration_is_kept_over_a_restart() {
+        let options = replay::options(LIVE, &["high"]);
+        let earlier = media("#EXT-X-TARGETDURATION:9\n#EXTINF:8.5,\n00001.ts\n");
+        let mut presentation = Presentation::resume(options, &[earlier]);
+        assert_eq!(shown(&close(&mut presentation, 0, FOUR)).target_duration, Duration::from_secs(9));
+    }
+
+    prop_compose! {
+        fn playlists()(
+            media_sequence in prop_oneof![0..20_u64, any::<u64>(), Just(u64::MAX)],
+            discontinuity_sequence in prop_oneof![0..20_u64, any::<u64>(), Just(u64::MAX)],
+            seconds: u32,
+            segments in proptest::collection::vec(
+                ("([0-9]{5}|99999999999999999999|[a-z./%]{1,6})(\\.ts)?", any::<u32>(), any::<bool>()), 0..5),
+            is_ended: bool,
+            has_date: bool,
+        ) -> playlist::Media {
+            let date_time = has_date.then_some(SystemTime::UNIX_EPOCH);
+            let segment = |(uri, seconds, is_discontinuity): (String, u32, bool)| playlist::Segment {
+                uri, duration: Duration::from_secs(seconds.into()), is_discontinuity, is_gap: false, date_time
+            };
+            playlist::Media {
+                target_duration: Duration::from_secs(seconds.into()),
+                media_sequence,
+                discontinuity_sequence,
+                kind: None,
+                is_independent: true,
+                segments: segments.into_iter().map(segment).collect(),
+                is_ended,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_earlier_playlists_are_survived(
+            earlier in proptest::collection::vec(proptest::option::of(playlists()), 0..4),
+        ) {
+            let mut presentation = Presentation::resume(replay::options(LIVE, &["high", "low"]), &earlier);
+            for n in 1..12 {
+                for rendition in [0, 1] {
+                    let before = presentation.next_number(rendition);
+                    close(&mut presentation, rendition, FOUR * n);
+                    prop_assert!(presentation.next_number(rendition) > before || before == u64::MAX);
+                }
+            }
+            presentation.tick(Duration::MAX);
+        }
+    }
+}
