@@ -52,7 +52,7 @@ impl Directory {
                     assert!(self.segments.insert(key, Object::default()).is_none());
                     self.most_segments = self.most_segments.max(self.segments.len());
                 }
-                Step::PutPlaylist { key, text } if text.contains("#EXT-X-STREAM-INF") => {
+                Step::PutPlaylist { key, text } if key == "index.m3u8" => {
                     for variant in Multivariant::parse(&text).unwrap().variants {
                         assert!(
                             self.media.contains_key(&resolve(&key, &variant.uri)),

@@ -19,17 +19,17 @@ pub(super) enum Line<'a> {
 /// If the first line is not `#EXTM3U`.
 pub(super) fn lines(text: &str) -> Result<impl Iterator<Item = (usize, Line<'_>)>, Error> {
     let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').enumerate();
-    let first = lines.next().map_or("", |(_, line)| line.trim());
+    let first = lines.next().map_or("", |(_, line)| line.trim_ascii());
     if first != "#EXTM3U" {
         return Err(Error::new(1, "#EXTM3U", first));
     }
-    Ok(lines.filter_map(|(at, line)| read(line.trim()).map(|line| (at + 1, line))))
+    Ok(lines.filter_map(|(at, line)| read(line.trim_ascii()).map(|line| (at + 1, line))))
 }
 
 fn read(line: &str) -> Option<Line<'_>> {
     if line.starts_with("#EXT") {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        return Some(Line::Tag(name, value.trim()));
+        return Some(Line::Tag(name, value.trim_ascii()));
     }
     (!line.is_empty() && !line.starts_with('#')).then_some(Line::Uri(line))
 }

@@ -6,13 +6,12 @@ use std::fmt::Write;
 /// A URI reference as it may stand on a line of its own: what no URI may hold is percent-encoded, and so is a
 /// leading `#`, which would make it a comment. Escapes already there stay as they are.
 pub fn escape(uri: &str) -> Cow<'_, str> {
-    let is_plain = |(at, byte): (usize, u8)| is_uri_byte(byte) && !(at == 0 && byte == b'#');
-    if uri.bytes().enumerate().all(is_plain) {
+    if !uri.starts_with('#') && uri.bytes().all(is_uri_byte) {
         return Cow::Borrowed(uri);
     }
     let mut out = String::with_capacity(uri.len() + 8);
     for (at, byte) in uri.bytes().enumerate() {
-        push(&mut out, byte, is_plain((at, byte)));
+        push(&mut out, byte, is_uri_byte(byte) && !(at == 0 && byte == b'#'));
     }
     Cow::Owned(out)
 }
