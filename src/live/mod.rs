@@ -1,5 +1,62 @@
-//! The presentation.
+//! The presentation: what a channel shows, as numbers and lists only.
+//!
+//! Segments are opened and closed ([`Presentation::open`], [`Presentation::close`]); what comes back is a
+//! [`Plan`]: segments to put, playlists to put, keys to delete, in the order that keeps every playlist true.
+//! It decides and does nothing: the destinations perform the plan, readers take an immutable [`Snapshot`].
+//! Time comes in by the door, monotonic since the channel's start, so a week of stream is tested in seconds.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `presentation` | when what is put: the order of everything |
+//! | `window` | what one media playlist shows, its sequence numbers |
+//! | `timeline` | discontinuities of the whole channel, and wall time from PTS |
+//! | `target` | the target duration |
+//! | `variant` | bandwidths and the multivariant playlist |
+//! | `expiry` | when a removed segment may be deleted |
+//! | `resume` | how an earlier run's playlists are taken up |
+//! | `naming` | keys, and the URIs that lead to them |
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//! use segcast::{live, segment, time::Ticks};
+//!
+//! let mut presentation = live::Presentation::new(live::Options {
+//!     kind: live::Kind::Live { window: 6 },
+//!     target: Duration::from_secs(4),
+//!     multivariant: None,
+//!     url_prefix: String::new(),
+//!     has_date_time: true,
+//!     renditions: vec![live::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() }],
+//! });
+//! let head = segment::Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+//! presentation.open(0, &head, SystemTime::UNIX_EPOCH);
+//! let four = Duration::from_secs(4);
+//! let extent = segment::Extent { head, duration: four, size_bytes: 1_000_000, longest: four };
+//! let plan = presentation.close(0, &extent, four);
+//! assert!(matches!(&plan.steps()[0], live::Step::PutSegment { key, .. } if key == "00001.ts"));
+//! assert!(matches!(&plan.steps()[1], live::Step::PutPlaylist { key, .. } if key == "index.m3u8"));
+//! ```
+//!
+//! Clauses are those of RFC 8216 (August 2017).
+
 use std::time::Duration;
+
+mod expiry;
+mod naming;
+mod plan;
+mod presentation;
+#[cfg(test)]
+mod replay;
+mod resume;
+mod snapshot;
+mod target;
+mod timeline;
+mod variant;
+mod window;
+
+pub use plan::{Anomaly, Plan, Step};
+pub use presentation::Presentation;
+pub use snapshot::Snapshot;
 
 /// What kind of playlist is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +81,7 @@ pub struct Options {
     pub target: Duration,
     /// Key of the multivariant playlist; none for a lone rendition without one.
     pub multivariant: Option<String>,
-    /// Put before each file name in the playlists; empty means names relative to the playlist.
+    /// Put before each key in the playlists; empty means names relative to the playlist.
     pub url_prefix: String,
     /// Whether EXT-X-PROGRAM-DATE-TIME is written.
     pub has_date_time: bool,

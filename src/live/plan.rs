@@ -1,0 +1,110 @@
+//! What is to be done, in order.
+
+use std::time::Duration;
+
+/// Steps in the order in which they are to be done, and what was found wrong on the way.
+///
+/// A destination that does them in order never shows a playlist that names what is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    steps: Vec<Step>,
+    anomalies: Vec<Anomaly>,
+}
+
+/// One thing to do at every destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Put the segment that was just closed.
+    PutSegment {
+        /// Which rendition's, counted from 0 in the order of the options.
+        rendition: usize,
+        /// The number in its name.
+        number: u64,
+        /// Where it is put.
+        key: String,
+    },
+    /// Put a playlist whole, in place of the one before.
+    PutPlaylist {
+        /// Where it is put.
+        key: String,
+        /// What it says.
+        text: String,
+    },
+    /// Delete an object that no playlist has named for long enough; it is no error if it is not there.
+    Delete {
+        /// Where it is.
+        key: String,
+    },
+}
+
+/// What should not have happened, and was dealt with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Anomaly {
+    /// A segment lasts longer than the target duration that its playlist is bound to.
+    ///
+    /// The target duration must not change and no EXTINF may exceed it, while EXTINF only *should* be exact
+    /// (RFC 8216 §4.3.3.1, §4.3.2.1, §6.2.1). So all of the segment stays, its EXTINF is written as the target
+    /// duration, and the next segment's EXT-X-PROGRAM-DATE-TIME tells again where the timeline really is.
+    LongerThanTarget {
+        /// Which rendition's.
+        rendition: usize,
+        /// The number in its name.
+        number: u64,
+        /// How long it really lasts.
+        duration: Duration,
+        /// What was written.
+        target: Duration,
+    },
+    /// An earlier run's playlist, which is gone on with, had a target duration too short for this run's
+    /// segments: players that still hold it may stumble once.
+    TargetRaised {
+        /// The earlier run's.
+        from: Duration,
+        /// This run's.
+        to: Duration,
+    },
+}
+
+impl Plan {
+    /// The steps, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What was found wrong.
+    pub fn anomalies(&self) -> &[Anomaly] {
+        &self.anomalies
+    }
+
+    /// Whether there is nothing to do.
+    pub const fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    pub(super) fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    pub(super) fn report(&mut self, anomaly: Anomaly) {
+        self.anomalies.push(anomaly);
+    }
+}
+
+impl IntoIterator for Plan {
+    type Item = Step;
+    type IntoIter = std::vec::IntoIter<Step>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.steps.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Plan {
+    type Item = &'a Step;
+    type IntoIter = std::slice::Iter<'a, Step>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.steps.iter()
+    }
+}

@@ -1,0 +1,667 @@
+//! When what is put.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::expiry::Expiry;
+use super::snapshot::Snapshot;
+use super::target::{Target, whole_seconds};
+use super::timeline::Timeline;
+use super::variant::Profile;
+use super::window::{Entry, Removed, Window};
+use super::{Anomaly, Kind, Options, Plan, Step, naming, resume};
+use crate::codec::Format;
+use crate::playlist::{self, Multivariant};
+use crate::segment::{Extent, Head};
+
+/// Once a rendition has closed so many segments, the first playlists wait no longer for one that has none.
+const PATIENCE: u64 = 3;
+
+/// A variant that ended so many segments before the others is offered no more.
+const BEHIND: u64 = 3;
+
+/// A channel's playlists, from its first segment to its end.
+///
+/// Methods that take a rendition panic if the options hold none with that index.
+#[derive(Debug)]
+pub struct Presentation {
+    options: Options,
+    runs: Vec<Run>,
+    timeline: Timeline,
+    target: Target,
+    multivariant: Listing,
+    expiry: Expiry,
+    snapshot: Arc<Snapshot>,
+}
+
+/// One rendition on its way.
+#[derive(Debug)]
+struct Run {
+    /// The number of the next segment.
+    next: u64,
+    /// Segments closed since this run began: the next one's position in the timeline.
+    closed: u64,
+    /// Set while a segment is open: whether the rendition's own PTS jumped before it.
+    opened: Option<bool>,
+    window: Window,
+    profile: Profile,
+    /// An earlier run's segments, shown until this one's first playlist is put.
+    retired: Vec<Removed>,
+    /// Whether its playlist is at the destinations.
+    is_out: bool,
+    is_ended: bool,
+}
+
+/// The multivariant playlist as it was put last.
+#[derive(Debug, Default)]
+struct Listing {
+    last: Option<Multivariant>,
+    /// Whether something that it says may have changed.
+    is_due: bool,
+}
+
+impl Presentation {
+    /// A fresh channel: segments are numbered from 1.
+    pub fn new(options: Options) -> Self {
+        Self::resume(options, &[])
+    }
+
+    /// Goes on after an earlier run, of which each rendition's playlist was found at the destination.
+    ///
+    /// Numbers go on, above every number found. A playlist without EXT-X-ENDLIST keeps its segments, with a
+    /// discontinuity after them; one with it begins anew, and its segments are deleted when their time is over.
+    pub fn resume(options: Options, earlier: &[Option<playlist::Media>]) -> Self {
+        let start = resume::start(&options, earlier);
+        let passed: Vec<u64> = start.renditions.iter().map(|one| one.breaks).collect();
+        let mut expiry = Expiry::default();
+        let run = |one: resume::Beginning| {
+            one.leftover.into_iter().for_each(|old| expiry.schedule(old.keep, old.key));
+            Run {
+                next: one.next,
+                closed: 0,
+                opened: None,
+                is_out: !one.window.is_empty(),
+                window: one.window,
+                profile: Profile::default(),
+                retired: one.retired,
+                is_ended: false,
+            }
+        };
+        let runs: Vec<Run> = start.renditions.into_iter().map(run).collect();
+        let snapshot = Snapshot { views: vec![None; runs.len()], multivariant: None };
+        Self {
+            timeline: Timeline::new(&passed, start.breaks, options.target),
+            target: Target::new(start.target),
+            multivariant: Listing::default(),
+            snapshot: Arc::new(snapshot),
+            expiry,
+            runs,
+            options,
+        }
+    }
+
+    /// A segment of `rendition` begins; its first bytes came at `arrived`.
+    pub fn open(&mut self, rendition: usize, head: &Head, arrived: SystemTime) {
+        if !self.runs[rendition].is_ended {
+            self.begin(rendition, head, Some(arrived));
+        }
+    }
+
+    /// The segment of `rendition` that was opened last is complete. `now` counts from the channel's start.
+    ///
+    /// After [`end`](Self::end) it is too late: such a segment is not put.
+    pub fn close(&mut self, rendition: usize, extent: &Extent, now: Duration) -> Plan {
+        let mut plan = Plan::default();
+        if !self.runs[rendition].is_ended {
+            self.append(rendition, extent, &mut plan);
+            self.publish(rendition, now, &mut plan);
+        }
+        self.delete_due(now, &mut plan);
+        plan
+    }
+
+    /// The formats of all streams of `rendition` are known, or have become others.
+    pub fn format(&mut self, rendition: usize, formats: &[Format]) {
+        let known = &mut self.runs[rendition].profile.formats;
+        if *known != formats {
+            *known = formats.to_vec();
+            self.multivariant.is_due = true;
+        }
+    }
+
+    /// Nothing more of `rendition` will come: it is finished, or was dropped. Its playlist gets its end; when
+    /// all renditions have ended, everything there is has been written.
+    pub fn end(&mut self, rendition: usize, now: Duration) -> Plan {
+        let mut plan = Plan::default();
+        if !self.runs[rendition].is_ended {
+            self.runs[rendition].is_ended = true;
+            self.timeline.leave(rendition);
+            self.multivariant.is_due = true;
+            self.publish(rendition, now, &mut plan);
+        }
+        self.delete_due(now, &mut plan);
+        plan
+    }
+
+    /// Deletes what may go by `now`.
+    pub fn tick(&mut self, now: Duration) -> Plan {
+        let mut plan = Plan::default();
+        self.delete_due(now, &mut plan);
+        plan
+    }
+
+    /// When the next [`tick`](Self::tick) will have something to delete.
+    pub fn next_expiry(&self) -> Option<Duration> {
+        self.expiry.next()
+    }
+
+    /// The number that the next segment of `rendition` gets, or the open one has.
+    pub fn next_number(&self, rendition: usize) -> u64 {
+        self.runs[rendition].next
+    }
+
+    /// EXT-X-TARGETDURATION; none before the first playlist was put.
+    pub const fn target_duration(&self) -> Option<Duration> {
+        self.target.fixed()
+    }
+
+    /// Whether all renditions have ended.
+    pub fn is_ended(&self) -> bool {
+        self.runs.iter().all(|run| run.is_ended)
+    }
+
+    /// How the channel presents itself.
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What is shown now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
+    }
+
+    fn begin(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) -> bool {
+        let run = &mut self.runs[rendition];
+        // The first segment of all breaks nothing.
+        let has_jumped = head.is_discontinuity && !run.window.is_empty();
+        self.timeline.open(rendition, run.closed, head.start, has_jumped, arrived);
+        // An open segment that never closed leaves its jump to this one.
+        let has_jumped = has_jumped || run.opened == Some(true);
+        run.opened = Some(has_jumped);
+        has_jumped
+    }
+
+    /// Puts the segment and appends it to its rendition's window.
+    fn append(&mut self, rendition: usize, extent: &Extent, plan: &mut Plan) {
+        let has_jumped = match self.runs[rendition].opened {
+            Some(has_jumped) => has_jumped,
+            None => self.begin(rendition, &extent.head, None),
+        };
+        let run = &mut self.runs[rendition];
+        run.opened = None;
+        let mark = self.timeline.close(rendition, run.closed, extent.head.start, has_jumped);
+        let names = &self.options.renditions[rendition];
+        let (number, key) = (run.next, names.segment_key(run.next));
+        plan.push(Step::PutSegment { rendition, number, key: key.clone() });
+
+        let duration = self.target.admit(extent, self.options.kind);
+        if duration < extent.duration {
+            let target = duration;
+            plan.report(Anomaly::LongerThanTarget { rendition, number, duration: extent.duration, target });
+        }
+        let segment = playlist::Segment {
+            uri: naming::reference(&self.options.url_prefix, &names.playlist, &key),
+            duration,
+            is_discontinuity: mark.is_discontinuity,
+            is_gap: false,
+            date_time: mark.date_time,
+        };
+        let was_independent = run.window.is_independent();
+        run.window.push(Entry::new(number, Some(key), segment), extent.head.is_independent);
+        self.multivariant.is_due |= was_independent != run.window.is_independent();
+        if duration < extent.duration {
+            run.window.restate_date();
+        }
+        let target = self.target.fixed().unwrap_or(whole_seconds(self.options.target));
+        run.profile.meter.add(extent.duration, extent.size_bytes, target);
+        run.next = run.next.saturating_add(1);
+        run.closed += 1;
+    }
+
+    /// Puts what may be shown now that `rendition` has something new.
+    fn publish(&mut self, rendition: usize, now: Duration, plan: &mut Plan) {
+        if self.target.fixed().is_some() {
+            self.put_playlist(rendition, now, plan);
+        } else if self.is_ready() {
+            self.fix_target(plan);
+            for rendition in 0..self.runs.len() {
+                let run = &self.runs[rendition];
+                if run.closed > 0 || run.is_ended {
+                    self.put_playlist(rendition, now, plan);
+                }
+            }
+        } else {
+            return;
+        }
+        self.put_multivariant(plan);
+    }
+
+    /// Whether the target duration can be told: every rendition has promised one, or has been waited for long
+    /// enough. VOD is told at the end, from the whole.
+    fn is_ready(&self) -> bool {
+        if self.runs.iter().all(|run| run.window.is_empty()) {
+            return false;
+        }
+        if self.options.kind == Kind::Vod {
+            return self.is_ended();
+        }
+        self.most_closed() >= PATIENCE || self.runs.iter().all(|run| run.is_ended || run.closed > 0)
+    }
+
+    fn most_closed(&self) -> u64 {
+        self.runs.iter().map(|run| run.closed).max().unwrap_or(0)
+    }
+
+    fn fix_target(&mut self, plan: &mut Plan) {
+        if let Some((from, to)) = self.target.fix() {
+            plan.report(Anomaly::TargetRaised { from, to });
+        }
+    }
+
+    fn put_playlist(&mut self, rendition: usize, now: Duration, plan: &mut Plan) {
+        let (Some(target), run) = (self.target.fixed(), &mut self.runs[rendition]) else { return };
+        if run.window.is_empty() {
+            return;
+        }
+        let mut gone = std::mem::take(&mut run.retired);
+        if let Kind::Live { window } = self.options.kind {
+            gone.extend(run.window.trim(window, target));
+            // Only what may be removed one day needs to know how long it was shown.
+            run.window.note_shown();
+        }
+        for old in gone {
+            self.expiry.schedule(now.saturating_add(old.keep), old.key);
+        }
+        let mut view = run.window.view(target, self.options.has_date_time);
+        view.media.is_ended = run.is_ended;
+        view.media.kind = match self.options.kind {
+            Kind::Live { .. } => None,
+            Kind::Event => Some(playlist::Type::Event),
+            Kind::Vod => Some(playlist::Type::Vod),
+        };
+        let key = self.options.renditions[rendition].playlist.clone();
+        plan.push(Step::PutPlaylist { key, text: view.media.render() });
+        self.multivariant.is_due |= !run.is_out;
+        run.is_out = true;
+        Arc::make_mut(&mut self.snapshot).views[rendition] = Some(Arc::new(view));
+    }
+
+    /// Puts the multivariant playlist if every variant's is out and it says something new.
+    fn put_multivariant(&mut self, plan: &mut Plan) {
+        let Some(key) = self.options.multivariant.clone() else { return };
+        let bandwidths = self.options.renditions.iter().map(|names| names.bandwidth_bps);
+        let is_stale = self.runs.iter().zip(bandwidths).any(|(run, bps)| run.profile.is_stale(bps));
+        if is_stale {
+            // VOD is complete by now: nothing higher will come.
+            let has_headroom = self.options.kind != Kind::Vod;
+            self.runs.iter_mut().for_each(|run| run.profile.declare(has_headroom));
+        }
+        let is_any_ended = self.runs.iter().any(|run| run.is_ended);
+        if !(is_stale || is_any_ended || self.multivariant.is_due) {
+            return;
+        }
+        let Some(listing) = self.listing(&key) else { return };
+        self.multivariant.is_due = false;
+        if !listing.variants.is_empty() && self.multivariant.last.as_ref() != Some(&listing) {
+            let text = listing.render();
+            Arc::make_mut(&mut self.snapshot).multivariant = Some(text.as_str().into());
+            plan.push(Step::PutPlaylist { key, text });
+            self.multivariant.last = Some(listing);
+        }
+    }
+
+    /// The variants that are offered; none while one of them cannot be told yet.
+    fn listing(&self, key: &str) -> Option<Multivariant> {
+        let most_closed = self.most_closed();
+        let mut listing = Multivariant { is_independent: true, variants: Vec::new() };
+        for (run, names) in self.runs.iter().zip(&self.options.renditions) {
+            if self.options.kind != Kind::Vod && run.is_left_behind(most_closed) {
+                continue;
+            }
+            let uri = naming::reference(&self.options.url_prefix, key, &names.playlist);
+            match run.profile.variant(uri, names.bandwidth_bps).filter(|_| run.is_out) {
+                Some(variant) => listing.variants.push(variant),
+                // It ended before there was anything to tell of it.
+                None if run.is_ended => continue,
+                None => return None,
+            }
+            listing.is_independent &= run.window.is_independent();
+        }
+        Some(listing)
+    }
+
+    fn delete_due(&mut self, now: Duration, plan: &mut Plan) {
+        while let Some(key) = self.expiry.take(now) {
+            plan.push(Step::Delete { key });
+        }
+    }
+}
+
+impl Run {
+    /// Whether it was dropped while the others went on: its variant would only lead new viewers to its end.
+    const fn is_left_behind(&self, most_closed: u64) -> bool {
+        self.is_ended && most_closed >= self.closed.saturating_add(BEHIND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
+
+    use super::super::replay;
+    use super::*;
+    use crate::codec::{Audio, Codec, Video};
+    use crate::time::{Rate, Ticks};
+
+    const LIVE: Kind = Kind::Live { window: 3 };
+
+    /// Drives a presentation with segments of `seconds`, one after the other on each rendition's line.
+    struct Feed {
+        presentation: Presentation,
+        starts: Vec<i64>,
+        now: Duration,
+    }
+
+    impl Feed {
+        fn new(options: Options) -> Self {
+            let starts = vec![0; options.renditions.len()];
+            Self { presentation: Presentation::new(options), starts, now: Duration::ZERO }
+        }
+
+        fn lone(kind: Kind) -> Self {
+            let rendition =
+                super::super::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() };
+            let options = replay::options(kind, &[]);
+            Self::new(Options { multivariant: None, renditions: vec![rendition], ..options })
+        }
+
+        fn ladder(kind: Kind) -> Self {
+            Self::new(replay::options(kind, &["high", "low"]))
+        }
+
+        fn head(&self, rendition: usize) -> Head {
+            let start = Ticks::new(self.starts[rendition] * Ticks::PER_SECOND);
+            Head { start, is_discontinuity: false, is_independent: true }
+        }
+
+        fn close(&mut self, rendition: usize, head: Head, seconds: i64) -> Plan {
+            self.starts[rendition] = head.start.count() / Ticks::PER_SECOND + seconds;
+            self.presentation.open(rendition, &head, UNIX_EPOCH + self.now);
+            let duration = Duration::from_secs(seconds as u64);
+            self.now += duration;
+            let longest = Duration::from_secs(4);
+            let extent = Extent { head, duration, size_bytes: seconds as u64 * 125_000, longest };
+            self.presentation.close(rendition, &extent, self.now)
+        }
+
+        fn segment(&mut self, rendition: usize) -> Plan {
+            self.close(rendition, self.head(rendition), 4)
+        }
+
+        fn jump(&mut self, rendition: usize, to: i64) -> Plan {
+            let start = Ticks::new(to * Ticks::PER_SECOND);
+            self.close(rendition, Head { start, is_discontinuity: true, is_independent: true }, 4)
+        }
+
+        fn end(&mut self, rendition: usize) -> Plan {
+            self.presentation.end(rendition, self.now)
+        }
+    }
+
+    fn keys(plan: &Plan) -> Vec<&str> {
+        fn key(step: &Step) -> &str {
+            match step {
+                Step::PutSegment { key, .. } | Step::PutPlaylist { key, .. } | Step::Delete { key } => key,
+            }
+        }
+        plan.into_iter().map(key).collect()
+    }
+
+    /// The text put at `key`, if any.
+    fn text<'a>(plan: &'a Plan, at: &str) -> Option<&'a str> {
+        plan.into_iter().find_map(|step| match step {
+            Step::PutPlaylist { key, text } if key == at => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_window_slides_and_dates_stand_where_they_must() {
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        feed.segment(0);
+        feed.jump(0, 1000);
+        feed.segment(0);
+        let head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n";
+        let plan = feed.segment(0);
+        let expected = format!(
+            "{head}#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-DISCONTINUITY\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:08.000Z\n#EXTINF:4.000000,\n00003.ts\n\
+            #EXTINF:4.000000,\n00004.ts\n#EXTINF:4.000000,\n00005.ts\n"
+        );
+        assert_eq!(text(&plan, "index.m3u8"), Some(expected.as_str()));
+        feed.segment(0);
+        let plan = feed.end(0);
+        let expected = format!(
+            "{head}#EXT-X-MEDIA-SEQUENCE:4\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:12.000Z\n#EXTINF:4.000000,\n00004.ts\n\
+            #EXTINF:4.000000,\n00005.ts\n#EXTINF:4.000000,\n00006.ts\n#EXT-X-ENDLIST\n"
+        );
+        assert_eq!(text(&plan, "index.m3u8"), Some(expected.as_str()));
+        assert!(feed.end(0).is_empty() && feed.segment(0).is_empty());
+    }
+
+    #[test]
+    fn a_removed_segment_goes_after_its_own_and_its_longest_playlists_duration() {
+        let mut feed = Feed::lone(LIVE);
+        (0..3).for_each(|_| assert_eq!(keys(&feed.segment(0)).len(), 2));
+        // 00001.ts leaves at 16 s, after playlists of 12 s: it stays until 32 s.
+        assert_eq!(keys(&feed.segment(0)), ["00004.ts", "index.m3u8"]);
+        assert_eq!(feed.presentation.next_expiry(), Some(Duration::from_secs(32)));
+        assert!(feed.presentation.tick(Duration::from_millis(31_999)).is_empty());
+        assert_eq!(keys(&feed.presentation.tick(Duration::from_secs(32))), ["00001.ts"]);
+    }
+
+    #[test]
+    fn no_playlist_is_put_before_each_rendition_told_its_longest() {
+        let mut feed = Feed::ladder(LIVE);
+        assert_eq!(keys(&feed.segment(0)), ["high/00001.ts"]);
+        assert_eq!(
+            keys(&feed.segment(1)),
+            ["low/00001.ts", "high/index.m3u8", "low/index.m3u8", "index.m3u8"]
+        );
+        assert_eq!(keys(&feed.segment(0)), ["high/00002.ts", "high/index.m3u8"]);
+    }
+
+    #[test]
+    fn a_rendition_that_does_not_come_is_not_waited_for_longer_than_three_segments() {
+        let mut feed = Feed::ladder(LIVE);
+        feed.segment(0);
+        assert_eq!(keys(&feed.segment(0)), ["high/00002.ts"]);
+        assert_eq!(keys(&feed.segment(0)), ["high/00003.ts", "high/index.m3u8"]);
+        // The multivariant playlist does wait.
+        assert_eq!(keys(&feed.segment(1)), ["low/00001.ts", "low/index.m3u8", "index.m3u8"]);
+    }
+
+    #[test]
+    fn vod_is_told_at_the_end_from_the_whole() {
+        let mut feed = Feed::ladder(Kind::Vod);
+        for (rendition, seconds) in [(0, 4), (1, 4), (0, 7), (1, 3)] {
+            let plan = feed.close(rendition, feed.head(rendition), seconds);
+            assert_eq!(keys(&plan).len(), 1);
+            assert!(plan.anomalies().is_empty());
+        }
+        assert!(feed.end(0).is_empty());
+        let plan = feed.end(1);
+        assert_eq!(keys(&plan), ["high/index.m3u8", "low/index.m3u8", "index.m3u8"]);
+        let expected = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:7\n#EXT-X-MEDIA-SEQUENCE:1\n\
+            #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:4.000000,\n00001.ts\n\
+            #EXTINF:7.000000,\n00002.ts\n#EXT-X-ENDLIST\n";
+        assert_eq!(text(&plan, "high/index.m3u8"), Some(expected));
+        // All is known: no headroom.
+        let expected = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=1000000,AVERAGE-BANDWIDTH=1000000\nhigh/index.m3u8\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=1000000,AVERAGE-BANDWIDTH=1000000\nlow/index.m3u8\n";
+        assert_eq!(text(&plan, "index.m3u8"), Some(expected));
+    }
+
+    #[test]
+    fn nothing_leaves_an_event() {
+        let mut feed = Feed::lone(Kind::Event);
+        (0..20).for_each(|_| drop(feed.segment(0)));
+        let plan = feed.segment(0);
+        let text = text(&plan, "index.m3u8").unwrap();
+        assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && text.contains("\n00001.ts\n"));
+        assert_eq!(feed.presentation.next_expiry(), None);
+    }
+
+    #[test]
+    fn a_segment_longer_than_the_target_is_reported_and_the_next_tells_its_date() {
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        let plan = feed.close(0, feed.head(0), 6);
+        let (duration, target) = (Duration::from_secs(6), Duration::from_secs(4));
+        assert_eq!(
+            plan.anomalies(),
+            [Anomaly::LongerThanTarget { rendition: 0, number: 2, duration, target }]
+        );
+        let plan = feed.segment(0);
+        let lines = "#EXTINF:4.000000,\n00002.ts\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10.000Z\n#EXTINF:4.000000,\n00003.ts\n";
+        assert!(text(&plan, "index.m3u8").unwrap().ends_with(lines));
+    }
+
+    #[test]
+    fn a_discontinuity_of_one_rendition_is_one_of_all() {
+        let mut feed = Feed::ladder(LIVE);
+        for rendition in [0, 1] {
+            feed.segment(rendition);
+        }
+        feed.jump(0, 500);
+        let plan = feed.segment(1);
+        assert!(text(&plan, "low/index.m3u8").unwrap().contains("#EXT-X-DISCONTINUITY\n"));
+        for rendition in [0, 1, 0, 1, 0, 1, 0, 1] {
+            feed.segment(rendition);
+        }
+        let snapshot = feed.presentation.snapshot();
+        let sequences = [0, 1].map(|rendition| snapshot.media(rendition).unwrap().discontinuity_sequence);
+        assert_eq!(sequences, [1, 1]);
+    }
+
+    #[test]
+    fn equal_timestamps_have_equal_dates_in_all_renditions() {
+        let mut feed = Feed::ladder(LIVE);
+        for rendition in [0, 1, 0, 1] {
+            feed.segment(rendition);
+        }
+        let snapshot = feed.presentation.snapshot();
+        let dates = [0, 1].map(|rendition| snapshot.media(rendition).unwrap().segments[0].date_time);
+        assert_eq!(dates, [Some(UNIX_EPOCH); 2]);
+    }
+
+    fn formats() -> [Format; 2] {
+        [
+            Format::Video(Video {
+                codec: Codec::H264,
+                rfc6381: Some("avc1.64001f".to_owned()),
+                width: 1280,
+                height: 720,
+                frame_rate: Rate::new(30_000, 1001),
+                is_interlaced: false,
+            }),
+            Format::Audio(Audio {
+                codec: Codec::AacAdts,
+                rfc6381: Some("mp4a.40.2".to_owned()),
+                sample_rate_hz: 48_000,
+                channels: 2,
+                samples_per_frame: 1024,
+            }),
+        ]
+    }
+
+    #[test]
+    fn the_multivariant_playlist_is_put_again_only_when_it_says_something_new() {
+        let mut feed = Feed::ladder(LIVE);
+        feed.presentation.format(0, &formats());
+        feed.segment(0);
+        let plan = feed.segment(1);
+        let high = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH=1250000,\
+            AVERAGE-BANDWIDTH=1000000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970\n\
+            high/index.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1250000,AVERAGE-BANDWIDTH=1000000";
+        assert_eq!(text(&plan, "index.m3u8"), Some(format!("{high}\nlow/index.m3u8\n").as_str()));
+        assert_eq!(text(&feed.segment(0), "index.m3u8"), None);
+        feed.presentation.format(1, &formats()[1..]);
+        feed.presentation.format(0, &formats());
+        let expected = format!("{high},CODECS=\"mp4a.40.2\"\nlow/index.m3u8\n");
+        assert_eq!(text(&feed.segment(1), "index.m3u8"), Some(expected.as_str()));
+        assert_eq!(feed.presentation.snapshot().multivariant(), Some(expected.as_str()));
+        // A segment that is not independent takes the tag away, once and for all.
+        let head = Head { is_independent: false, ..feed.head(1) };
+        let plan = feed.close(1, head, 4);
+        assert!(!text(&plan, "index.m3u8").unwrap().contains("INDEPENDENT"));
+        assert!((0..9).all(|_| text(&feed.segment(1), "index.m3u8").is_none()));
+    }
+
+    #[test]
+    fn a_variant_that_was_dropped_is_offered_no_more() {
+        let mut feed = Feed::ladder(LIVE);
+        for rendition in [0, 1] {
+            feed.segment(rendition);
+        }
+        let plan = feed.end(1);
+        assert!(text(&plan, "low/index.m3u8").unwrap().ends_with("#EXT-X-ENDLIST\n"));
+        assert_eq!(text(&feed.segment(0), "index.m3u8"), None);
+        assert_eq!(text(&feed.segment(0), "index.m3u8"), None);
+        let plan = feed.segment(0);
+        assert!(!text(&plan, "index.m3u8").unwrap().contains("low/"));
+    }
+
+    #[test]
+    fn a_rendition_that_never_came_holds_nothing_up() {
+        let mut feed = Feed::ladder(LIVE);
+        feed.segment(0);
+        assert_eq!(keys(&feed.end(1)), ["high/index.m3u8", "index.m3u8"]);
+        assert_eq!(keys(&feed.end(0)), ["high/index.m3u8"]);
+        assert!(feed.presentation.is_ended());
+    }
+
+    #[test]
+    fn names_have_the_prefix_that_is_asked_for() {
+        let mut options = replay::options(LIVE, &["high"]);
+        options.url_prefix = "https://cdn.example/live/".to_owned();
+        options.has_date_time = false;
+        let mut feed = Feed::new(options);
+        let plan = feed.segment(0);
+        let media = text(&plan, "high/index.m3u8").unwrap();
+        assert!(media.ends_with("#EXTINF:4.000000,\nhttps://cdn.example/live/high/00001.ts\n"));
+        assert!(!media.contains("DATE-TIME"));
+        let multivariant = text(&plan, "index.m3u8").unwrap();
+        assert!(multivariant.ends_with("\nhttps://cdn.example/live/high/index.m3u8\n"));
+    }
+
+    #[test]
+    fn each_place_shows_what_it_lacks_as_gaps() {
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        let plan = feed.segment(0);
+        let snapshot = feed.presentation.snapshot();
+        feed.segment(0);
+        assert_eq!(snapshot.render(0, &BTreeSet::new()).as_deref(), text(&plan, "index.m3u8"));
+        let lines = "#EXT-X-GAP\n#EXTINF:4.000000,\n00002.ts\n";
+        assert!(snapshot.render(0, &BTreeSet::from([2, 3])).unwrap().ends_with(lines));
+        assert_eq!((snapshot.numbers(0), snapshot.numbers(1)), (&[1, 2][..], &[][..]));
+        assert_eq!(snapshot.render(1, &BTreeSet::new()), None);
+    }
+}

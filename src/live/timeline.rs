@@ -1,0 +1,288 @@
+//! The channel's timeline: where it breaks, for all renditions alike, and when its PTS were now.
+//!
+//! Clients match renditions by discontinuity sequence number and timestamp (RFC 8216 §6.2.4), so a break that
+//! one rendition meets is every rendition's. Breaks are numbered for the whole channel. Each is due at a
+//! position, counted in segments since this run began, and every rendition passes each of them once, with one
+//! EXT-X-DISCONTINUITY: at a jump of its own, else at the position where it is due, else as soon as it can.
+//!
+//! A [`Line`] maps PTS to wall time. The first rendition to begin one decides; the others join it where their
+//! PTS lie on it, so that equal PTS have equal dates.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use crate::time::Ticks;
+
+/// How many lines are remembered for renditions that have not reached them yet.
+const LINES: usize = 16;
+
+/// The breaks and lines of a channel, and how far each rendition has come.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    /// Where each break is due that some rendition has not passed; the first of them is number `passed`.
+    breaks: VecDeque<u64>,
+    /// Breaks that every rendition has passed.
+    passed: u64,
+    lines: VecDeque<Line>,
+    cursors: Vec<Cursor>,
+    /// How far off a line a rendition's PTS may be and still be on it.
+    tolerance: Ticks,
+}
+
+/// A stretch of PTS without a jump, pinned to the wall clock at its start.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// Counted from 1.
+    id: u64,
+    /// The number of breaks before it.
+    breaks: u64,
+    start: Ticks,
+    /// The latest segment begun on it.
+    reach: Ticks,
+    wall: SystemTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    /// Breaks passed.
+    breaks: u64,
+    line: Option<Line>,
+    is_over: bool,
+}
+
+/// What the timeline says of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Whether EXT-X-DISCONTINUITY stands before it.
+    pub(super) is_discontinuity: bool,
+    /// When its first picture was now.
+    pub(super) date_time: Option<SystemTime>,
+}
+
+impl Timeline {
+    /// Begins where each rendition has passed as many breaks as `passed` says; all of them are to pass breaks
+    /// up to number `top` as soon as they can.
+    pub(super) fn new(passed: &[u64], top: u64, target: Duration) -> Self {
+        let least = passed.iter().copied().min().unwrap_or(top).min(top);
+        let cursor = |&breaks: &u64| Cursor { breaks, line: None, is_over: false };
+        Self {
+            breaks: (least..top).map(|_| 0).collect(),
+            passed: least,
+            lines: VecDeque::new(),
+            cursors: passed.iter().map(cursor).collect(),
+            // Renditions of one source cut within a segment of each other; the rest is for uneven lengths.
+            tolerance: Ticks::from(target.saturating_mul(3)),
+        }
+    }
+
+    /// A segment of `rendition` begins, the `position`th of this run.
+    pub(super) fn open(
+        &mut self,
+        rendition: usize,
+        position: u64,
+        start: Ticks,
+        has_jumped: bool,
+        arrived: Option<SystemTime>,
+    ) {
+        if has_jumped {
+            if self.next_break(rendition).is_none() {
+                self.breaks.push_back(position);
+            }
+            self.pass(rendition);
+        }
+        let cursor = self.cursors[rendition];
+        if has_jumped || cursor.line.is_none() {
+            let line = self.joined(&cursor, start).or_else(|| self.begin(cursor.breaks, start, arrived?));
+            self.cursors[rendition].line = line;
+        }
+        self.extend(rendition, start);
+    }
+
+    /// The segment that was opened last is complete.
+    pub(super) fn close(&mut self, rendition: usize, position: u64, start: Ticks, has_jumped: bool) -> Mark {
+        let is_due = self.next_break(rendition).is_some_and(|due| due <= position);
+        if is_due && !has_jumped {
+            self.pass(rendition);
+            // Another's jump; if this one's PTS lie on the new line all the same, its dates come from there.
+            if let Some(line) = self.joined(&self.cursors[rendition], start) {
+                self.cursors[rendition].line = Some(line);
+            }
+        }
+        let date_time = self.cursors[rendition].line.and_then(|line| line.date(start));
+        Mark { is_discontinuity: is_due || has_jumped, date_time }
+    }
+
+    /// No more of `rendition` will come: nothing waits for it.
+    pub(super) fn leave(&mut self, rendition: usize) {
+        self.cursors[rendition].is_over = true;
+        self.forget_passed();
+    }
+
+    /// Where the next break is due for `rendition`, if one waits.
+    fn next_break(&self, rendition: usize) -> Option<u64> {
+        let ahead = self.cursors[rendition].breaks.saturating_sub(self.passed);
+        self.breaks.get(usize::try_from(ahead).ok()?).copied()
+    }
+
+    fn pass(&mut self, rendition: usize) {
+        self.cursors[rendition].breaks = self.cursors[rendition].breaks.saturating_add(1);
+        self.forget_passed();
+    }
+
+    fn forget_passed(&mut self) {
+        let running = self.cursors.iter().filter(|cursor| !cursor.is_over);
+        let Some(least) = running.map(|cursor| cursor.breaks).min() else { return };
+        while self.passed < least && self.breaks.pop_front().is_some() {
+            self.passed += 1;
+        }
+    }
+
+    /// The line begun by another rendition, after the cursor's own, on which `start` lies. The one after the
+    /// same break comes first: a source that loops has the same PTS on many lines.
+    fn joined(&self, cursor: &Cursor, start: Ticks) -> Option<Line> {
+        let own = cursor.line.map_or(0, |line| line.id);
+        let fits = |line: &&Line| {
+            line.id > own && start >= line.start - self.tolerance && start <= line.reach + self.tolerance
+        };
+        let same_break = self.lines.iter().filter(fits).find(|line| line.breaks == cursor.breaks);
+        same_break.or_else(|| self.lines.iter().rev().find(fits)).copied()
+    }
+
+    fn begin(&mut self, breaks: u64, start: Ticks, wall: SystemTime) -> Option<Line> {
+        let id = self.lines.back().map_or(1, |last| last.id + 1);
+        if self.lines.len() == LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(Line { id, breaks, start, reach: start, wall });
+        self.lines.back().copied()
+    }
+
+    fn extend(&mut self, rendition: usize, start: Ticks) {
+        let Some(own) = self.cursors[rendition].line else { return };
+        if let Some(line) = self.lines.iter_mut().find(|line| line.id == own.id) {
+            line.reach = line.reach.max(start);
+        }
+    }
+}
+
+impl Line {
+    fn date(&self, at: Ticks) -> Option<SystemTime> {
+        if at >= self.start {
+            self.wall.checked_add(self.start.until(at))
+        } else {
+            self.wall.checked_sub(at.until(self.start))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    const TARGET: Duration = Duration::from_secs(4);
+
+    fn seconds(count: i64) -> Ticks {
+        Ticks::new(count * Ticks::PER_SECOND)
+    }
+
+    fn wall(count: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(count)
+    }
+
+    /// Opens and closes the segment at `position`, starting at `start` seconds, arriving at `arrived` seconds.
+    fn step(
+        line: &mut Timeline,
+        r: usize,
+        position: u64,
+        start: i64,
+        jumped: bool,
+        arrived: u64,
+    ) -> (bool, u64) {
+        line.open(r, position, seconds(start), jumped, Some(wall(arrived)));
+        let mark = line.close(r, position, seconds(start), jumped);
+        let date = mark.date_time.unwrap().duration_since(UNIX_EPOCH).unwrap();
+        (mark.is_discontinuity, date.as_secs())
+    }
+
+    #[test]
+    fn a_jump_that_both_meet_is_one_break_with_one_date() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        assert_eq!(step(&mut line, 0, 0, 100, false, 1000), (false, 1000));
+        assert_eq!(step(&mut line, 1, 0, 100, false, 1001), (false, 1000));
+        assert_eq!(step(&mut line, 0, 1, 5, true, 1004), (true, 1004));
+        assert_eq!(step(&mut line, 1, 1, 5, true, 1006), (true, 1004));
+        assert_eq!(step(&mut line, 0, 2, 9, false, 1008), (false, 1008));
+        assert_eq!(step(&mut line, 1, 2, 9, false, 1009), (false, 1008));
+        assert!(line.breaks.is_empty());
+    }
+
+    #[test]
+    fn one_renditions_own_jump_breaks_the_others_at_the_same_position() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        step(&mut line, 0, 0, 100, false, 1000);
+        step(&mut line, 1, 0, 100, false, 1000);
+        // Rendition 0's encoder starts anew at 0 s; rendition 1's goes on.
+        assert_eq!(step(&mut line, 0, 1, 0, true, 1005), (true, 1005));
+        assert_eq!(step(&mut line, 1, 1, 104, false, 1005), (true, 1004));
+        assert_eq!(step(&mut line, 1, 2, 108, false, 1009), (false, 1008));
+    }
+
+    #[test]
+    fn a_rendition_ahead_breaks_at_its_next_segment() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        for n in 0..5_u32 {
+            step(&mut line, 1, n.into(), i64::from(n) * 4, false, 1000);
+        }
+        step(&mut line, 0, 0, 0, false, 1000);
+        assert!(step(&mut line, 0, 1, 500, true, 1000).0);
+        assert!(step(&mut line, 0, 2, 900, true, 1000).0);
+        let late: Vec<bool> =
+            (5..9_u32).map(|n| step(&mut line, 1, n.into(), i64::from(n) * 4, false, 1000).0).collect();
+        assert_eq!(late, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_jump_one_segment_late_still_leads_to_equal_counts() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        let mut tags = [0, 0];
+        for n in 0..10_u32 {
+            for (r, jump) in [(0, 5), (1, 6)] {
+                let start = i64::from(n) * 4 + if n >= jump { 10_000 } else { 0 };
+                tags[r] += u32::from(step(&mut line, r, n.into(), start, n == jump, 1000).0);
+            }
+        }
+        assert_eq!(tags[0], tags[1]);
+    }
+
+    #[test]
+    fn a_loop_joins_the_line_after_the_same_break() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        for pass in 0..3_u32 {
+            step(&mut line, 0, pass.into(), 0, pass > 0, 1000 + u64::from(pass) * 60);
+        }
+        let dates: Vec<u64> =
+            (0..3_u32).map(|pass| step(&mut line, 1, pass.into(), 0, pass > 0, 5000).1).collect();
+        assert_eq!(dates, [1000, 1060, 1120]);
+    }
+
+    #[test]
+    fn earlier_counts_that_differ_become_equal() {
+        let mut line = Timeline::new(&[7, 5], 8, TARGET);
+        let first: Vec<bool> = (0..4).map(|n| step(&mut line, 0, n, 0, false, 0).0).collect();
+        let second: Vec<bool> = (0..4).map(|n| step(&mut line, 1, n, 0, false, 0).0).collect();
+        assert_eq!(first, [true, false, false, false]);
+        assert_eq!(second, [true, true, true, false]);
+    }
+
+    #[test]
+    fn nothing_waits_for_one_that_left() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        line.leave(1);
+        for n in 0..100 {
+            step(&mut line, 0, n, 0, n > 0, 0);
+        }
+        assert!(line.breaks.is_empty() && line.lines.len() <= LINES);
+    }
+}

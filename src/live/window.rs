@@ -1,0 +1,205 @@
+//! What one media playlist shows.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::snapshot::View;
+use crate::playlist;
+
+/// The segments in one media playlist, with its sequence numbers.
+#[derive(Debug)]
+pub(super) struct Window {
+    media_sequence: u64,
+    discontinuity_sequence: u64,
+    entries: VecDeque<Entry>,
+    duration: Duration,
+    /// Whether all segments so far were. Once false it stays so: the tag does not come and go.
+    is_independent: bool,
+    /// Whether the next segment's date is written because the one before was not told truly.
+    is_date_due: bool,
+}
+
+/// A segment in the playlist.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// The number in its name.
+    pub(super) number: u64,
+    /// Where it lies; none if an earlier run's name leads nowhere that is ours.
+    pub(super) key: Option<String>,
+    /// As the playlist shows it; its date is known for each segment and shown for few.
+    pub(super) segment: playlist::Segment,
+    /// Whether the date is shown wherever the segment stands.
+    is_date_shown: bool,
+    /// The duration of the longest playlist that it was in.
+    longest: Duration,
+}
+
+/// A segment that no playlist names any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) key: String,
+    /// How long it must stay (§6.2.2).
+    pub(super) keep: Duration,
+}
+
+impl Entry {
+    pub(super) const fn new(number: u64, key: Option<String>, segment: playlist::Segment) -> Self {
+        Self { number, key, is_date_shown: segment.is_discontinuity, segment, longest: Duration::ZERO }
+    }
+
+    fn into_removed(self) -> Option<Removed> {
+        Some(Removed { key: self.key?, keep: self.segment.duration.saturating_add(self.longest) })
+    }
+}
+
+impl Window {
+    /// An empty playlist whose first segment will have these numbers.
+    pub(super) const fn new(media_sequence: u64, discontinuity_sequence: u64) -> Self {
+        Self {
+            media_sequence,
+            discontinuity_sequence,
+            entries: VecDeque::new(),
+            duration: Duration::ZERO,
+            is_independent: true,
+            is_date_due: false,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) const fn is_independent(&self) -> bool {
+        self.is_independent
+    }
+
+    pub(super) fn push(&mut self, mut entry: Entry, is_independent: bool) {
+        entry.is_date_shown |= std::mem::take(&mut self.is_date_due);
+        self.duration += entry.segment.duration;
+        self.entries.push_back(entry);
+        self.is_independent &= is_independent;
+    }
+
+    /// The segment pushed last does not end where its duration says: the next one tells its date.
+    pub(super) const fn restate_date(&mut self) {
+        self.is_date_due = true;
+    }
+
+    /// Removes the oldest while there are more than `limit` segments and three target durations stay (§6.2.2).
+    pub(super) fn trim(&mut self, limit: usize, target: Duration) -> Vec<Removed> {
+        let mut removed = Vec::new();
+        let floor = target.saturating_mul(3);
+        while self.entries.len() > limit.max(1) {
+            let Some(first) = self.entries.front() else { break };
+            if self.duration - first.segment.duration < floor {
+                break;
+            }
+            removed.extend(self.remove_first());
+        }
+        removed
+    }
+
+    fn remove_first(&mut self) -> Option<Removed> {
+        let first = self.entries.pop_front()?;
+        self.duration -= first.segment.duration;
+        self.media_sequence = self.media_sequence.saturating_add(1);
+        let tags = u64::from(first.segment.is_discontinuity);
+        self.discontinuity_sequence = self.discontinuity_sequence.saturating_add(tags);
+        first.into_removed()
+    }
+
+    /// Notes that the playlist is shown as it is now.
+    pub(super) fn note_shown(&mut self) {
+        for entry in &mut self.entries {
+            entry.longest = entry.longest.max(self.duration);
+        }
+    }
+
+    /// Gives up all segments at once, as they were shown last.
+    pub(super) fn into_removed(self) -> Vec<Removed> {
+        self.entries.into_iter().filter_map(Entry::into_removed).collect()
+    }
+
+    /// The playlist as it is now; dates stand at the first segment and after each discontinuity.
+    pub(super) fn view(&self, target_duration: Duration, has_date_time: bool) -> View {
+        let segment = |(at, entry): (usize, &Entry)| {
+            let mut segment = entry.segment.clone();
+            if !has_date_time || !(at == 0 || entry.is_date_shown) {
+                segment.date_time = None;
+            }
+            segment
+        };
+        View {
+            media: playlist::Media {
+                target_duration,
+                media_sequence: self.media_sequence,
+                discontinuity_sequence: self.discontinuity_sequence,
+                kind: None,
+                is_independent: self.is_independent,
+                segments: self.entries.iter().enumerate().map(segment).collect(),
+                is_ended: false,
+            },
+            numbers: self.entries.iter().map(|entry| entry.number).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u64, seconds: u64, is_discontinuity: bool) -> Entry {
+        let duration = Duration::from_secs(seconds);
+        let uri = number.to_string();
+        let segment = playlist::Segment { uri, duration, is_discontinuity, ..playlist::Segment::default() };
+        Entry::new(number, Some(number.to_string()), segment)
+    }
+
+    fn filled(seconds: &[u64]) -> Window {
+        let mut window = Window::new(1, 0);
+        for (number, &seconds) in (1..).zip(seconds) {
+            window.push(entry(number, seconds, number == 2), true);
+        }
+        window
+    }
+
+    #[test]
+    fn three_target_durations_stay() {
+        let mut window = filled(&[4, 4, 1, 1, 1, 1]);
+        assert_eq!(window.trim(2, Duration::from_secs(4)), []);
+        window.push(entry(7, 4, false), true);
+        assert_eq!(window.trim(2, Duration::from_secs(4)).len(), 1);
+        assert_eq!(window.view(Duration::ZERO, false).numbers, [2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_tag_counts_when_its_segment_leaves() {
+        let mut window = filled(&[4; 6]);
+        let sequences = |window: &Window| {
+            let media = window.view(Duration::ZERO, false).media;
+            (media.media_sequence, media.discontinuity_sequence, media.segments[0].is_discontinuity)
+        };
+        window.trim(5, Duration::from_secs(1));
+        assert_eq!(sequences(&window), (2, 0, true));
+        window.trim(4, Duration::from_secs(1));
+        assert_eq!(sequences(&window), (3, 1, false));
+    }
+
+    #[test]
+    fn a_removed_segment_is_kept_as_long_as_the_longest_playlist_it_was_in() {
+        let mut window = filled(&[4; 6]);
+        window.note_shown();
+        let removed = window.trim(5, Duration::from_secs(4));
+        assert_eq!(removed, [Removed { key: "1".to_owned(), keep: Duration::from_secs(28) }]);
+    }
+
+    #[test]
+    fn independence_is_not_regained() {
+        let mut window = filled(&[4; 3]);
+        window.push(entry(4, 4, false), false);
+        window.trim(1, Duration::ZERO);
+        window.push(entry(5, 4, false), true);
+        window.trim(1, Duration::ZERO);
+        assert!(!window.is_independent());
+    }
+}
