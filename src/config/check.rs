@@ -259,3 +259,277 @@ pub(super) fn is_key(key: &str) -> bool {
     !key.contains(|c: char| c.is_control() || c == '\\')
         && key.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{mistakes, ours, sample};
+    use super::super::{Format, parse_str};
+    use super::*;
+    use crate::encoder::ladder::{Audio, Feed, Input, Video};
+    use crate::time::Rate;
+
+    const EXAMPLE: &str = r#"
+[input]
+url = "test"              # the built-in pattern; else anything ffmpeg opens; "-" is standard input
+# command = "cat {url}"   # instead: a command that writes media to stdout
+args = ["-re"]            # extra ffmpeg input options
+
+[output]
+directory = "live"        # shorthand for one copy destination
+segment = "4s"
+window = 6
+playlist = "live"         # live | event | vod
+
+[[rendition]]
+name = "720p"
+video = { codec = "h264", size = "1280x720", bitrate = "2800k", preset = "veryfast", fps = 30 }
+audio = { codec = "aac", bitrate = "128k" }
+
+[[rendition]]
+name = "360p"
+video = { codec = "h264", size = "640x360", bitrate = "800k" }
+audio = { codec = "aac", bitrate = "96k" }
+# args = [...] adds encoder options; command = "ffmpeg … -f mpegts -" replaces the whole line
+"#;
+
+    /// A good file to which `more` is added.
+    fn with(more: &str) -> String {
+        format!(
+            "input = {{ url = 'test' }}\n\
+             rendition = [{{ name = 'a', audio = {{}} }}]\n\
+             output.directory = 'live'\n{more}"
+        )
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let options = ours(EXAMPLE).unwrap().options;
+        let audio = |rate| Audio {
+            codec: "aac".into(),
+            bitrate_bps: Some(rate),
+            channels: None,
+            sample_rate_hz: None,
+        };
+        let rendition = |name: &str, video, audio| Rendition {
+            name: name.into(),
+            video: Some(video),
+            audio: Some(audio),
+            args: vec![],
+            command: None,
+        };
+        let hd = Video {
+            codec: "h264".into(),
+            size: Some((1280, 720)),
+            bitrate_bps: Some(2_800_000),
+            preset: Some("veryfast".into()),
+            fps: Rate::new(30, 1),
+        };
+        let sd = Video {
+            codec: "h264".into(),
+            size: Some((640, 360)),
+            bitrate_bps: Some(800_000),
+            preset: None,
+            fps: None,
+        };
+        let ladder = Ladder {
+            ffmpeg: "ffmpeg".into(),
+            input: Input::Test { args: vec!["-re".into()] },
+            feed: Feed::Shared,
+            segment: Duration::from_secs(4),
+            renditions: vec![rendition("720p", hd, audio(128_000)), rendition("360p", sd, audio(96_000))],
+        };
+        assert_eq!(options.name, "live");
+        assert_eq!(options.ladder, ladder);
+        let names = |name: &str| live::Rendition {
+            name: name.into(),
+            playlist: format!("{name}/index.m3u8"),
+            segment_prefix: format!("{name}/{name}-"),
+            bandwidth_bps: None,
+        };
+        let presentation = live::Options {
+            kind: live::Kind::Live { window: 6 },
+            target: Duration::from_secs(4),
+            multivariant: Some("index.m3u8".into()),
+            url_prefix: String::new(),
+            has_date_time: true,
+            renditions: vec![names("720p"), names("360p")],
+        };
+        assert_eq!(options.presentation, presentation);
+        assert_eq!(options.destinations, [destination::Target::Copy { directory: "live".into() }]);
+    }
+
+    #[test]
+    fn little_is_enough() {
+        let checked = ours(&with("")).unwrap();
+        assert_eq!(checked.options.presentation.target, Duration::from_secs(6));
+        assert_eq!(checked.options.presentation.kind, live::Kind::Live { window: 6 });
+        assert_eq!(checked.notes, [""; 0]);
+        assert_eq!(checked.log, file::Log::default());
+    }
+
+    #[test]
+    fn everything_is_read() {
+        let checked = ours(&sample("ladder.toml")).unwrap();
+        let folders = ["live", "/srv/live two"];
+        let targets = folders.map(|name| destination::Target::Copy { directory: name.into() });
+        assert_eq!(checked.options.destinations, targets);
+        assert_eq!(checked.later[0].settings["secret_access_key"].expose(), "hunter2");
+        assert_eq!(checked.options.presentation.renditions[1].segment_key(7), "sound-00007.ts");
+        assert_eq!(checked.options.presentation.multivariant.as_deref(), Some("all.m3u8"));
+        assert_eq!(checked.log.level, Some(file::Level::Debug));
+    }
+
+    #[test]
+    fn flags_and_environment_win_and_are_named_in_mistakes() {
+        let overrides = [("output.window".to_owned(), "2".to_owned())];
+        let environment = Environment::from([
+            ("SEGCAST_OUTPUT__SEGMENT".to_owned(), "100ms".to_owned()),
+            ("SEGCAST_PORT".to_owned(), "tcp://10.0.0.1:80".to_owned()),
+        ]);
+        let read = |text: &str| parse_str(Format::Toml, "live.toml", text, &environment, &overrides);
+        let expected = "\
+environment variable SEGCAST_OUTPUT__SEGMENT: output.segment: expected from 500ms to 1h, came 100ms
+flag: output.window: expected from 3 to 100000 segments, came 2";
+        assert_eq!(read(EXAMPLE).unwrap_err().to_string(), expected);
+
+        let good =
+            [("output.window".to_owned(), "9".to_owned()), ("output.segment".to_owned(), "2s".to_owned())];
+        let checked = parse_str(Format::Toml, "live.toml", EXAMPLE, &environment, &good).unwrap();
+        assert_eq!(checked.options.presentation.kind, live::Kind::Live { window: 9 });
+        assert_eq!(checked.options.ladder.segment, Duration::from_secs(2));
+        let note = "the environment variable SEGCAST_PORT is not used: no key answers to it";
+        assert_eq!(checked.notes, [note]);
+    }
+
+    #[test]
+    fn wrong_keys_and_types_are_all_told() {
+        let text = r#"
+name = 7
+feeds = "each"
+[input]
+url = "test"
+args = "-re"
+[output]
+segmnt = "4s"
+segment = "4 parsecs"
+window = -1
+playlist = "lvie"
+program_date_time = "yes"
+[[rendition]]
+name = "a"
+video = { codec = "h264", size = 1280, fps = "fast" }
+audio = { bitrate = "many", channels = 999 }
+[[rendition]]
+video = "copy"
+[[destination]]
+uri = "live"
+[[destination]]
+url = "s3://b"
+secret_access_key = 12345
+pasword = "hunter2"
+[log]
+level = []
+"#;
+        let expected = "\
+live.toml: destination[0].uri: unknown key
+  did you mean `url`?
+live.toml: destination[0].url: is missing
+  it says: A folder, or a URL: s3://bucket/prefix, gs://, az://, https://, ftp://, ftps://, sftp://, scp://. \
+Behind a host of ftp, sftp and scp, /~/ is the folder one is in after logging in.
+live.toml: destination[1].pasword: unknown key
+  did you mean `password`?
+live.toml: destination[1].secret_access_key: expected a text, came a secret
+live.toml: feeds: unknown key
+  did you mean `feed`?
+live.toml: input.args: expected a list, came \"-re\"
+live.toml: log.level: expected one of error, warn, info, debug, trace, came a list
+live.toml: name: expected a text, came 7
+live.toml: output.playlist: expected one of live, event, vod, came \"lvie\"
+  did you mean `live`?
+live.toml: output.program_date_time: expected true or false, came \"yes\"
+live.toml: output.segment: expected a duration such as \"4s\", \"333ms\" or \"1m\" (a bare number is seconds), \
+came \"4 parsecs\"
+live.toml: output.segmnt: unknown key
+  did you mean `segment`?
+live.toml: output.window: expected a whole number, came -1
+live.toml: rendition[0].audio.bitrate: expected a bitrate such as \"2800k\" or \"2.5M\" (a bare number is bits \
+per second), came \"many\"
+live.toml: rendition[0].audio.channels: expected a whole number from 0 to 255, came 999
+live.toml: rendition[0].video.fps: expected frames per second such as 30, 29.97 or \"30000/1001\", came \"fast\"
+live.toml: rendition[0].video.size: expected a size in pixels such as \"1280x720\", came 1280
+live.toml: rendition[1].video: expected a table, came \"copy\"
+live.toml: rendition[1].name: is missing
+  it says: Its name, unique in the channel; folders and files are named after it.";
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn an_empty_file_is_told_what_it_lacks() {
+        let expected = "\
+live.toml: input: is missing
+  it says: Where media come from.
+live.toml: rendition: is missing
+  it says: What is made of the input, in the order of the multivariant playlist.";
+        assert_eq!(mistakes(""), expected);
+        let expected = "\
+live.toml: input.url: is missing, and so is `input.command`
+  write `url = \"test\"` for the built-in pattern
+live.toml: rendition: expected at least one
+  as in: [[rendition]] name = \"source\", video = { codec = \"copy\" }, audio = { codec = \"copy\" }
+live.toml: output.directory: is missing, and there is no destination
+  as in `directory = \"live\"`, or add a [[destination]]";
+        assert_eq!(mistakes("input = {}\nrendition = []"), expected);
+    }
+
+    #[test]
+    fn senseless_output_is_told() {
+        let text = r#"
+name = "a\nb"
+ffmpeg = ""
+input = { url = "test" }
+output = { directory = "", segment = 0.4, window = 2, url_prefix = "a\nb", multivariant = "../x.m3u8" }
+rendition = [
+    { name = "a b", audio = {} },
+    { name = "hd", audio = {}, playlist = "x.m3u8", bandwidth = 300 },
+    { name = "HD", audio = {} },
+    { name = "sd", audio = {}, playlist = "X.m3u8", segment_prefix = "s1" },
+    { name = "é", audio = {}, playlist = "/e.m3u8", segment_prefix = "é-" },
+]
+destination = [{ url = "live/" }, { url = "./live" }, { url = "live" }]
+"#;
+        let expected = "\
+live.toml: output.segment: expected from 500ms to 1h, came 400ms
+live.toml: rendition[0].name: expected letters, digits, `-`, `_` and `.`, as files are named after it, came \"a b\"
+live.toml: rendition[1].bandwidth: expected at least 4000 bits per second, came 300
+  did you mean \"300k\"?
+live.toml: rendition[2].name: \"HD\" is used twice
+live.toml: rendition[3].segment_prefix: must not end with a digit: a number follows
+  end it with a `-`
+live.toml: rendition[3].playlist: \"X.m3u8\" is used twice
+live.toml: rendition[4].playlist: expected a file's name below the destination, came \"/e.m3u8\"
+live.toml: output.multivariant: expected a file's name below the destination, came \"../x.m3u8\"
+live.toml: output.url_prefix: expected one line of plain text, came \"a\\nb\"
+live.toml: name: expected one line of plain text, came \"a\\nb\"
+live.toml: output.window: expected from 3 to 100000 segments, came 2
+live.toml: output.directory: expected a folder, came \"\"
+live.toml: destination[2].url: is the same place as destination[0].url
+live.toml: ffmpeg: expected the name or path of ffmpeg, came \"\"";
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn several_renditions_need_a_multivariant_playlist() {
+        assert!(ours(&with("output.multivariant = ''")).unwrap().options.presentation.multivariant.is_none());
+        let text = "input.url = 'test'\noutput = { directory = 'x', multivariant = '' }\n\
+                    rendition = [{ name = 'a', audio = {} }, { name = 'b', audio = {} }]";
+        let expected = "live.toml: output.multivariant: expected a file's name, as there are 2 renditions";
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn a_window_beside_vod_is_noted() {
+        let checked = ours(&with("output.playlist = 'vod'\noutput.window = 6")).unwrap();
+        assert_eq!(checked.options.presentation.kind, live::Kind::Vod);
+        assert_eq!(checked.notes, ["output.window is not used: it belongs to live playlists"]);
+    }
+}

@@ -29,11 +29,8 @@ impl Checked {
         }
         line("destinations".into());
         for target in &self.options.destinations {
-            match target {
-                Target::Copy { directory } => line(format!("  {} (folder)", directory.display())),
-                #[allow(unreachable_patterns, reason = "destinations will be more than folders")]
-                other => line(format!("  {other:?}")),
-            }
+            let Target::Copy { directory } = target;
+            line(format!("  {} (folder)", directory.display()));
         }
         self.later.iter().for_each(|remote| line(format!("  {remote}: not used yet")));
         line(format!("log          {}", self.log()));
@@ -79,5 +76,55 @@ fn feed(feed: Feed) -> &'static str {
         Feed::Shared => "one ffmpeg for all renditions",
         Feed::Each => "one for each rendition, each opening the input",
         Feed::FanOut => "one for each rendition, the input copied to each",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{environment, ours, sample};
+    use super::super::{Format, parse_str};
+
+    #[test]
+    fn what_would_run_is_told_in_a_screen() {
+        let expected = "\
+channel      ladder (live.toml)
+input        the built-in test pattern (options: -re)
+encoders     one ffmpeg for all renditions
+  ffmpeg -i rtsp://me:***@cam -f null -
+segments     2s 500ms, live, 8 in the playlist
+files
+  all.m3u8
+  hd/index.m3u8, hd/hd-00001.ts …
+  sound.m3u8, sound-00001.ts …
+destinations
+  live (folder)
+  /srv/live two (folder)
+  s3://bucket/shows/live (access_key_id ***, acl public-read, region eu-north-1, secret_access_key ***): not used yet
+log          debug, json, to segcast.log
+notes
+  s3://bucket/shows/live is not used yet: this kind of destination arrives with the next release
+";
+        let checked = ours(&sample("ladder.toml")).unwrap();
+        assert_eq!(checked.describe(&["ffmpeg -i rtsp://me:secret@cam -f null -"]), expected);
+    }
+
+    #[test]
+    fn the_originals_files_are_told_too() {
+        let text = sample("single-copy.yml");
+        let checked = parse_str(Format::Yaml, "old.yml", &text, &environment(&[]), &[]).unwrap();
+        let expected = "\
+channel      old (old.yml)
+input        recording.ts
+encoders     one for each rendition, each opening the input
+segments     10s, live, 5 in the playlist
+files
+  live_medium.m3u8, studio_medium-00001.ts …
+destinations
+  /tmp/www (folder)
+log          info, to standard output
+notes
+  segmenter_binary is not used: the segmenter is built in
+";
+        assert_eq!(checked.describe::<String>(&[]), expected);
     }
 }

@@ -139,9 +139,9 @@ pub struct Rendition {
     /// Peak bits per second in the multivariant playlist; measured if absent.
     #[schemars(example = &"3M")]
     pub bandwidth: Option<Written<Bitrate>>,
-    /// The media playlist's name; "<name>/index.m3u8" if absent.
+    /// The media playlist's name; `<name>/index.m3u8` if absent.
     pub playlist: Option<String>,
-    /// What stands before the number in a segment's name; "<name>/<name>-" if absent.
+    /// What stands before the number in a segment's name; `<name>/<name>-` if absent.
     pub segment_prefix: Option<String>,
 }
 

@@ -1,12 +1,13 @@
 //! The layers of a configuration, merged by figment: the file, above it the environment, above that the flags.
 //! Each value keeps the mark of the layer that it came from, so that a mistake can say where it was written.
 
-use figment::providers::{Format as _, Json, Toml, YamlExtended};
+use figment::error::Kind as Fault;
+use figment::providers::{Format as _, Json, Toml, Yaml, YamlExtended};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::error::{Error, Mistake, suggest};
-use super::{Environment, Format, schema};
+use super::{Environment, Format, original, schema};
 
 /// What environment variables of ours begin with.
 pub const PREFIX: &str = "SEGCAST_";
@@ -32,24 +33,40 @@ pub(super) struct Layers {
 
 /// A file alone, before anything is laid above it.
 pub(super) fn parse(format: Format, name: &str, text: &str) -> Result<Dict, Error> {
-    let figment = match format {
-        Format::Toml => Figment::from(Toml::string(text)),
-        Format::Yaml => Figment::from(YamlExtended::string(text)),
-        Format::Json => Figment::from(Json::string(text)),
+    let read = match format {
+        Format::Toml => top(Figment::from(Toml::string(text))),
+        Format::Yaml => top(Figment::from(YamlExtended::string(text))),
+        Format::Json => top(Figment::from(Json::string(text))),
     };
-    match figment.find_value("") {
-        Ok(Value::Dict(_, dict)) => Ok(without_nulls(dict)),
-        Ok(_) => Err(Error::whole(name, "expected keys at the top of the file", None)),
-        Err(error) => Err(syntax(format, name, &error)),
+    let error = match read {
+        Ok(dict) => return Ok(dict),
+        Err(error) => error,
+    };
+    // Ruby took keys that are numbers, and the last of keys that stand twice; only its files may have them.
+    match (format, top(Figment::from(Yaml::string(text)))) {
+        (Format::Yaml, Ok(dict)) if original::is_original(&dict) => Ok(dict),
+        _ => Err(syntax(format, name, &error)),
     }
 }
 
+fn top(figment: Figment) -> Result<Dict, Fault> {
+    let value = figment.find_value("").map_err(|error| error.kind)?;
+    Ok(without_nulls(value.into_dict().unwrap_or_default()))
+}
+
 /// What a parser says, without the line that it quotes: a secret may stand there.
-fn syntax(format: Format, name: &str, error: &figment::Error) -> Error {
-    let said = match &error.kind {
-        figment::error::Kind::Message(message) => message.clone(),
-        _ => return Error::whole(name, "expected keys at the top of the file", None),
-    };
+fn syntax(format: Format, name: &str, fault: &Fault) -> Error {
+    let top = || Error::whole(name, "expected keys at the top of the file", None);
+    let Fault::Message(said) = fault else { return top() };
+    // Such a message would show a value, perhaps the whole text of a file that is not what it should be.
+    let strange = said.strip_prefix("invalid type: ").and_then(|said| said.rsplit_once(", expected "));
+    match strange {
+        Some((_, expected)) if expected.starts_with("a map") => return top(),
+        Some((_, expected)) => {
+            return Error::whole(name, format!("is {format} of an unknown kind: expected {expected}"), None);
+        }
+        None => {}
+    }
     let is_quote =
         |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
     let lines: Vec<&str> = said.lines().filter(|line| !is_quote(line)).map(str::trim).collect();
@@ -223,7 +240,7 @@ mod tests {
         let layers =
             layers(&[("SEGCAST_NAME", "1.10")], &[("input.args", "[\"-re\"]"), ("output.directory", "7")]);
         assert_eq!(
-            layers.unwrap_err().to_string(),
+            layers.err().unwrap().to_string(),
             "flag: input.args: unknown key\n  known keys: name, output, rendition"
         );
         let layers = self::layers(&[("SEGCAST_NAME", "1.10")], &[("output.directory", "7")]).unwrap();

@@ -207,3 +207,120 @@ pub(super) fn is_path(url: &str) -> bool {
     };
     !url.split_once(':').is_some_and(|(name, _)| is_protocol(name)) && !url.contains(['%', '*', '?'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{mistakes, ours};
+    use super::*;
+
+    /// A file with this input and these renditions, in TOML's short form.
+    fn with(input: &str, feed: &str, renditions: &str) -> String {
+        format!("{feed}\ninput = {{ {input} }}\noutput.directory = 'x'\nrendition = [{renditions}]")
+    }
+
+    fn fed(input: &str, feed: &str, renditions: &str) -> (Input, Feed) {
+        let ladder = ours(&with(input, feed, renditions)).unwrap().options.ladder;
+        (ladder.input, ladder.feed)
+    }
+
+    const PLAIN: &str = "{ name = 'a', audio = {} }";
+    const OWN: &str = "{ name = 'a', command = 'ffmpeg -i - -f mpegts -' }";
+
+    #[test]
+    fn the_feed_follows_from_the_input_and_the_commands() {
+        let args = Vec::new;
+        let url = Input::Url { url: "udp://h:1".into(), args: args() };
+        assert_eq!(fed("url = 'test'", "", PLAIN), (Input::Test { args: args() }, Feed::Shared));
+        assert_eq!(fed("url = 'udp://h:1'", "", PLAIN), (url.clone(), Feed::Shared));
+        assert_eq!(fed("url = 'udp://h:1'", "", OWN), (url.clone(), Feed::Each));
+        assert_eq!(fed("url = 'udp://h:1'", "feed = 'each'", PLAIN), (url, Feed::Each));
+        assert_eq!(fed("url = '-'", "", PLAIN), (Input::Stdin { args: args() }, Feed::Shared));
+        assert_eq!(fed("url = '-'", "", OWN), (Input::Stdin { args: args() }, Feed::FanOut));
+        let command = Input::Command { shell: "cat 'a b'".into(), args: args() };
+        assert_eq!(fed("command = 'cat {url}', url = 'a b'", "", PLAIN), (command.clone(), Feed::FanOut));
+        assert_eq!(fed("command = \"cat 'a b'\"", "feed = 'shared'", PLAIN), (command, Feed::Shared));
+    }
+
+    #[test]
+    fn impossible_feeds_are_told() {
+        let told = |input: &str, feed: &str, renditions: &str| mistakes(&with(input, feed, renditions));
+        let expected = "live.toml: feed: one shared ffmpeg cannot run a rendition's own command\n  \
+                        write fan-out or each, or leave `feed` out";
+        assert_eq!(told("url = '-'", "feed = 'shared'", OWN), expected);
+        let expected = "live.toml: feed: a command's output, or standard input, cannot be opened by each encoder\n  \
+                        write fan-out, or leave `feed` out";
+        assert_eq!(told("url = '-'", "feed = 'each'", PLAIN), expected);
+        let expected = "live.toml: feed: fan-out needs `input.command`, or standard input as `input.url`\n  \
+                        write each, or leave `feed` out";
+        assert_eq!(told("url = 'test'", "feed = 'fan-out'", PLAIN), expected);
+    }
+
+    #[test]
+    fn senseless_inputs_are_told() {
+        let told = |input: &str| mistakes(&with(input, "", PLAIN));
+        assert_eq!(told("url = ''"), "live.toml: input.url: expected what ffmpeg opens, came \"\"");
+        assert_eq!(told("command = ' '"), "live.toml: input.command: expected a shell command, came \"\"");
+        let expected = "live.toml: input.url: is missing, as `input.command` has {url}";
+        assert_eq!(told("command = 'cat {url}'"), expected);
+        let expected = "live.toml: input.command: does not use `input.url`\n  \
+                        write {url} where it belongs, or leave `input.url` out";
+        assert_eq!(told("command = 'cat x', url = 'y'"), expected);
+    }
+
+    #[test]
+    fn only_plain_paths_must_be_there() {
+        let needs = |input: &str, rendition: &str| {
+            let error = ours(&with(input, "", rendition)).unwrap().check_ground().err();
+            error.map(|error| error.mistakes()[0].key.clone())
+        };
+        let missing = Some("input.url".to_owned());
+        assert_eq!(needs("url = 'no/such.ts'", PLAIN), missing);
+        assert_eq!(needs("command = 'cat {url}', url = 'no/such.ts'", PLAIN), missing);
+        assert_eq!(needs("url = 'no/such.ts'", OWN), None);
+        assert_eq!(needs("url = 'default', args = ['-f', 'pulse']", PLAIN), None);
+        for url in ["rtsp://h/1", "hw:0", "frame%03d.png", "concat:a.ts|b.ts", "-"] {
+            assert_eq!(needs(&format!("url = '{url}'"), PLAIN), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn senseless_renditions_are_told() {
+        let renditions = r#"
+            { name = "none" },
+            { name = "both", command = " ", video = {}, audio = {}, args = ["-an"] },
+            { name = "copy", video = { codec = "copy", size = "640x360", fps = 25, bitrate = "1M", preset = "fast" } },
+            { name = "sound", audio = { codec = "copy", bitrate = "64k", channels = 2, sample_rate = 48000 } },
+            { name = "odd", video = { codec = "h265", size = "641x0", bitrate = 2800 } },
+            { name = "loud", audio = { codec = "-x", channels = 9, sample_rate = 48, bitrate = "1" } },
+        "#;
+        let copy =
+            "has no effect with the codec `copy`, which changes nothing\n  leave it out, or name an encoder";
+        let expected = format!(
+            "\
+live.toml: rendition[0]: needs `video`, `audio` or `command`
+live.toml: rendition[1].video: has no effect beside `command`, which is the whole line
+live.toml: rendition[1].audio: has no effect beside `command`, which is the whole line
+live.toml: rendition[1].args: has no effect beside `command`, which is the whole line
+live.toml: rendition[1].command: expected a shell command, came \"\"
+live.toml: rendition[2].video.size: {copy}
+live.toml: rendition[2].video.bitrate: {copy}
+live.toml: rendition[2].video.preset: {copy}
+live.toml: rendition[2].video.fps: {copy}
+live.toml: rendition[3].audio.bitrate: {copy}
+live.toml: rendition[3].audio.channels: {copy}
+live.toml: rendition[3].audio.sample_rate: {copy}
+live.toml: rendition[4].video.codec: is no codec or encoder by the name of \"h265\"
+  did you mean `hevc`?
+live.toml: rendition[4].video.size: expected even sides up to 16384, came 641x0
+  write \"642x2\"
+live.toml: rendition[4].video.bitrate: expected at least 4000 bits per second, came 2800
+  did you mean \"2800k\"?
+live.toml: rendition[5].audio.codec: expected a codec's name, came \"-x\"
+live.toml: rendition[5].audio.channels: expected from 1 to 8, came 9
+live.toml: rendition[5].audio.sample_rate: expected from 8000 to 192000 samples a second, came 48
+live.toml: rendition[5].audio.bitrate: expected at least 4000 bits per second, came 1
+  did you mean \"1k\"?"
+        );
+        assert_eq!(mistakes(&with("url = 'test'", "", renditions)), expected);
+    }
+}

@@ -222,3 +222,143 @@ fn own_keys() -> Vec<&'static str> {
 fn stem(name: &str) -> String {
     Path::new(name).file_stem().map_or_else(|| "channel".into(), |stem| stem.to_string_lossy().into_owned())
 }
+
+/// What the tests of these modules share.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn environment(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// A file of ours from its text alone.
+    pub(super) fn ours(text: &str) -> Result<Checked, Error> {
+        parse_str(Format::Toml, "live.toml", text, &environment(&[("KEY_ID", "AK"), ("KEY", "hunter2")]), &[])
+    }
+
+    /// A file below `testdata/config`.
+    pub(super) fn sample(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/config").join(name);
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    /// All the mistakes in a file of ours, as people read them.
+    pub(super) fn mistakes(text: &str) -> String {
+        ours(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_extension_tells_the_format() {
+        assert_eq!(Format::of(Path::new("a/b.TOML")), Ok(Format::Toml));
+        assert_eq!(Format::of(Path::new("b.yml")), Ok(Format::Yaml));
+        assert_eq!(Format::of(Path::new("b.yaml")), Ok(Format::Yaml));
+        assert_eq!(Format::of(Path::new("b.json")), Ok(Format::Json));
+        let error = Format::of(Path::new("live.conf")).unwrap_err().to_string();
+        let expected = "live.conf: is no configuration file by its name\n  \
+                        expected a name that ends in .toml, .yml, .yaml or .json";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn toml_yaml_and_json_say_the_same() {
+        let environment = environment(&[("KEY_ID", "AK"), ("KEY", "hunter2")]);
+        let all =
+            [(Format::Toml, "ladder.toml"), (Format::Yaml, "ladder.yml"), (Format::Json, "ladder.json")];
+        let read = all.map(|(format, name)| {
+            let checked = parse_str(format, "ladder", &sample(name), &environment, &[]).unwrap();
+            (format!("{:?}", checked.options), checked.later, checked.log, checked.notes)
+        });
+        assert_eq!(read[0], read[1]);
+        assert_eq!(read[0], read[2]);
+        assert!(!format!("{read:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_is_loaded_and_this_machine_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("live.toml");
+        let text = format!(
+            "input.url = {0:?}\noutput.directory = {0:?}\nrendition = [{{ name = 'a', audio = {{}} }}]",
+            path
+        );
+        std::fs::write(&path, text).unwrap();
+        let error = load(&path, &[]).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1);
+        assert_eq!(error.mistakes()[0].key, "output.directory");
+        assert!(error.mistakes()[0].message.ends_with("is not a folder"));
+
+        let directory = folder.path().join("live").display().to_string();
+        let loaded = load(&path, &[("output.directory".into(), directory.clone())]).unwrap();
+        assert_eq!(loaded.options.name, "live");
+        assert!(loaded.into_options().is_ok());
+        assert!(!Path::new(&directory).exists(), "checking writes nothing");
+    }
+
+    #[test]
+    fn files_that_are_no_text_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let told = |path: &Path| load(path, &[]).unwrap_err().mistakes()[0].message.clone();
+        assert!(told(&path).starts_with("cannot be read: "));
+        std::fs::write(&path, b"a = \xff").unwrap();
+        assert_eq!(told(&path), "expected UTF-8 text, but byte 4 begins no character");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert!(ours(&format!("\u{feff}{}", sample("ladder.toml"))).is_ok());
+    }
+
+    #[test]
+    fn without_a_usable_destination_nothing_runs() {
+        let text = "input.url = 'test'\nrendition = [{ name = 'a', audio = {} }]\n\
+                    destination = [{ url = 's3://bucket/live' }]";
+        let checked = ours(text).unwrap();
+        let note = "s3://bucket/live is not used yet: this kind of destination arrives with the next release";
+        assert_eq!(checked.notes, [note]);
+        let error = checked.into_options().unwrap_err().to_string();
+        let expected = "live.toml: nowhere to put the stream: s3://bucket/live cannot be used before the next release\n  \
+                        until then add a folder: `directory = \"live\"` below [output]";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn deep_and_swelling_files_are_refused() {
+        let deep = "[".repeat(100_000);
+        let swelling = (1..20).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
+            text + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))
+        });
+        for (format, text) in [
+            (Format::Toml, format!("a = {deep}")),
+            (Format::Yaml, deep.clone()),
+            (Format::Yaml, swelling),
+            (Format::Json, format!("{{\"a\": {deep}")),
+        ] {
+            assert!(parse_str(format, "x", &text, &Environment::new(), &[]).is_err());
+        }
+        let overrides = [("input.args".to_owned(), deep)];
+        assert!(parse_str(Format::Toml, "x", "", &Environment::new(), &overrides).is_err());
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}", cut in 0usize..2000, key in "[a-z_.\\[\\]0-9]{0,20}") {
+            let all = [(Format::Toml, "ladder.toml"), (Format::Yaml, "multirate-copy.yml"), (Format::Json, "ladder.json")];
+            for (format, name) in all {
+                let good = sample(name);
+                let at = (0..=cut.min(good.len())).rev().find(|at| good.is_char_boundary(*at)).unwrap();
+                let spoiled = format!("{}{text}{}", &good[..at], &good[at..]);
+                for text in [&text, &spoiled, &good] {
+                    let overrides = [(key.clone(), spoiled.clone())];
+                    if let Ok(checked) = parse_str(format, "x", text, &Environment::new(), &overrides) {
+                        checked.describe::<String>(&[]);
+                    }
+                    let _ = convert_str(format, "x", text);
+                }
+            }
+        }
+    }
+}

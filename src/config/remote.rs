@@ -312,3 +312,83 @@ fn check_keys(key: &str, remote: &Remote, mistakes: &mut Mistakes) {
 pub(super) fn variable(n: usize, name: &str) -> String {
     format!("DESTINATION_{n}_{}", name.to_uppercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{mistakes, ours};
+
+    fn with(destination: &str) -> String {
+        format!(
+            "input.url = 'test'\nrendition = [{{ name = 'a', audio = {{}} }}]\ndestination = [{{ {destination} }}]"
+        )
+    }
+
+    #[test]
+    fn every_kind_of_destination_is_read_and_its_secrets_hidden() {
+        for (text, shown) in [
+            ("url = 's3://b/p/', endpoint = 'https://s3.example'", "s3://b/p (endpoint https://s3.example)"),
+            ("url = 'GS://b'", "gs://b"),
+            ("url = 'az://c/p', account = 'me', credentials = 'x'", "az://c/p (account me, credentials ***)"),
+            ("url = 'https://h:8080/p'", "https://h:8080/p"),
+            ("url = 'http://h', user = 'u', password = '${KEY}'", "http://h (password ***, user u)"),
+            ("url = 'ftp://h/~/p', user = 'u', password = 'x'", "ftp://h/~/p (password ***, user u)"),
+            ("url = 'ftps://h/p', user = 'u', password = 'x'", "ftps://h/p (password ***, user u)"),
+            ("url = 'sftp://h/p', user = 'u', private_key = 'id'", "sftp://h/p (private_key id, user u)"),
+            ("url = 'scp://h/p', user = 'u'", "scp://h/p (user u)"),
+        ] {
+            let checked = ours(&with(text)).unwrap();
+            assert_eq!(checked.later.len(), 1);
+            assert_eq!(checked.later[0].to_string(), shown);
+            assert!(!format!("{checked:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn file_urls_are_folders() {
+        for (url, path) in [("file:///srv/a%20b", "/srv/a b"), ("FILE://localhost/x", "/x"), ("a/b", "a/b")] {
+            let targets = ours(&with(&format!("url = '{url}'"))).unwrap().options.destinations;
+            assert_eq!(targets, [crate::destination::Target::Copy { directory: path.into() }]);
+        }
+        for url in ["file://host/x", "file:///a%2", "file:///a%zz", "file:///%ff", "file:///%00"] {
+            let told = mistakes(&with(&format!("url = '{url}'")));
+            let message = "destination[0].url: expected file:// and a path from the root, came";
+            assert!(told.starts_with(&format!("live.toml: {message}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_destinations_are_told_without_secrets() {
+        for (destination, told) in [
+            ("url = ''", "url: expected a folder or a URL, came \"\""),
+            ("url = 'live', user = 'u'", "user: a folder takes no such key"),
+            ("url = 's4://b/p'", "url: the scheme \"s4\" is not known\n  did you mean `s3://`?"),
+            (
+                "url = 'gopher://h'",
+                "url: the scheme \"gopher\" is not known\n  \
+                 known schemes: s3, gs, az, http, https, ftp, ftps, sftp, scp, file",
+            ),
+            (
+                "url = 'ftp://u:hunter2@h/p', user = 'u', password = 'x'",
+                "url: names and passwords do not belong into the URL\n  \
+                 write them as `user` and `password`, the password best as \"${NAME}\"",
+            ),
+            ("url = 's3:///p'", "url: expected s3://bucket/path, without spaces"),
+            ("url = 'https://h/a b'", "url: expected https://host/path, without spaces"),
+            ("url = 'ftp://h/p', user = 'u'", "password: is missing, as ftp needs it"),
+            ("url = 'az://c'", "account: is missing, as az needs it"),
+            (
+                "url = 's3://b', secret_access_key = 'x'",
+                "access_key_id: is missing beside `secret_access_key`",
+            ),
+            ("url = 'http://h', password = 'x'", "user: is missing beside `password`"),
+            ("url = 'gs://b', user = 'u'", "user: gs takes no such key\n  its keys: url, credentials"),
+            (
+                "url = 'http://h', user = 'u', password = '${NOPE}'",
+                "password: the environment variable \"NOPE\" is not set",
+            ),
+            ("url = 'a${'", "url: expected `}` behind `${`"),
+        ] {
+            assert_eq!(mistakes(&with(destination)), format!("live.toml: destination[0].{told}"));
+        }
+    }
+}
