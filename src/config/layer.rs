@@ -43,10 +43,8 @@ pub(super) fn parse(format: Format, name: &str, text: &str) -> Result<Dict, Erro
         Err(error) => error,
     };
     // Ruby took keys that are numbers, and the last of keys that stand twice; only its files may have them.
-    match (format, top(Figment::from(Yaml::string(text)))) {
-        (Format::Yaml, Ok(dict)) if original::is_original(&dict) => Ok(dict),
-        _ => Err(syntax(format, name, &error)),
-    }
+    let lenient = (format == Format::Yaml).then(|| top(Figment::from(Yaml::string(text))).ok()).flatten();
+    lenient.filter(original::is_original).ok_or_else(|| syntax(format, name, &error))
 }
 
 fn top(figment: Figment) -> Result<Dict, Fault> {

@@ -37,6 +37,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read as _;
 use std::path::Path;
 
 pub use convert::{convert, convert_str};
@@ -160,14 +161,22 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Checked, Error> {
     Ok(checked)
 }
 
+/// A configuration larger than this, in bytes, is something else.
+const LARGEST_FILE: u64 = 1 << 20;
+
 /// A file's text.
 fn read(path: &Path) -> Result<String, Error> {
-    let name = path.display().to_string();
-    let bytes =
-        std::fs::read(path).map_err(|error| Error::whole(&name, format!("cannot be read: {error}"), None))?;
+    let fault = |message: String| Error::whole(&path.display().to_string(), message, None);
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| fault(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(fault("is over 1 MiB, too large for a configuration".into()));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Error::whole(&name, format!("expected UTF-8 text, but byte {at} begins no character"), None)
+        fault(format!("expected UTF-8 text, but byte {at} begins no character"))
     })
 }
 
@@ -303,6 +312,8 @@ mod tests {
         assert!(told(&path).starts_with("cannot be read: "));
         std::fs::write(&path, b"a = \xff").unwrap();
         assert_eq!(told(&path), "expected UTF-8 text, but byte 4 begins no character");
+        std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
+        assert_eq!(told(&path), "is over 1 MiB, too large for a configuration");
     }
 
     #[test]
@@ -325,7 +336,7 @@ mod tests {
 
     #[test]
     fn deep_and_swelling_files_are_refused() {
-        let deep = "[".repeat(100_000);
+        let deep = "[".repeat(5_000);
         let swelling = (1..20).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
             text + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))
         });
