@@ -1,0 +1,535 @@
+//! From a file of ours to a channel's options: what the schema cannot say is checked here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::file::{self, File, Playlist};
+use super::ground::{Must, Need};
+use super::layer::Layers;
+use super::remote::{self, Place, Remote};
+use super::shape::{Mistakes, quoted};
+use super::value::Kind as _;
+use super::{Checked, Dialect, Environment, Error, schema, shape};
+use crate::encoder::ladder::{Ladder, Rendition};
+use crate::{channel, destination, live};
+
+/// Segments outside of these are not worth serving.
+const SHORTEST_SEGMENT: Duration = Duration::from_millis(500);
+const LONGEST_SEGMENT: Duration = Duration::from_secs(3600);
+
+/// Playlists shorter than this stall players (RFC 8216 §6.2.2 asks for three target durations).
+pub(super) const LEAST_WINDOW: u32 = 3;
+/// Longer playlists are an EVENT's business.
+pub(super) const MOST_WINDOW: u32 = 100_000;
+/// Segments in a live playlist, if nothing is said.
+pub(super) const WINDOW: u32 = 6;
+
+/// Checks the merged layers of a file of ours.
+pub(super) fn check(layers: &Layers, environment: &Environment) -> Result<Checked, Error> {
+    let mut mistakes = Mistakes::new(layers);
+    let root = figment::value::Value::from(layers.root.clone());
+    shape::check("", &root, schema::schema(), &mut mistakes);
+    Error::unless(std::mem::take(&mut mistakes.list), ())?;
+    let file: File = root.deserialize().map_err(|error| {
+        Error::whole(&layers.file, format!("{}: {}", error.path.join("."), error.kind), None)
+    })?;
+    let mut checker = Checker { mistakes, needs: Vec::new(), notes: Vec::new() };
+    let checked = checker.file(layers, &file, environment);
+    Error::unless(checker.mistakes.list, checked)
+}
+
+/// A file on its way to options.
+pub(super) struct Checker<'a> {
+    pub(super) mistakes: Mistakes<'a>,
+    needs: Vec<Need>,
+    notes: Vec<String>,
+}
+
+impl Checker<'_> {
+    fn file(&mut self, layers: &Layers, file: &File, environment: &Environment) -> Checked {
+        let input = self.input(file);
+        let feed = self.feed(file, &input);
+        let renditions: Vec<Rendition> =
+            file.rendition.iter().enumerate().map(|(n, rendition)| self.rendition(n, rendition)).collect();
+        let presentation = self.presentation(file);
+        let (destinations, later) = self.destinations(file, environment);
+        if file.ffmpeg.as_os_str().is_empty() {
+            self.mistakes.add("ffmpeg", "expected the name or path of ffmpeg, came \"\"", None);
+        }
+        if let Some(path) = file.log.file.as_ref().filter(|path| path.as_os_str() != "-") {
+            self.need("log.file", path.clone(), Must::MakeFile);
+        }
+        let name = file.name.clone().unwrap_or_else(|| super::stem(&layers.file));
+        let segment = file.output.segment.0;
+        let ladder = Ladder { ffmpeg: file.ffmpeg.clone(), input, feed, segment, renditions };
+        Checked {
+            options: channel::Options { name, ladder, presentation, destinations },
+            later,
+            log: file.log.clone(),
+            notes: std::mem::take(&mut self.notes),
+            dialect: Dialect::Ours,
+            file: layers.file.clone(),
+            needs: std::mem::take(&mut self.needs),
+        }
+    }
+
+    pub(super) fn need(&mut self, key: &str, path: std::path::PathBuf, must: Must) {
+        self.needs.push(self.mistakes.need(key, path, must));
+    }
+
+    fn presentation(&mut self, file: &File) -> live::Options {
+        let output = &file.output;
+        let target = output.segment.0;
+        if !(SHORTEST_SEGMENT..=LONGEST_SEGMENT).contains(&target) {
+            let message = format!("expected from 500ms to 1h, came {}", target.write());
+            self.mistakes.add("output.segment", message, None);
+        }
+        let renditions = self.names(file);
+        let multivariant = Some(output.multivariant.clone()).filter(|name| !name.is_empty());
+        match &multivariant {
+            Some(name) => self.key("output.multivariant", name),
+            None if renditions.len() > 1 => {
+                let message = format!("expected a file's name, as there are {} renditions", renditions.len());
+                self.mistakes.add("output.multivariant", message, None);
+            }
+            None => {}
+        }
+        self.no_controls("output.url_prefix", &output.url_prefix);
+        if let Some(name) = &file.name {
+            self.no_controls("name", name);
+        }
+        live::Options {
+            kind: self.kind(output),
+            target,
+            multivariant,
+            url_prefix: output.url_prefix.clone(),
+            has_date_time: output.program_date_time,
+            renditions,
+        }
+    }
+
+    fn kind(&mut self, output: &file::Output) -> live::Kind {
+        let window = output.window.unwrap_or(WINDOW);
+        if !(LEAST_WINDOW..=MOST_WINDOW).contains(&window) {
+            let message = format!("expected from {LEAST_WINDOW} to {MOST_WINDOW} segments, came {window}");
+            self.mistakes.add("output.window", message, None);
+        }
+        if output.window.is_some() && output.playlist != Playlist::Live {
+            self.notes.push("output.window is not used: it belongs to live playlists".into());
+        }
+        match output.playlist {
+            Playlist::Live => live::Kind::Live { window: window as usize },
+            Playlist::Event => live::Kind::Event,
+            Playlist::Vod => live::Kind::Vod,
+        }
+    }
+
+    /// The renditions' names and the names of their files, each used once.
+    fn names(&mut self, file: &File) -> Vec<live::Rendition> {
+        if file.rendition.is_empty() {
+            let hint = "as in: [[rendition]] name = \"source\", video = { codec = \"copy\" }, audio = { codec = \"copy\" }";
+            self.mistakes.add("rendition", "expected at least one", hint.to_owned());
+        }
+        let mut names = BTreeSet::new();
+        // Names that differ in case alone are one file on some disks.
+        let mut playlists = BTreeSet::from([file.output.multivariant.to_lowercase()]);
+        let mut prefixes = BTreeSet::new();
+        let once = |set: &mut BTreeSet<String>, mistakes: &mut Mistakes, key: &str, text: &str| {
+            if !set.insert(text.to_lowercase()) {
+                mistakes.add(key, format!("{} is used twice", quoted(text)), None);
+                return false;
+            }
+            true
+        };
+        let mut renditions = Vec::new();
+        for (n, rendition) in file.rendition.iter().enumerate() {
+            let at = |key: &str| format!("rendition[{n}].{key}");
+            let name = &rendition.name;
+            let has_own_files = rendition.playlist.is_some() && rendition.segment_prefix.is_some();
+            self.name(&at("name"), name, has_own_files);
+            let is_new = once(&mut names, &mut self.mistakes, &at("name"), name);
+            let playlist = rendition.playlist.clone().unwrap_or_else(|| format!("{name}/index.m3u8"));
+            let segment_prefix =
+                rendition.segment_prefix.clone().unwrap_or_else(|| format!("{name}/{name}-"));
+            if rendition.playlist.is_some() {
+                self.key(&at("playlist"), &playlist);
+            }
+            if rendition.segment_prefix.is_some() {
+                self.key(&at("segment_prefix"), &format!("{segment_prefix}1.ts"));
+                if segment_prefix.ends_with(|c: char| c.is_ascii_digit()) {
+                    let hint = "end it with a `-`".to_owned();
+                    self.mistakes.add(
+                        &at("segment_prefix"),
+                        "must not end with a digit: a number follows",
+                        hint,
+                    );
+                }
+            }
+            if is_new {
+                once(&mut playlists, &mut self.mistakes, &at("playlist"), &playlist);
+                once(&mut prefixes, &mut self.mistakes, &at("segment_prefix"), &segment_prefix);
+            }
+            let bandwidth_bps = self.bitrate(&at("bandwidth"), rendition.bandwidth);
+            renditions.push(live::Rendition { name: name.clone(), playlist, segment_prefix, bandwidth_bps });
+        }
+        renditions
+    }
+
+    /// A rendition's name; folders are called so unless the rendition names its files itself.
+    fn name(&mut self, key: &str, name: &str, has_own_files: bool) {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_good = if has_own_files {
+            !name.is_empty() && !name.contains(char::is_control)
+        } else {
+            !name.is_empty()
+                && name.len() <= 100
+                && name.chars().all(is_plain)
+                && !name.starts_with(['.', '-'])
+        };
+        if !is_good {
+            let message = format!(
+                "expected letters, digits, `-`, `_` and `.`, as files are named after it, came {}",
+                quoted(name)
+            );
+            self.mistakes.add(key, message, None);
+        }
+    }
+
+    /// A file's name below each destination.
+    fn key(&mut self, at: &str, key: &str) {
+        if !is_key(key) {
+            let message = format!("expected a file's name below the destination, came {}", quoted(key));
+            self.mistakes.add(at, message, None);
+        }
+    }
+
+    fn no_controls(&mut self, key: &str, text: &str) {
+        if text.contains(char::is_control) {
+            self.mistakes.add(key, format!("expected one line of plain text, came {}", quoted(text)), None);
+        }
+    }
+
+    fn destinations(
+        &mut self,
+        file: &File,
+        environment: &Environment,
+    ) -> (Vec<destination::Target>, Vec<Remote>) {
+        let mut places = BTreeMap::new();
+        let mut order = Vec::new();
+        if let Some(folder) = &file.output.directory {
+            if folder.as_os_str().is_empty() {
+                self.mistakes.add("output.directory", "expected a folder, came \"\"", None);
+            }
+            order.push(("output.directory".to_owned(), Place::Folder(folder.clone())));
+        }
+        for (n, destination) in file.destination.iter().enumerate() {
+            let key = format!("destination[{n}]");
+            let place = remote::place(&key, destination, environment, &mut self.mistakes);
+            order.extend(place.map(|place| (format!("{key}.url"), place)));
+        }
+        if file.output.directory.is_none() && file.destination.is_empty() {
+            let hint = "as in `directory = \"live\"`, or add a [[destination]]".to_owned();
+            self.mistakes.add("output.directory", "is missing, and there is no destination", hint);
+        }
+        let (mut targets, mut later) = (Vec::new(), Vec::new());
+        for (key, place) in order {
+            let name = match &place {
+                Place::Folder(path) => {
+                    path.components().collect::<std::path::PathBuf>().display().to_string()
+                }
+                Place::Remote(remote) => remote.url(),
+            };
+            if let Some(first) = places.insert(name, key.clone()) {
+                self.mistakes.add(&key, format!("is the same place as {first}"), None);
+            }
+            match place {
+                Place::Folder(directory) => {
+                    self.need(&key, directory.clone(), Must::MakeFolder);
+                    targets.push(destination::Target::Copy { directory });
+                }
+                Place::Remote(remote) => later.push(remote),
+            }
+        }
+        (targets, later)
+    }
+}
+
+/// Whether `key` is a file's name below a destination: relative, without `.` and `..`.
+pub(super) fn is_key(key: &str) -> bool {
+    !key.contains(|c: char| c.is_control() || c == '\\')
+        && key.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{mistakes, ours, sample};
+    use super::super::{Format, parse_str};
+    use super::*;
+    use crate::encoder::ladder::{Audio, Feed, Input, Video};
+    use crate::time::Rate;
+
+    const EXAMPLE: &str = r#"
+[input]
+url = "test"              # the built-in pattern; else anything ffmpeg opens; "-" is standard input
+# command = "cat {url}"   # instead: a command that writes media to stdout
+args = ["-re"]            # extra ffmpeg input options
+
+[output]
+directory = "live"        # shorthand for one copy destination
+segment = "4s"
+window = 6
+playlist = "live"         # live | event | vod
+
+[[rendition]]
+name = "720p"
+video = { codec = "h264", size = "1280x720", bitrate = "2800k", preset = "veryfast", fps = 30 }
+audio = { codec = "aac", bitrate = "128k" }
+
+[[rendition]]
+name = "360p"
+video = { codec = "h264", size = "640x360", bitrate = "800k" }
+audio = { codec = "aac", bitrate = "96k" }
+# args = [...] adds encoder options; command = "ffmpeg … -f mpegts -" replaces the whole line
+"#;
+
+    /// A good file to which `more` is added.
+    fn with(more: &str) -> String {
+        format!(
+            "input = {{ url = 'test' }}\n\
+             rendition = [{{ name = 'a', audio = {{}} }}]\n\
+             output.directory = 'live'\n{more}"
+        )
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let options = ours(EXAMPLE).unwrap().options;
+        let audio = |rate| Audio {
+            codec: "aac".into(),
+            bitrate_bps: Some(rate),
+            channels: None,
+            sample_rate_hz: None,
+        };
+        let rendition = |name: &str, video, audio| Rendition {
+            name: name.into(),
+            video: Some(video),
+            audio: Some(audio),
+            args: vec![],
+            command: None,
+        };
+        let hd = Video {
+            codec: "h264".into(),
+            size: Some((1280, 720)),
+            bitrate_bps: Some(2_800_000),
+            preset: Some("veryfast".into()),
+            fps: Rate::new(30, 1),
+        };
+        let sd = Video {
+            codec: "h264".into(),
+            size: Some((640, 360)),
+            bitrate_bps: Some(800_000),
+            preset: None,
+            fps: None,
+        };
+        let ladder = Ladder {
+            ffmpeg: "ffmpeg".into(),
+            input: Input::Test { args: vec!["-re".into()] },
+            feed: Feed::Shared,
+            segment: Duration::from_secs(4),
+            renditions: vec![rendition("720p", hd, audio(128_000)), rendition("360p", sd, audio(96_000))],
+        };
+        assert_eq!(options.name, "live");
+        assert_eq!(options.ladder, ladder);
+        let names = |name: &str| live::Rendition {
+            name: name.into(),
+            playlist: format!("{name}/index.m3u8"),
+            segment_prefix: format!("{name}/{name}-"),
+            bandwidth_bps: None,
+        };
+        let presentation = live::Options {
+            kind: live::Kind::Live { window: 6 },
+            target: Duration::from_secs(4),
+            multivariant: Some("index.m3u8".into()),
+            url_prefix: String::new(),
+            has_date_time: true,
+            renditions: vec![names("720p"), names("360p")],
+        };
+        assert_eq!(options.presentation, presentation);
+        assert_eq!(options.destinations, [destination::Target::Copy { directory: "live".into() }]);
+    }
+
+    #[test]
+    fn little_is_enough() {
+        let checked = ours(&with("")).unwrap();
+        assert_eq!(checked.options.presentation.target, Duration::from_secs(6));
+        assert_eq!(checked.options.presentation.kind, live::Kind::Live { window: 6 });
+        assert_eq!(checked.notes, [""; 0]);
+        assert_eq!(checked.log, file::Log::default());
+    }
+
+    #[test]
+    fn everything_is_read() {
+        let checked = ours(&sample("ladder.toml")).unwrap();
+        let folders = ["live", "/srv/live two"];
+        let targets = folders.map(|name| destination::Target::Copy { directory: name.into() });
+        assert_eq!(checked.options.destinations, targets);
+        assert_eq!(checked.later[0].settings["secret_access_key"].expose(), "hunter2");
+        assert_eq!(checked.options.presentation.renditions[1].segment_key(7), "sound-00007.ts");
+        assert_eq!(checked.options.presentation.multivariant.as_deref(), Some("all.m3u8"));
+        assert_eq!(checked.log.level, Some(file::Level::Debug));
+    }
+
+    #[test]
+    fn flags_and_environment_win_and_are_named_in_mistakes() {
+        let overrides = [("output.window".to_owned(), "2".to_owned())];
+        let environment = Environment::from([
+            ("SEGCAST_OUTPUT__SEGMENT".to_owned(), "100ms".to_owned()),
+            ("SEGCAST_PORT".to_owned(), "tcp://10.0.0.1:80".to_owned()),
+        ]);
+        let read = |text: &str| parse_str(Format::Toml, "live.toml", text, &environment, &overrides);
+        let expected = "\
+environment variable SEGCAST_OUTPUT__SEGMENT: output.segment: expected from 500ms to 1h, came 100ms
+flag: output.window: expected from 3 to 100000 segments, came 2";
+        assert_eq!(read(EXAMPLE).unwrap_err().to_string(), expected);
+
+        let good =
+            [("output.window".to_owned(), "9".to_owned()), ("output.segment".to_owned(), "2s".to_owned())];
+        let checked = parse_str(Format::Toml, "live.toml", EXAMPLE, &environment, &good).unwrap();
+        assert_eq!(checked.options.presentation.kind, live::Kind::Live { window: 9 });
+        assert_eq!(checked.options.ladder.segment, Duration::from_secs(2));
+        let note = "the environment variable SEGCAST_PORT is not used: no key answers to it";
+        assert_eq!(checked.notes, [note]);
+    }
+
+    #[test]
+    fn wrong_keys_and_types_are_all_told() {
+        let text = r#"
+name = 7
+feeds = "each"
+[input]
+url = "test"
+args = "-re"
+[output]
+segmnt = "4s"
+segment = "4 parsecs"
+window = -1
+playlist = "lvie"
+program_date_time = "yes"
+[[rendition]]
+name = "a"
+video = { codec = "h264", size = 1280, fps = "fast" }
+audio = { bitrate = "many", channels = 999 }
+[[rendition]]
+video = "copy"
+[[destination]]
+uri = "live"
+[[destination]]
+url = "s3://b"
+secret_access_key = 12345
+pasword = "hunter2"
+[log]
+level = []
+"#;
+        let expected = "\
+live.toml: destination[0].uri: unknown key
+  did you mean `url`?
+live.toml: destination[0].url: is missing
+  it says: A folder, or a URL: s3://bucket/prefix, gs://, az://, https://, ftp://, ftps://, sftp://, scp://. \
+Behind a host of ftp, sftp and scp, /~/ is the folder one is in after logging in.
+live.toml: destination[1].pasword: unknown key
+  did you mean `password`?
+live.toml: destination[1].secret_access_key: expected a text, came a secret
+live.toml: feeds: unknown key
+  did you mean `feed`?
+live.toml: input.args: expected a list, came \"-re\"
+live.toml: log.level: expected one of error, warn, info, debug, trace, came a list
+live.toml: name: expected a text, came 7
+live.toml: output.playlist: expected one of live, event, vod, came \"lvie\"
+  did you mean `live`?
+live.toml: output.program_date_time: expected true or false, came \"yes\"
+live.toml: output.segment: expected a duration such as \"4s\", \"333ms\" or \"1m\" (a bare number is seconds), \
+came \"4 parsecs\"
+live.toml: output.segmnt: unknown key
+  did you mean `segment`?
+live.toml: output.window: expected a whole number, came -1
+live.toml: rendition[0].audio.bitrate: expected a bitrate such as \"2800k\" or \"2.5M\" (a bare number is bits \
+per second), came \"many\"
+live.toml: rendition[0].audio.channels: expected a whole number from 0 to 255, came 999
+live.toml: rendition[0].video.fps: expected frames per second such as 30, 29.97 or \"30000/1001\", came \"fast\"
+live.toml: rendition[0].video.size: expected a size in pixels such as \"1280x720\", came 1280
+live.toml: rendition[1].video: expected a table, came \"copy\"
+live.toml: rendition[1].name: is missing
+  it says: Its name, unique in the channel; folders and files are named after it.";
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn an_empty_file_is_told_what_it_lacks() {
+        let expected = "\
+live.toml: input: is missing
+  it says: Where media come from.
+live.toml: rendition: is missing
+  it says: What is made of the input, in the order of the multivariant playlist.";
+        assert_eq!(mistakes(""), expected);
+        let expected = "\
+live.toml: input.url: is missing, and so is `input.command`
+  write `url = \"test\"` for the built-in pattern
+live.toml: rendition: expected at least one
+  as in: [[rendition]] name = \"source\", video = { codec = \"copy\" }, audio = { codec = \"copy\" }
+live.toml: output.directory: is missing, and there is no destination
+  as in `directory = \"live\"`, or add a [[destination]]";
+        assert_eq!(mistakes("input = {}\nrendition = []"), expected);
+    }
+
+    #[test]
+    fn senseless_output_is_told() {
+        let text = r#"
+name = "a\nb"
+ffmpeg = ""
+input = { url = "test" }
+output = { directory = "", segment = 0.4, window = 2, url_prefix = "a\nb", multivariant = "../x.m3u8" }
+rendition = [
+    { name = "a b", audio = {} },
+    { name = "hd", audio = {}, playlist = "x.m3u8", bandwidth = 300 },
+    { name = "HD", audio = {} },
+    { name = "sd", audio = {}, playlist = "X.m3u8", segment_prefix = "s1" },
+    { name = "é", audio = {}, playlist = "/e.m3u8", segment_prefix = "é-" },
+]
+destination = [{ url = "live/" }, { url = "./live" }, { url = "live" }]
+"#;
+        let expected = "\
+live.toml: output.segment: expected from 500ms to 1h, came 400ms
+live.toml: rendition[0].name: expected letters, digits, `-`, `_` and `.`, as files are named after it, came \"a b\"
+live.toml: rendition[1].bandwidth: expected at least 4000 bits per second, came 300
+  did you mean \"300k\"?
+live.toml: rendition[2].name: \"HD\" is used twice
+live.toml: rendition[3].segment_prefix: must not end with a digit: a number follows
+  end it with a `-`
+live.toml: rendition[3].playlist: \"X.m3u8\" is used twice
+live.toml: rendition[4].playlist: expected a file's name below the destination, came \"/e.m3u8\"
+live.toml: output.multivariant: expected a file's name below the destination, came \"../x.m3u8\"
+live.toml: output.url_prefix: expected one line of plain text, came \"a\\nb\"
+live.toml: name: expected one line of plain text, came \"a\\nb\"
+live.toml: output.window: expected from 3 to 100000 segments, came 2
+live.toml: output.directory: expected a folder, came \"\"
+live.toml: destination[2].url: is the same place as destination[0].url
+live.toml: ffmpeg: expected the name or path of ffmpeg, came \"\"";
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn several_renditions_need_a_multivariant_playlist() {
+        assert!(ours(&with("output.multivariant = ''")).unwrap().options.presentation.multivariant.is_none());
+        let text = "input.url = 'test'\noutput = { directory = 'x', multivariant = '' }\n\
+                    rendition = [{ name = 'a', audio = {} }, { name = 'b', audio = {} }]";
+        let expected = "live.toml: output.multivariant: expected a file's name, as there are 2 renditions";
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn a_window_beside_vod_is_noted() {
+        let checked = ours(&with("output.playlist = 'vod'\noutput.window = 6")).unwrap();
+        assert_eq!(checked.options.presentation.kind, live::Kind::Vod);
+        assert_eq!(checked.notes, ["output.window is not used: it belongs to live playlists"]);
+    }
+}

@@ -1,0 +1,631 @@
+//! The original's YAML, taken as it is: the same names in the same places.
+//!
+//! The script took its keys as Ruby gave them, so numbers may be written as text and unknown keys are passed
+//! over; here they are at least told.
+
+use std::time::Duration;
+
+use figment::value::Dict;
+
+use super::check::{LEAST_WINDOW, MOST_WINDOW, WINDOW, is_key};
+use super::file::{Level, Log};
+use super::ground::Must;
+use super::layer::Layers;
+use super::media::{LEAST_BITRATE, is_path};
+use super::printf::{Template, push_value};
+use super::reader::{Reader, Table};
+use super::remote::Remote;
+use super::shape::{Mistakes, join, quoted};
+use super::value::Kind as _;
+use super::{Checked, Dialect, Environment, Error, transfer};
+use crate::encoder::ladder::{Feed, Input, Ladder, Rendition};
+use crate::{channel, destination, live};
+
+/// The keys that may stand at the top, beside the profiles' own names.
+pub(super) const KEYS: [&str; 14] = [
+    "temp_dir",
+    "segment_prefix",
+    "index_prefix",
+    "log_type",
+    "log_file",
+    "log_level",
+    "input_location",
+    "segment_length",
+    "url_prefix",
+    "index_segment_count",
+    "source_command",
+    "segmenter_binary",
+    "encoding_profile",
+    "transfer_profile",
+];
+
+/// Whether a file has the original's keys.
+pub(super) fn is_original(dict: &Dict) -> bool {
+    ["encoding_profile", "segmenter_binary", "transfer_profile"].iter().any(|key| dict.contains_key(*key))
+}
+
+/// Checks the merged layers of a file of the original.
+pub(super) fn check(layers: &Layers, environment: &Environment) -> Result<Checked, Error> {
+    let mistakes = Mistakes::new(layers);
+    let mut reader =
+        Reader { root: &layers.root, environment, mistakes, needs: Vec::new(), notes: Vec::new() };
+    let checked = reader.channel(layers);
+    Error::unless(reader.mistakes.list, checked)
+}
+
+/// A rendition as the channel and as the presentation want it.
+type Rung = (Rendition, live::Rendition);
+
+impl<'a> Reader<'a> {
+    fn channel(&mut self, layers: &Layers) -> Checked {
+        let top = Table { name: "", dict: self.root };
+        self.pass_over(top, &KEYS);
+        let temp_dir = self.required(top, "temp_dir");
+        self.need("temp_dir", temp_dir.into(), Must::WriteInto);
+        if top.dict.contains_key("segmenter_binary") {
+            self.notes.push("segmenter_binary is not used: the segmenter is built in".into());
+        }
+        let target = self.segment_length(top);
+        let window = self.window(top);
+        let url_prefix = self.text(top, "url_prefix").unwrap_or_default();
+        if url_prefix.contains(char::is_control) {
+            let message = format!("expected one line of plain text, came {}", quoted(&url_prefix));
+            self.mistakes.add("url_prefix", message, None);
+        }
+        let (input, feed, rungs, multivariant) = self.encoders(top);
+        let (renditions, names) = rungs.into_iter().unzip();
+        let (destinations, later) = self.transfers(top);
+        let ladder = Ladder { ffmpeg: "ffmpeg".into(), input, feed, segment: target, renditions };
+        let presentation = live::Options {
+            kind: live::Kind::Live { window },
+            target,
+            multivariant,
+            url_prefix,
+            has_date_time: false,
+            renditions: names,
+        };
+        let name = super::stem(&layers.file);
+        Checked {
+            options: channel::Options { name, ladder, presentation, destinations },
+            later,
+            log: self.log(top),
+            notes: std::mem::take(&mut self.notes),
+            dialect: Dialect::Original,
+            file: layers.file.clone(),
+            needs: std::mem::take(&mut self.needs),
+        }
+    }
+
+    fn segment_length(&mut self, top: Table) -> Duration {
+        let length = self.required_number(top, "segment_length");
+        let span = length.and_then(Duration::from_number);
+        let is_good = |span: &Duration| (1.0..=3600.0).contains(&span.as_secs_f64());
+        match (length, span.filter(is_good)) {
+            (_, Some(span)) => span,
+            (Some(length), None) => {
+                self.mistakes.add(
+                    "segment_length",
+                    format!("expected from 1 to 3600 seconds, came {length}"),
+                    None,
+                );
+                Duration::from_secs(1)
+            }
+            (None, None) => Duration::from_secs(1),
+        }
+    }
+
+    fn window(&mut self, top: Table) -> usize {
+        if !top.dict.contains_key("index_segment_count") {
+            self.notes.push(format!("index_segment_count is missing: {WINDOW} is taken"));
+            return WINDOW as usize;
+        }
+        let Some(count) = self.required_number(top, "index_segment_count") else { return 0 };
+        if count.fract() != 0.0 || !(0.0..=f64::from(MOST_WINDOW)).contains(&count) {
+            let message = format!("expected a whole number up to {MOST_WINDOW}, came {count}");
+            self.mistakes.add("index_segment_count", message, None);
+        } else if count < f64::from(LEAST_WINDOW) {
+            let note =
+                format!("index_segment_count is {count}: {LEAST_WINDOW} is taken, as players stall on fewer");
+            self.notes.push(note);
+        }
+        (count as usize).max(LEAST_WINDOW as usize)
+    }
+
+    fn log(&mut self, top: Table) -> Log {
+        let is_file = self.text(top, "log_type").is_some_and(|kind| kind == "FILE");
+        let file = if is_file { self.required(top, "log_file") } else { "-".to_owned() };
+        if is_file {
+            self.need("log_file", file.clone().into(), Must::MakeFile);
+        }
+        let word = self.text(top, "log_level");
+        let level = match word.as_deref() {
+            None | Some("DEBUG") => Level::Debug,
+            Some("INFO") => Level::Info,
+            Some("WARN") => Level::Warn,
+            Some("ERROR") => Level::Error,
+            Some(other) => {
+                let words = "DEBUG, INFO, WARN, ERROR";
+                self.notes.push(format!("log_level {} is none of {words}: DEBUG is taken", quoted(other)));
+                Level::Debug
+            }
+        };
+        Log { level: Some(level), format: None, file: Some(file.into()) }
+    }
+
+    fn encoders(&mut self, top: Table<'a>) -> (Input, Feed, Vec<Rung>, Option<String>) {
+        let location = self.required(top, "input_location");
+        let segments = self.required(top, "segment_prefix");
+        let indexes = self.required(top, "index_prefix");
+        let (profiles, is_list) = self.names(top, "encoding_profile");
+        let mut is_device = false;
+        let mut rungs = Vec::new();
+        for profile in &profiles {
+            let Some(table) = self.profile("encoding_profile", profile, "ffmpeg_command") else { continue };
+            self.pass_over(table, &["ffmpeg_command", "bandwidth"]);
+            let at = join(profile, "ffmpeg_command");
+            let text = self.required(table, "ffmpeg_command");
+            let stdin = if is_list { "-" } else { location.as_str() };
+            let command = self.ffmpeg_command(&at, &text, stdin);
+            is_device |= !is_list && names_format(&text);
+            let rendition = Rendition {
+                name: profile.clone(),
+                video: None,
+                audio: None,
+                args: Vec::new(),
+                command: Some(command),
+            };
+            let bandwidth_bps = self.bandwidth(table);
+            let playlist = format!("{indexes}_{profile}.m3u8");
+            let segment_prefix = format!("{segments}_{profile}-");
+            self.key("index_prefix", &playlist);
+            self.key("segment_prefix", &segment_prefix);
+            let names = live::Rendition { name: profile.clone(), playlist, segment_prefix, bandwidth_bps };
+            rungs.push((rendition, names));
+        }
+        if is_list && profiles.iter().any(|profile| profile == "multi") {
+            let hint = "give the profile another name".to_owned();
+            self.mistakes.add("encoding_profile", "`multi` would take the multirate index's name", hint);
+        }
+        let (input, feed) = match (is_list, location.as_str()) {
+            (true, _) => (self.source(top, &location), Feed::FanOut),
+            // What is read from standard input goes through us, so that it can be asked to end.
+            (false, "-") => (Input::Stdin { args: Vec::new() }, Feed::FanOut),
+            (false, _) => {
+                self.input_need(&location, is_device);
+                // `test` is the built-in pattern only in files of ours.
+                let url = if location == "test" { "./test".into() } else { location };
+                (Input::Url { url, args: Vec::new() }, Feed::Each)
+            }
+        };
+        (input, feed, rungs, is_list.then(|| format!("{indexes}_multi.m3u8")))
+    }
+
+    /// The command that feeds every encoder.
+    fn source(&mut self, top: Table, location: &str) -> Input {
+        let stdin = Input::Stdin { args: Vec::new() };
+        if !top.dict.contains_key("source_command") && location == "-" {
+            return stdin;
+        }
+        let text = self.required(top, "source_command");
+        self.input_need(location, names_format(&text));
+        match Template::parse(&text) {
+            Ok(template) if template.blanks() <= 1 => {
+                let mut shell = template.parts[0].clone();
+                for part in &template.parts[1..] {
+                    push_value(&mut shell, location);
+                    shell.push_str(part);
+                }
+                if shell.trim() == "cat -" { stdin } else { Input::Command { shell, args: Vec::new() } }
+            }
+            Ok(template) => {
+                let message = format!("expected one `%s` for input_location, came {}", template.blanks());
+                self.mistakes.add("source_command", message, None);
+                stdin
+            }
+            Err(error) => {
+                self.mistakes.add("source_command", format!("expected `%s` alone, came {error}"), None);
+                stdin
+            }
+        }
+    }
+
+    fn input_need(&mut self, location: &str, is_device: bool) {
+        if !location.is_empty() && location != "-" && !is_device && is_path(location) {
+            self.need("input_location", location.into(), Must::Read);
+        }
+    }
+
+    /// The command up to the segmenter, with the input in its place.
+    fn ffmpeg_command(&mut self, key: &str, text: &str, input: &str) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
+        let template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(error) => {
+                self.mistakes.add(key, format!("expected `%s` alone, came {error}"), None);
+                return String::new();
+            }
+        };
+        let [before, behind, between @ .., rest] = template.parts.as_slice() else {
+            self.mistakes.add(key, "expected six `%s`, came none", six());
+            return String::new();
+        };
+        let pipe = behind.rfind('|');
+        let is_tail = between.len() == 4 && between.iter().all(|text| text.trim().is_empty());
+        let Some(pipe) = pipe.filter(|_| is_tail) else {
+            let message = match template.blanks() {
+                6 => "expected ` | %s %s %s %s %s` at the end".to_owned(),
+                count => format!("expected six `%s`, came {count}"),
+            };
+            self.mistakes.add(key, message, six());
+            return String::new();
+        };
+        let dropped = [behind[pipe + 1..].trim(), rest.trim()].into_iter().filter(|text| !text.is_empty());
+        for text in dropped {
+            self.notes.push(format!("{key}: {} is dropped together with the segmenter", quoted(text)));
+        }
+        let mut command = before.clone();
+        push_value(&mut command, input);
+        command + behind[..pipe].trim_end()
+    }
+
+    fn bandwidth(&mut self, profile: Table) -> Option<u64> {
+        let rate = self.number(profile, "bandwidth")?;
+        let key = join(profile.name, "bandwidth");
+        if rate >= 0.0 && rate < LEAST_BITRATE as f64 {
+            self.notes.push(format!("{key}: {rate} is too low for bits per second: it is measured instead"));
+            return None;
+        }
+        let rate_bps = super::value::Bitrate::from_number(rate).map(|rate| rate.0);
+        if rate_bps.is_none() {
+            self.mistakes.add(&key, format!("expected bits per second, came {rate}"), None);
+        }
+        rate_bps
+    }
+
+    fn transfers(&mut self, top: Table<'a>) -> (Vec<destination::Target>, Vec<Remote>) {
+        let (mut targets, mut later) = (Vec::new(), Vec::new());
+        for name in self.names(top, "transfer_profile").0 {
+            let Some(table) = self.profile("transfer_profile", &name, "transfer_type") else { continue };
+            match transfer::place(self, table) {
+                Some(super::remote::Place::Folder(directory)) => {
+                    self.need(&join(&name, "directory"), directory.clone(), Must::MakeFolder);
+                    targets.push(destination::Target::Copy { directory });
+                }
+                Some(super::remote::Place::Remote(remote)) => later.push(remote),
+                None => {}
+            }
+        }
+        (targets, later)
+    }
+
+    fn key(&mut self, at: &str, key: &str) {
+        if !is_key(key) {
+            let message = format!("expected a file's name below the destination, came {}", quoted(key));
+            self.mistakes.add(at, message, None);
+        }
+    }
+}
+
+/// The hint for a command whose `%s` are not as they were.
+fn six() -> Option<String> {
+    Some("as in `ffmpeg -i %s … -f mpegts - | %s %s %s %s %s`".into())
+}
+
+/// Whether a command names the format of its input, as for devices: then the input need not be a file.
+fn names_format(command: &str) -> bool {
+    let before = command.split("%s").next().unwrap_or_default();
+    before.split_whitespace().any(|word| word == "-f")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::remote::Scheme;
+    use super::super::tests::{environment, sample};
+    use super::super::{Format, parse_str};
+    use super::*;
+
+    fn read(text: &str) -> Result<Checked, Error> {
+        parse_str(Format::Yaml, "old.yml", text, &environment(&[("FTP_PASSWORD", "hunter2")]), &[])
+    }
+
+    /// A good file in which `from` is replaced.
+    fn with(from: &str, to: &str) -> String {
+        let text = sample("quoted-expression.yml");
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    }
+
+    fn mistakes(from: &str, to: &str) -> String {
+        read(&with(from, to)).unwrap_err().to_string()
+    }
+
+    fn copy(directory: &str) -> destination::Target {
+        destination::Target::Copy { directory: directory.into() }
+    }
+
+    #[test]
+    fn a_single_profile_reads_its_input_itself() {
+        let checked = read(&sample("single-copy.yml")).unwrap();
+        let rendition = Rendition {
+            name: "medium".into(),
+            video: None,
+            audio: None,
+            args: vec![],
+            command: Some(
+                "ffmpeg -v 0 -y -i recording.ts -f mpegts -acodec libmp3lame -ar 48000 -ab 64k -s 480x272 \
+                 -vcodec libx264 -b 256k -g 30 -async 2 -"
+                    .into(),
+            ),
+        };
+        let ladder = Ladder {
+            ffmpeg: "ffmpeg".into(),
+            input: Input::Url { url: "recording.ts".into(), args: vec![] },
+            feed: Feed::Each,
+            segment: Duration::from_secs(10),
+            renditions: vec![rendition],
+        };
+        let presentation = live::Options {
+            kind: live::Kind::Live { window: 5 },
+            target: Duration::from_secs(10),
+            multivariant: None,
+            url_prefix: "http://www.example.org/video/".into(),
+            has_date_time: false,
+            renditions: vec![live::Rendition {
+                name: "medium".into(),
+                playlist: "live_medium.m3u8".into(),
+                segment_prefix: "studio_medium-".into(),
+                bandwidth_bps: Some(320_000),
+            }],
+        };
+        assert_eq!(checked.options.name, "old");
+        assert_eq!(checked.options.ladder, ladder);
+        assert_eq!(checked.options.presentation, presentation);
+        assert_eq!(checked.options.presentation.renditions[0].segment_key(1), "studio_medium-00001.ts");
+        assert_eq!(checked.options.destinations, [copy("/tmp/www")]);
+        assert_eq!(checked.log, Log { level: Some(Level::Info), format: None, file: Some("-".into()) });
+        assert_eq!(checked.notes, ["segmenter_binary is not used: the segmenter is built in"]);
+        assert_eq!(checked.dialect, Dialect::Original);
+    }
+
+    #[test]
+    fn a_list_of_profiles_is_fed_from_one_source() {
+        let checked = read(&sample("multirate-copy.yml")).unwrap();
+        let options = &checked.options;
+        let shell =
+            "ffmpeg -v 0 -i 'udp://239.0.0.1:1234?fifo_size=100000&overrun_nonfatal=1' -c copy -f mpegts -";
+        assert_eq!(options.ladder.input, Input::Command { shell: shell.into(), args: vec![] });
+        assert_eq!(options.ladder.feed, Feed::FanOut);
+        assert_eq!(options.ladder.segment, Duration::from_millis(4500));
+        let commands: Vec<_> =
+            options.ladder.renditions.iter().filter_map(|it| it.command.as_deref()).collect();
+        let expected = [
+            "ffmpeg -v 0 -i - -s 1280x720 -b:v 2000k -c:a libmp3lame -f mpegts -",
+            "ffmpeg -v 0 -i - -vf \"drawtext=text=%{pts}\" -s 320x180 -b:v 200k -c:a libmp3lame -f mpegts -",
+            "ffmpeg -v 0 -i - -vn -c:a libmp3lame -f mpegts -",
+        ];
+        assert_eq!(commands, expected);
+        let names: Vec<_> = options.presentation.renditions.iter().map(|it| it.playlist.as_str()).collect();
+        assert_eq!(names, ["stadium_high.m3u8", "stadium_low.m3u8", "stadium_sound.m3u8"]);
+        let rates: Vec<_> = options.presentation.renditions.iter().map(|it| it.bandwidth_bps).collect();
+        assert_eq!(rates, [Some(2_200_000), Some(280_000), None]);
+        assert_eq!(options.presentation.multivariant.as_deref(), Some("stadium_multi.m3u8"));
+        assert_eq!(options.presentation.url_prefix, "");
+        assert_eq!(options.destinations, [copy("/tmp/front"), copy("/tmp/archive")]);
+        let log = Log { level: Some(Level::Warn), format: None, file: Some("/tmp/match.log".into()) };
+        assert_eq!(checked.log, log);
+        let notes = [
+            "segmenter_binary is not used: the segmenter is built in",
+            "index_segment_count is 2: 3 is taken, as players stall on fewer",
+            "high.ffmpeg_command: \"nice\" is dropped together with the segmenter",
+            "high.ffmpeg_command: \"2>/dev/null\" is dropped together with the segmenter",
+            "sound.bandwidth: 64 is too low for bits per second: it is measured instead",
+        ];
+        assert_eq!(checked.notes, notes);
+    }
+
+    #[test]
+    fn standard_input_goes_through_us_and_quotes_stay() {
+        let checked = read(&sample("quoted-expression.yml")).unwrap();
+        assert_eq!(checked.options.ladder.input, Input::Stdin { args: vec![] });
+        assert_eq!(checked.options.ladder.feed, Feed::FanOut);
+        let command = checked.options.ladder.renditions[0].command.as_deref().unwrap();
+        let whole = "ffmpeg -y -i - -f mpegts -acodec libmp3lame -ar 48000 -ab 64k -s 320x240 -vcodec libx264 \
+                     -b 128k -flags +loop -partitions +parti4x4+partp8x8 -qmin 10 -rc_eq 'blurCplx^(1-qComp)' \
+                     -g 30 -async 2 -";
+        assert_eq!(command, whole);
+        let note = "log_level \"LOUD\" is none of DEBUG, INFO, WARN, ERROR: DEBUG is taken";
+        assert!(checked.notes.contains(&note.to_owned()));
+    }
+
+    #[test]
+    fn a_bucket_is_read_checked_and_not_used_yet() {
+        let checked = read(&sample("s3.yml")).unwrap();
+        assert_eq!(checked.options.destinations, []);
+        let remote = &checked.later[0];
+        let shown =
+            "s3://talks.example.org/2013/autumn (access_key_id ***, acl public-read, secret_access_key ***)";
+        assert_eq!(remote.to_string(), shown);
+        assert_eq!(remote.settings["secret_access_key"].expose(), "not$$a$real${secret}");
+        let command = checked.options.ladder.renditions[0].command.as_deref();
+        assert_eq!(command, Some("ffmpeg -f alsa -i hw:0 -f mpegts -acodec libmp3lame -ab 96k -"));
+        assert!(!format!("{checked:?}").contains("not-a-real-key"));
+        let error = checked.into_options().unwrap_err().to_string();
+        let expected = "old.yml: nowhere to put the stream: s3://talks.example.org/2013/autumn cannot be used before \
+                        the next release\n  until then name a profile with `transfer_type: copy` in `transfer_profile`";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn uploads_are_read() {
+        let text = sample("s3.yml").replace("transfer_profile: bucket", "transfer_profile: [upload, mirror]");
+        let checked = read(&text).unwrap();
+        assert_eq!(checked.later[0].url(), "ftp://ftp.example.org/~/www/talks");
+        assert_eq!(checked.later[0].settings["password"].expose(), "hunter2");
+        assert_eq!(checked.later[1].scheme, Scheme::Scp);
+        assert_eq!(checked.later[1].url(), "scp://mirror.example.org/srv/talks");
+        assert_eq!(checked.later[1].settings.len(), 1);
+    }
+
+    #[test]
+    fn flags_lie_above_the_file() {
+        let overrides = [
+            ("segment_length".to_owned(), "2".to_owned()),
+            ("copy_dev.directory".to_owned(), "x".to_owned()),
+        ];
+        let text = sample("quoted-expression.yml");
+        let read = |overrides: &_| parse_str(Format::Yaml, "old.yml", &text, &environment(&[]), overrides);
+        let options = read(&overrides).unwrap().options;
+        assert_eq!(options.ladder.segment, Duration::from_secs(2));
+        assert_eq!(options.destinations, [copy("x")]);
+        let overrides = [("output.segment".to_owned(), "2".to_owned())];
+        let error = read(&overrides).unwrap_err().to_string();
+        assert!(error.starts_with("flag: output.segment: unknown key\n  known keys: temp_dir, "), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_is_told_all_that_it_lacks() {
+        let expected = "\
+old.yml: temp_dir: is missing
+old.yml: segment_length: is missing
+  is it meant by `segment_lenght`?
+old.yml: input_location: is missing
+old.yml: segment_prefix: is missing
+old.yml: index_prefix: is missing
+old.yml: encoding_profile: there is no profile \"ep_128\" in this file
+  did you mean `ep_128k`?
+old.yml: transfer_profile: is missing";
+        let text = "encoding_profile: ep_128\nsegment_lenght: 10\nep_128k: { ffmpeg_command: x }";
+        assert_eq!(read(text).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn wrong_values_are_told() {
+        for (from, to, told) in [
+            (
+                "segment_length: 10",
+                "segment_length: 0.5",
+                "segment_length: expected from 1 to 3600 seconds, came 0.5",
+            ),
+            ("segment_length: 10", "segment_length: ten", "segment_length: expected a number, came \"ten\""),
+            ("segment_length: 10", "segment_length: .inf", "segment_length: expected a number, came inf"),
+            (
+                "index_segment_count: 3",
+                "index_segment_count: 3.5",
+                "index_segment_count: expected a whole number up to 100000, came 3.5",
+            ),
+            ("temp_dir: /tmp", "temp_dir: [/tmp]", "temp_dir: expected a text, came a list"),
+            ("temp_dir: /tmp", "temp_dir: ''", "temp_dir: expected a text, came \"\""),
+            ("log_type: STDOUT", "log_type: FILE", "log_file: is missing"),
+            (
+                "index_prefix: stream",
+                "index_prefix: ../up",
+                "index_prefix: expected a file's name below the destination, came \"../up_ep_128k.m3u8\"",
+            ),
+            (
+                "encoding_profile: ep_128k",
+                "encoding_profile: []",
+                "encoding_profile: expected at least one profile's name, came an empty list",
+            ),
+            (
+                "encoding_profile: ep_128k",
+                "encoding_profile: [ep_128k, ep_128k]",
+                "encoding_profile[1]: \"ep_128k\" is named twice",
+            ),
+            ("bandwidth: 192000", "bandwidth: -1", "ep_128k.bandwidth: expected bits per second, came -1"),
+            (
+                "transfer_profile: copy_dev",
+                "transfer_profile: copydev",
+                "transfer_profile: there is no profile \"copydev\" in this file\n  did you mean `copy_dev`?",
+            ),
+            (
+                "transfer_type: copy",
+                "transfer_type: cpy",
+                "copy_dev.transfer_type: expected one of copy, ftp, scp, s3, came \"cpy\"\n  did you mean `copy`?",
+            ),
+            (
+                "transfer_type: copy",
+                "transfer_type: cf",
+                "copy_dev.transfer_type: Rackspace Cloud Files, as it was, has closed down\n  Swift's S3 interface takes a profile with `transfer_type: s3` and an `endpoint`",
+            ),
+            (
+                "transfer_type: copy",
+                "transfer_type: ftp\n  remote_host: a b\n  user_name: u\n  password: '${NOPE}'",
+                "copy_dev.remote_host: expected a name alone, came \"a b\"\nold.yml: copy_dev.password: the environment variable \"NOPE\" is not set",
+            ),
+            (
+                "transfer_type: copy",
+                "transfer_type: s3",
+                "copy_dev.bucket_name: is missing\nold.yml: copy_dev.aws_api_key: is missing\nold.yml: copy_dev.aws_api_secret: is missing",
+            ),
+            ("directory: /tmp/stream", "folder: /tmp/stream", "copy_dev.directory: is missing"),
+        ] {
+            let error = mistakes(from, to);
+            let error =
+                error.lines().filter(|line| !line.starts_with("old.yml: source_command")).collect::<Vec<_>>();
+            assert_eq!(error.join("\n"), format!("old.yml: {told}"));
+        }
+    }
+
+    #[test]
+    fn commands_that_are_not_as_they_were_are_told() {
+        let hint = "\n  as in `ffmpeg -i %s … -f mpegts - | %s %s %s %s %s`";
+        for (to, told) in [
+            ("- | %s %s %s %s", format!("expected six `%s`, came 5{hint}")),
+            ("- | %s %s %s %s %s %s", format!("expected six `%s`, came 7{hint}")),
+            ("> x %s %s %s %s %s", format!("expected ` | %s %s %s %s %s` at the end{hint}")),
+            ("- | %s %d %s %s %s", "expected `%s` alone, came `%d` (a plain percent sign is `%%`)".into()),
+        ] {
+            let expected = format!("old.yml: ep_128k.ffmpeg_command: {told}");
+            assert_eq!(mistakes("- | %s %s %s %s %s", to), expected);
+        }
+        let text =
+            with("encoding_profile: ep_128k", "encoding_profile: [ep_128k]\nsource_command: cat %s %s");
+        let expected = "old.yml: source_command: expected one `%s` for input_location, came 2";
+        assert_eq!(read(&text).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn a_list_on_standard_input_needs_no_source() {
+        for more in ["", "\nsource_command: cat %s"] {
+            let text = with("encoding_profile: ep_128k", &format!("encoding_profile: [ep_128k]{more}"));
+            let ladder = read(&text).unwrap().options.ladder;
+            assert_eq!((ladder.input, ladder.feed), (Input::Stdin { args: vec![] }, Feed::FanOut));
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_passed_over_as_ever_but_told() {
+        let text = with("log_type: STDOUT", "log_type: STDOUT\nlog_files: x\nother: {}")
+            .replace("bandwidth", "bandwith");
+        let notes = read(&text).unwrap().notes;
+        assert_eq!(notes[0], "log_files is not used: did you mean `log_file`?");
+        assert!(
+            notes.contains(&"ep_128k.bandwith is not used: did you mean `bandwidth`?".into()),
+            "{notes:?}"
+        );
+    }
+
+    #[test]
+    fn this_machine_must_have_what_is_named() {
+        let text = sample("single-copy.yml").replace("temp_dir: /tmp", "temp_dir: /no/such");
+        let error = read(&text).unwrap().check_ground().unwrap_err().to_string();
+        let expected = "\
+old.yml: temp_dir: \"/no/such\" is not there
+  make the folder, or name another
+old.yml: input_location: \"recording.ts\" is not there
+  paths are taken from the current directory";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn yaml_is_taken_as_ruby_took_it() {
+        let numbers = with("ep_128k", "128").replace("segment_length: 10", "segment_length: '010'");
+        let options = read(&format!("---\n{numbers}")).unwrap().options;
+        assert_eq!(options.presentation.renditions[0].playlist, "stream_128.m3u8");
+        assert_eq!(options.ladder.segment, Duration::from_secs(10));
+        let twice = with("index_prefix: stream", "index_prefix: old\nindex_prefix: stream");
+        assert_eq!(read(&twice).unwrap().options.presentation.renditions[0].playlist, "stream_ep_128k.m3u8");
+    }
+}

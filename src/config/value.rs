@@ -1,0 +1,308 @@
+//! Values as people write them: `4s`, `2.5M`, `1280x720`, `30000/1001`.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use crate::time::Rate;
+
+/// A kind of value that is written as text, or as a bare number.
+pub trait Kind: Sized {
+    /// Its name in the schema.
+    const NAME: &'static str;
+    /// What one should have written.
+    const EXPECTED: &'static str;
+    /// A regular expression for the text.
+    const PATTERN: &'static str;
+    /// Whether a bare number will do.
+    const TAKES_NUMBERS: bool = true;
+
+    /// Reads a text.
+    fn from_text(text: &str) -> Option<Self>;
+    /// Reads a bare number.
+    fn from_number(number: f64) -> Option<Self>;
+    /// The text that is read back as the same value.
+    fn write(&self) -> String;
+}
+
+/// A value of some [`Kind`], read from a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<T>(pub T);
+
+/// Whether something, taken as the kind of that name, can be read; and what was expected instead.
+pub(super) fn expected(kind: &str, value: &figment::value::Value) -> Option<&'static str> {
+    fn check<T: Kind>(value: &figment::value::Value) -> Option<&'static str> {
+        value.deserialize::<Written<T>>().err().map(|_| T::EXPECTED)
+    }
+    match kind {
+        Duration::NAME => check::<Duration>(value),
+        Bitrate::NAME => check::<Bitrate>(value),
+        Size::NAME => check::<Size>(value),
+        Rate::NAME => check::<Rate>(value),
+        _ => None,
+    }
+}
+
+impl Kind for Duration {
+    const NAME: &'static str = "duration";
+    const EXPECTED: &'static str =
+        "a duration such as \"4s\", \"333ms\" or \"1m\" (a bare number is seconds)";
+    const PATTERN: &'static str = r"^\s*\d+(\.\d+)?\s*([a-zA-Zµ]+(\s*\d+(\.\d+)?\s*[a-zA-Zµ]+)*)?\s*$";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match decimal(text) {
+            Some(number) => Self::from_number(number),
+            None => humantime::parse_duration(text.trim()).ok(),
+        }
+    }
+
+    fn from_number(number: f64) -> Option<Self> {
+        Self::try_from_secs_f64(number).ok()
+    }
+
+    fn write(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+}
+
+/// Bits per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bitrate(pub u64);
+
+impl Kind for Bitrate {
+    const NAME: &'static str = "bitrate";
+    const EXPECTED: &'static str =
+        "a bitrate such as \"2800k\" or \"2.5M\" (a bare number is bits per second)";
+    const PATTERN: &'static str = r"^\s*\d+(\.\d+)?\s*[kKMG]?(bps|bit/s)?\s*$";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let text = text.strip_suffix("bps").or(text.strip_suffix("bit/s")).unwrap_or(text);
+        let factor = match text.chars().last()? {
+            'k' | 'K' => 1e3,
+            'M' => 1e6,
+            'G' => 1e9,
+            _ => return Self::from_number(decimal(text)?),
+        };
+        Self::from_number(decimal(&text[..text.len() - 1])? * factor)
+    }
+
+    fn from_number(number: f64) -> Option<Self> {
+        let rate = number.round();
+        (1.0..=1e12).contains(&rate).then_some(Self(rate as u64))
+    }
+
+    fn write(&self) -> String {
+        if self.0.is_multiple_of(1000) { format!("{}k", self.0 / 1000) } else { self.0.to_string() }
+    }
+}
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u32, pub u32);
+
+impl Kind for Size {
+    const NAME: &'static str = "size";
+    const EXPECTED: &'static str = "a size in pixels such as \"1280x720\"";
+    const PATTERN: &'static str = r"^\s*\d+[xX]\d+\s*$";
+    const TAKES_NUMBERS: bool = false;
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (width, height) = text.trim().split_once(['x', 'X'])?;
+        let pixels =
+            |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        Some(Self(pixels(width)?, pixels(height)?))
+    }
+
+    fn from_number(_: f64) -> Option<Self> {
+        None
+    }
+
+    fn write(&self) -> String {
+        format!("{}x{}", self.0, self.1)
+    }
+}
+
+/// Rates above this are taken for slips of the pen.
+const HIGHEST_RATE: f64 = 1000.0;
+
+impl Kind for Rate {
+    const NAME: &'static str = "rate";
+    const EXPECTED: &'static str = "frames per second such as 30, 29.97 or \"30000/1001\"";
+    const PATTERN: &'static str = r"^\s*\d+(\.\d+|/\d+)?\s*$";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let Some((count, seconds)) = text.split_once('/') else {
+            return Self::from_number(decimal(text)?);
+        };
+        let rate = Self::new(count.trim().parse().ok()?, seconds.trim().parse().ok()?)?;
+        (rate.per_second() <= HIGHEST_RATE).then_some(rate)
+    }
+
+    fn from_number(number: f64) -> Option<Self> {
+        if !(0.001..=HIGHEST_RATE).contains(&number) {
+            return None;
+        }
+        // 23.976, 29.97, 59.94 and 119.88 are how people write 1000/1001 of a whole number.
+        let whole = number.ceil();
+        if whole != number && (number - whole / 1.001).abs() < 0.005 {
+            return Self::new(whole as u32 * 1000, 1001);
+        }
+        let (count, seconds) = ((number * 1000.0).round() as u32, 1000);
+        let divisor = greatest_common_divisor(count, seconds);
+        Self::new(count / divisor, seconds / divisor)
+    }
+
+    fn write(&self) -> String {
+        match self.seconds.get() {
+            1 => self.count.to_string(),
+            seconds => format!("{}/{seconds}", self.count),
+        }
+    }
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// A plain decimal number: digits, at most one point.
+fn decimal(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_plain = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    is_plain.then(|| text.parse().ok()).flatten()
+}
+
+impl<'de, T: Kind> Deserialize<'de> for Written<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader(PhantomData))
+    }
+}
+
+struct Reader<T>(PhantomData<T>);
+
+impl<T: Kind> Reader<T> {
+    fn number<E: de::Error>(self, number: f64) -> Result<Written<T>, E> {
+        let value = T::from_number(number).filter(|_| T::TAKES_NUMBERS);
+        value.map(Written).ok_or_else(|| E::invalid_value(de::Unexpected::Float(number), &self))
+    }
+}
+
+impl<T: Kind> Visitor<'_> for Reader<T> {
+    type Value = Written<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        self.number(number as f64)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        self.number(number as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        self.number(number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        T::from_text(text).map(Written).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+impl<T: Kind> JsonSchema for Written<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::NAME.into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let types: &[&str] = if T::TAKES_NUMBERS { &["string", "number"] } else { &["string"] };
+        json_schema!({ "type": types, "pattern": T::PATTERN, "x-kind": T::NAME })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in [("4s", 4000), ("333ms", 333), ("1m", 60_000), ("2.5s", 2500), ("2.5", 2500)] {
+            assert_eq!(Duration::from_text(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "-1s", "-1", "1 parsec", "inf", "nan", "99999999999999999999", "1..5"] {
+            assert_eq!(Duration::from_text(text), None, "{text}");
+        }
+        assert_eq!(Duration::from_number(-1.0), None);
+        assert_eq!(Duration::from_number(f64::NAN), None);
+        assert_eq!(Duration::from_number(1e300), None);
+    }
+
+    #[test]
+    fn bitrates_are_read_exactly() {
+        for (text, rate) in [
+            ("2800k", 2_800_000),
+            ("2.5M", 2_500_000),
+            ("2.3M", 2_300_000),
+            ("64K", 64_000),
+            ("128000", 128_000),
+            ("1 Gbps", 1_000_000_000),
+            ("96kbit/s", 96_000),
+        ] {
+            assert_eq!(Bitrate::from_text(text), Some(Bitrate(rate)), "{text}");
+        }
+        for text in ["", "k", "fast", "0", "-1k", "1m", "9e9", "99999999G", "1kk"] {
+            assert_eq!(Bitrate::from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_two_numbers() {
+        assert_eq!(Size::from_text("1280x720"), Some(Size(1280, 720)));
+        for text in ["1280", "1280x", "x720", "axb", "-1x2", "+1x2", "1x2x3", "99999999999x2"] {
+            assert_eq!(Size::from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_exact() {
+        for (number, rate) in [
+            (30.0, (30, 1)),
+            (29.97, (30_000, 1001)),
+            (23.976, (24_000, 1001)),
+            (59.94, (60_000, 1001)),
+            (12.5, (25, 2)),
+        ] {
+            assert_eq!(Rate::from_number(number), Rate::new(rate.0, rate.1), "{number}");
+        }
+        assert_eq!(Rate::from_text("30000/1001"), Rate::new(30_000, 1001));
+        assert_eq!(Rate::from_text("25"), Rate::new(25, 1));
+        for text in ["0", "1/0", "0/1", "100000/1", "a/b", "-25"] {
+            assert_eq!(Rate::from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for millis in [500, 2500, 4000, 60_000, 3_600_000] {
+            let span = Duration::from_millis(millis);
+            assert_eq!(Duration::from_text(&span.write()), Some(span));
+        }
+        for rate in [1, 999, 64_000, 2_800_000, 1_234_567] {
+            assert_eq!(Bitrate::from_text(&Bitrate(rate).write()), Some(Bitrate(rate)));
+        }
+        assert_eq!(Size::from_text(&Size(2, 4).write()), Some(Size(2, 4)));
+        for rate in [Rate::new(30_000, 1001), Rate::new(25, 1), Rate::new(25, 2)] {
+            assert_eq!(Rate::from_text(&rate.unwrap().write()), rate);
+        }
+    }
+}
