@@ -202,24 +202,29 @@ fn video_arguments(video: &Video, ladder: &Ladder) -> Vec<String> {
         let (rate, buffer) = (rate_bps_text(rate), rate_bps_text(rate.saturating_mul(2)));
         line.words(&["-b:v", &rate, "-maxrate", &rate, "-bufsize", &buffer]);
     }
+    line.own(&grid_arguments(video, encoder, ladder));
+    line.arguments
+}
+
+/// What puts closed random access points on the grid, and nowhere else.
+fn grid_arguments(video: &Video, encoder: &str, ladder: &Ladder) -> Vec<String> {
+    let mut line = Line::default();
     let test_rate = match ladder.input {
         Input::Test { .. } => Rate::new(PATTERN_FPS, 1),
         _ => None,
     };
     if let Some(rate) = video.fps.or(test_rate) {
-        line.add("-g".to_owned()).add(pictures_in(ladder.segment, rate).to_string());
+        line.words(&["-g", &pictures_in(ladder.segment, rate).to_string()]);
     }
-    match encoder {
-        "libx264" => line.words(&["-sc_threshold", "0"]),
-        "libx265" => {
-            line.words(&["-forced-idr", "1", "-x265-params", "scenecut=0:open-gop=0:log-level=error"])
-        }
+    line.words(match encoder {
+        "libx264" => &["-sc_threshold", "0"],
+        "libx265" => &["-forced-idr", "1", "-x265-params", "scenecut=0:open-gop=0:log-level=error"],
         // The encoder refuses closed GOPs unless its scene change detection is off in just this way.
-        "mpeg2video" => line.words(&["-flags", "+cgop", "-sc_threshold", "1000000000"]),
-        name if name.ends_with("_nvenc") => line.words(&["-forced-idr", "1"]),
-        name if name.ends_with("_qsv") => line.words(&["-forced_idr", "1"]),
-        _ => &mut line,
-    };
+        "mpeg2video" => &["-flags", "+cgop", "-sc_threshold", "1000000000"],
+        name if name.ends_with("_nvenc") => &["-forced-idr", "1"],
+        name if name.ends_with("_qsv") => &["-forced_idr", "1"],
+        _ => &[][..],
+    });
     line.words(&["-force_key_frames", &on_grid(ladder.segment)]);
     line.arguments
 }

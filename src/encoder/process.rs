@@ -41,30 +41,7 @@ impl Process {
     pub(super) fn start(command: &Command) -> Result<Self, Error> {
         let label = command.label();
         let failed = |source| Error::System { process: label.clone(), source };
-        let mut outputs = Vec::new();
-        let mut pipe = || -> io::Result<OwnedFd> {
-            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-            enlarge(&ours);
-            outputs.push(pipe::Receiver::from_owned_fd(ours)?);
-            Ok(theirs)
-        };
-        let mut line = match &command.invocation {
-            Invocation::Shell(shell) => {
-                let mut line = tokio::process::Command::new("sh");
-                line.arg("-c").arg(shell).stdout(Stdio::from(pipe().map_err(failed)?));
-                line
-            }
-            Invocation::Ffmpeg { program, arguments } => {
-                let mut line = tokio::process::Command::new(program);
-                line.args(arguments).stdout(Stdio::piped());
-                let descriptors = (FIRST_DESCRIPTOR as i32..).take(command.renditions.len());
-                let mappings =
-                    descriptors.map(|child_fd| pipe().map(|parent_fd| FdMapping { parent_fd, child_fd }));
-                let mappings = mappings.collect::<io::Result<Vec<_>>>().map_err(failed)?;
-                line.fd_mappings(mappings).map_err(|error| failed(io::Error::other(error)))?;
-                line
-            }
-        };
+        let (mut line, outputs) = line(command).map_err(failed)?;
         // A group of its own: Ctrl-C at a terminal reaches us alone, and we let the children finish.
         line.stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         line.env("AV_LOG_FORCE_NOCOLOR", "1");
@@ -93,15 +70,44 @@ impl Process {
         self.child.wait().await
     }
 
-    /// After its end: whatever it has left behind ends too.
-    pub(super) async fn bury(&mut self) {
-        let deadline = Instant::now() + STRAGGLERS;
+    /// After its end: whatever it has left behind ends too, at once if it was `killed`.
+    pub(super) async fn bury(&mut self, killed: bool) {
+        let deadline = Instant::now() + if killed { Duration::ZERO } else { STRAGGLERS };
         while self.group.is_alive() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.group.signal(Signal::KILL);
         self.group = Group(None);
     }
+}
+
+/// The child to be, holding the writing ends of its media pipes, and our ends of them.
+fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Receiver>)> {
+    let (program, arguments) = match &command.invocation {
+        Invocation::Shell(shell) => {
+            let (ours, theirs) = media_pipe()?;
+            let mut line = tokio::process::Command::new("sh");
+            line.arg("-c").arg(shell).stdout(theirs);
+            return Ok((line, vec![ours]));
+        }
+        Invocation::Ffmpeg { program, arguments } => (program, arguments),
+    };
+    let (mut outputs, mut mappings) = (Vec::new(), Vec::new());
+    for child_fd in (FIRST_DESCRIPTOR as i32..).take(command.renditions.len()) {
+        let (ours, parent_fd) = media_pipe()?;
+        outputs.push(ours);
+        mappings.push(FdMapping { parent_fd, child_fd });
+    }
+    let mut line = tokio::process::Command::new(program);
+    line.args(arguments).stdout(Stdio::piped());
+    line.fd_mappings(mappings).map_err(io::Error::other)?;
+    Ok((line, outputs))
+}
+
+fn media_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+    enlarge(&ours);
+    Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
 }
 
 /// A process group, killed when dropped.

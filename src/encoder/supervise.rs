@@ -62,49 +62,50 @@ pub(super) async fn supervise(
     let words = Arc::new(Mutex::new(LastWords::default()));
     let messages =
         process.stderr.take().map(|pipe| tokio::spawn(listen(pipe, process.label.clone(), words.clone())));
-    let mut steps = VecDeque::new();
+    let mut steps: VecDeque<(Instant, Duration, Step)> = VecDeque::new();
     let mut is_finishing = false;
     let mut cause = None;
     let status = loop {
-        let next = steps.front().map(|&(at, _)| at);
+        let next = steps.front().map(|&(at, ..)| at);
         tokio::select! {
             status = process.wait() => break status,
             Some(order) = orders.recv(), if cause.is_none() => {
                 cause = Some(Cause::Order(order));
                 process.signal(Signal::KILL);
             }
-            wanted = wanted(&mut phase), if !matches!(cause, Some(Cause::Phase)) => match wanted {
-                Phase::Finish => {
+            wanted = wanted(&mut phase), if !matches!(cause, Some(Cause::Phase)) => {
+                if wanted == Phase::Finish {
                     is_finishing = true;
                     let now = Instant::now();
-                    steps = ending.iter().map(|&(after, step)| (now + after, (after, step))).collect();
-                }
-                Phase::Run | Phase::Kill => {
+                    steps = ending.iter().map(|&(after, step)| (now + after, after, step)).collect();
+                } else {
                     cause = Some(Cause::Phase);
                     process.signal(Signal::KILL);
                 }
-            },
+            }
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                match steps.pop_front() {
-                    Some((_, (_, Step::Quit))) => process.stdin = quit(process.stdin.take()),
-                    Some((_, (after, Step::Signal(signal)))) => {
-                        if signal == Signal::KILL {
-                            cause.get_or_insert(Cause::LastStep(after));
-                        }
-                        process.signal(signal);
-                    }
-                    None => {}
+                if let Some((_, after, step)) = steps.pop_front() {
+                    cause = cause.or(take(step, after, &mut process));
                 }
             }
         }
     };
-    process.bury().await;
+    process.bury(cause.is_some()).await;
     if let Some(messages) = messages {
         // Someone may have left the group and still hold the pipe.
         let _ = timeout(Duration::from_secs(1), messages).await;
     }
     let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict(process.label.to_string(), status, cause, is_finishing, words)
+}
+
+/// Takes a step to a process's end; gives the cause if it is the last one.
+fn take(step: Step, after: Duration, process: &mut Process) -> Option<Cause> {
+    match step {
+        Step::Quit => quit(process.stdin.take()),
+        Step::Signal(signal) => process.signal(signal),
+    }
+    matches!(step, Step::Signal(Signal::KILL)).then_some(Cause::LastStep(after))
 }
 
 /// The next phase; when nobody is left to say it, the end at once.
@@ -115,14 +116,12 @@ async fn wanted(phase: &mut watch::Receiver<Phase>) -> Phase {
     }
 }
 
-/// Types `q` and ends its standard input: a pipe takes one byte, or its reader is gone.
-fn quit(stdin: Option<ChildStdin>) -> Option<ChildStdin> {
+/// Types `q` and ends its standard input.
+fn quit(stdin: Option<ChildStdin>) {
     if let Some(mut stdin) = stdin {
-        tokio::spawn(async move {
-            let _ = stdin.write_all(b"q").await;
-        });
+        // A pipe takes one byte, or its reader is gone.
+        tokio::spawn(async move { stdin.write_all(b"q").await });
     }
-    None
 }
 
 fn verdict(
