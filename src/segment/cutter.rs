@@ -428,15 +428,17 @@ impl Core {
         };
     }
 
-    fn send(&mut self, run: ts::Run) {
+    fn send(&mut self, mut run: ts::Run) {
         let Some(lane) = self.lanes.get(run.pid) else { return };
         match lane.owner {
             Owner::Segment(ordinal) => {
-                self.emit(ordinal, run.bytes);
                 if self.is_lead_due && Some(run.pid) == self.reference {
+                    // Behind the first packet, not the first run: how long that is the chunks decide.
+                    self.emit(ordinal, run.bytes.split_to(PACKET_LEN.min(run.bytes.len())));
                     let start = self.current.as_ref().map(|open| open.head.start);
                     self.deliver_lead(ordinal, start);
                 }
+                self.emit(ordinal, run.bytes);
             }
             Owner::Next => {
                 let pts = lane.pts;
@@ -544,6 +546,9 @@ impl Core {
 
     /// Adds bytes to a segment; what lies back to back in the chunk is handed out in one piece.
     fn emit(&mut self, ordinal: u64, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         let waiting = self.waiting.as_mut().map(|(open, _)| open);
         let Some(open) = self.current.iter_mut().chain(waiting).find(|open| open.ordinal == ordinal) else {
             return;
