@@ -1,3 +1,4 @@
 //! The command line.
 
 pub mod input;
+pub mod inspect;
