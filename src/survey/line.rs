@@ -23,25 +23,29 @@ pub struct Line {
     closed: Duration,
     /// Earliest and latest PTS of the newest stretch.
     open: Option<(Ticks, Ticks)>,
-    /// Timestamps in the newest stretch.
-    count: i64,
+    /// What the PES packets of the newest stretch weigh, without its last.
+    weight: u64,
+    last_weight: u64,
     last_dts: Option<Ticks>,
 }
 
 impl Line {
-    /// Takes the next access unit's times. By how many ticks they jump, if they do.
-    pub fn take(&mut self, pts: Ticks, dts: Ticks) -> Option<i64> {
+    /// Takes the next PES packet's times. By how many ticks they jump, if they do. Packets of equal weight are
+    /// believed to last equally long.
+    pub fn take(&mut self, pts: Ticks, dts: Ticks, weight: u64) -> Option<i64> {
         let step = self.last_dts.map_or(Ticks::ZERO, |last| dts - last);
         self.last_dts = Some(dts);
         let jump = is_jump(step).then_some(step.count());
         if jump.is_some() {
             self.closed = self.duration();
             self.open = None;
-            self.count = 0;
+            self.weight = 0;
+            self.last_weight = 0;
         }
         let (earliest, latest) = self.open.unwrap_or((pts, pts));
         self.open = Some((earliest.min(pts), latest.max(pts)));
-        self.count += 1;
+        self.weight = self.weight.saturating_add(self.last_weight);
+        self.last_weight = weight;
         jump
     }
 
@@ -62,12 +66,14 @@ impl Line {
         start.zip(end).map_or(Duration::ZERO, |(start, end)| start.until(end))
     }
 
-    /// Where the newest stretch begins, and where it ends: its last PES packet is as long as they are on average.
+    /// Where the newest stretch begins, and where it ends: its last PES packet is as long for its weight as the
+    /// others are.
     fn ends(&self) -> Option<(Ticks, Ticks)> {
         let (earliest, latest) = self.open?;
-        let steps = self.count - 1;
-        let step = if steps > 0 { (latest - earliest).count().saturating_add(steps / 2) / steps } else { 0 };
-        Some((earliest, latest + Ticks::new(step).min(MAX_STEP)))
+        let others = i128::from((latest - earliest).count()) * i128::from(self.last_weight);
+        let step = (others + i128::from(self.weight / 2)).checked_div(i128::from(self.weight)).unwrap_or(0);
+        let step = i64::try_from(step).map_or(MAX_STEP, Ticks::new);
+        Some((earliest, latest + step.min(MAX_STEP)))
     }
 }
 
@@ -77,7 +83,7 @@ mod tests {
 
     fn taken(line: &mut Line, from: i64, frames: i64) -> usize {
         (0..frames)
-            .filter_map(|n| line.take(Ticks::new(from + n * 3600), Ticks::new(from + n * 3600)))
+            .filter_map(|n| line.take(Ticks::new(from + n * 3600), Ticks::new(from + n * 3600), 1))
             .count()
     }
 
@@ -97,10 +103,19 @@ mod tests {
     }
 
     #[test]
+    fn a_last_packet_of_half_the_size_lasts_half_as_long() {
+        let mut line = Line::default();
+        for (pts, bytes) in [(0, 3000), (30_000, 3000), (60_000, 1500)] {
+            line.take(Ticks::new(pts), Ticks::new(pts), bytes);
+        }
+        assert_eq!(line.duration(), Ticks::new(75_000).span());
+    }
+
+    #[test]
     fn reordered_pictures_are_no_jump() {
         let mut line = Line::default();
         for (pts, dts) in [(3, 0), (1, 1), (2, 2), (6, 3), (4, 4), (5, 5)] {
-            assert_eq!(line.take(Ticks::new(pts * 3600), Ticks::new(dts * 3600)), None);
+            assert_eq!(line.take(Ticks::new(pts * 3600), Ticks::new(dts * 3600), 1), None);
         }
         assert_eq!(line.duration(), Duration::from_millis(240));
     }
@@ -109,7 +124,7 @@ mod tests {
     fn the_ends_of_the_line_do_no_harm() {
         let mut line = Line::default();
         for ticks in [i64::MIN, i64::MAX, 0, i64::MAX, i64::MIN] {
-            line.take(Ticks::new(ticks), Ticks::new(ticks));
+            line.take(Ticks::new(ticks), Ticks::new(ticks), u64::MAX);
         }
         assert_eq!(line.duration(), Duration::ZERO);
     }

@@ -191,8 +191,14 @@ impl Survey {
     }
 
     fn take_anomaly(&mut self, anomaly: Anomaly) {
-        if let AnomalyKind::Garbage { bytes } = anomaly.kind {
-            self.garbage_bytes += bytes;
+        match (anomaly.kind, anomaly.pid) {
+            (AnomalyKind::Garbage { bytes }, _) => self.garbage_bytes += bytes,
+            (AnomalyKind::Scrambled, Some(pid)) => {
+                if let Some(track) = self.track(pid) {
+                    track.is_scrambled = true;
+                }
+            }
+            _ => {}
         }
         let name = anomaly.kind.name();
         match self.tallies.iter_mut().find(|tally| tally.name == name) {

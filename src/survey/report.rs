@@ -61,7 +61,7 @@ pub struct Stream {
     /// How long it lasts: the sum of the stretches between jumps, each to the end of its last PES packet.
     pub duration: Duration,
     /// The rate of its transport packets, headers included, in bits a second: pictures and sound over their own
-    /// duration, anything else over the program's.
+    /// duration, anything else (and what is scrambled) over the program's.
     pub rate_bps: Option<u64>,
     /// Where decoding may begin; only of video, for sound it may anywhere.
     pub random_access: Option<Points>,

@@ -21,6 +21,8 @@ pub struct Track {
     pub packets: u64,
     /// Its time.
     pub line: Line,
+    /// Whether it is scrambled, if only somewhere: then its packets outlast the time that is known.
+    pub is_scrambled: bool,
     pes_packets: u64,
     formats: Vec<Format>,
     first_pts: Option<Ticks>,
@@ -39,6 +41,7 @@ impl Track {
             stream,
             packets: 0,
             line: Line::default(),
+            is_scrambled: false,
             pes_packets: 0,
             formats: Vec::new(),
             first_pts: None,
@@ -60,7 +63,9 @@ impl Track {
         self.pes_packets += 1;
         self.pts = pes.pts;
         let pts = pes.pts?;
-        let jump = self.line.take(pts, pes.dts.unwrap_or(pts));
+        // Sound is packed by bytes, pictures one by one.
+        let bytes = pes.len.filter(|_| self.stream.codec.is_audio()).unwrap_or(1);
+        let jump = self.line.take(pts, pes.dts.unwrap_or(pts), bytes as u64);
         if jump.is_some() {
             self.last_pts = None;
             self.last_access = None;
@@ -101,7 +106,8 @@ impl Track {
 
     /// What was found; `program` is how long the program lasts.
     pub fn report(&self, program: Duration) -> Stream {
-        let span = if self.is_continuous() { self.duration() } else { program };
+        let is_timed = self.is_continuous() && !self.is_scrambled;
+        let span = if is_timed { self.duration() } else { program };
         let points = Points { spacing: self.spacings.summary(), ..self.points };
         Stream {
             pid: self.stream.pid,

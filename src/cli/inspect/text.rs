@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Inspection, language};
-use crate::codec::Format;
+use crate::codec::{Codec, Format};
 use crate::survey::{Points, Program, Stream, Tally};
 use crate::ts::Pid;
 
@@ -53,9 +53,9 @@ fn add_program(out: &mut String, program: &Program) {
 }
 
 const TITLES: [&str; 10] =
-    ["PID", "TYPE", "CODEC", "RFC 6381", "FORMAT", "LANG", "RATE", "DURATION", "FIRST PTS", "PES PACKETS"];
+    ["PID", "CODEC", "RFC 6381", "FORMAT", "LANG", "RATE", "BYTES", "DURATION", "FIRST PTS", "PES PACKETS"];
 /// Columns of numbers, which stand to the right.
-const RIGHT: [bool; 10] = [false, false, false, false, false, false, true, true, true, true];
+const RIGHT: [bool; 10] = [false, false, false, false, false, true, true, true, true, true];
 
 /// The streams. A column in which nothing would stand is left out.
 fn add_table(out: &mut String, program: &Program) {
@@ -83,21 +83,24 @@ fn rows(stream: &Stream) -> Vec<[String; 10]> {
     let first = stream.formats.first();
     let mut rows = vec![[
         stream.pid.to_string(),
-        format!("{:#04x}", stream.stream_type),
-        stream.codec.name().into(),
+        match stream.codec {
+            Codec::Other => format!("type {:#04x}", stream.stream_type),
+            codec => codec.name().into(),
+        },
         first.and_then(Format::rfc6381).unwrap_or_default().into(),
         first.map(format_text).unwrap_or_default(),
         language(stream.language).unwrap_or_default(),
         stream.rate_bps.map(|bps| rate(Some(bps))).unwrap_or_default(),
+        grouped(stream.size_bytes()),
         stream.first_pts.map(|_| span(stream.duration)).unwrap_or_default(),
         stream.first_pts.map(|pts| pts.to_string()).unwrap_or_default(),
         grouped(stream.pes_packets),
     ]];
     for format in stream.formats.iter().skip(1) {
         let mut row = <[String; 10]>::default();
-        row[2] = format!("then {}", format.codec().name());
-        row[3] = format.rfc6381().unwrap_or_default().into();
-        row[4] = format_text(format);
+        row[1] = format!("then {}", format.codec().name());
+        row[2] = format.rfc6381().unwrap_or_default().into();
+        row[3] = format_text(format);
         rows.push(row);
     }
     rows
@@ -198,7 +201,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
