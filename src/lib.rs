@@ -65,6 +65,7 @@ pub mod codec;
 pub mod live;
 pub mod playlist;
 pub mod segment;
+pub mod survey;
 pub mod time;
 pub mod ts;
 

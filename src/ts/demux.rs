@@ -200,6 +200,11 @@ impl Demuxer {
         self.framing.has_locked()
     }
 
+    /// The distance from one packet to the next in bytes, 188, 192 or 204, once packets were found.
+    pub fn packet_distance(&self) -> Option<usize> {
+        self.framing.stride()
+    }
+
     fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.queue.pop_front() {

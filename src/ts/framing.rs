@@ -85,6 +85,11 @@ impl Framing {
         self.last_stride != 0
     }
 
+    /// The distance of packets that held last, in bytes.
+    pub fn stride(&self) -> Option<usize> {
+        Some(self.last_stride).filter(|_| self.has_locked())
+    }
+
     /// Goes on to `position`, the end of a packet.
     pub fn advance(&mut self, position: usize) {
         self.position = position;
