@@ -451,7 +451,7 @@ pub fn config(input: &[u8]) {
 
     let text = String::from_utf8_lossy(input);
     for (format, name) in [(Format::Toml, "a.toml"), (Format::Yaml, "a.yml"), (Format::Json, "a.json")] {
-        match parse_str(format, name, &text, &Environment::new(), &Default::default()) {
+        match parse_str(format, name, &text, &Environment::new(), &[]) {
             Ok(checked) => assert!(!checked.describe::<&str>(&["ffmpeg"]).is_empty()),
             Err(error) => assert!(!error.to_string().is_empty() && !error.mistakes().is_empty()),
         }
