@@ -1,2 +1,7 @@
 //! The command line's way in.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    segcast::cli::main()
+}

@@ -1,5 +1,35 @@
-//! One running live channel.
+//! One running live channel: encoders' pipes are cut, what is to be put is planned, destinations put it.
+//!
+//! [`run`] wires the floors below and supervises them. Data goes one way: each rendition has a task that reads
+//! and cuts, one loop keeps the presentation, each destination has a task with a queue of its own. Nothing at a
+//! destination can hold up an encoder.
+//!
+//! ```no_run
+//! # async fn example(options: segcast::channel::Options) -> Result<(), segcast::channel::Error> {
+//! use segcast::channel::{self, Stop};
+//!
+//! let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
+//! tokio::spawn(async move {
+//!     tokio::signal::ctrl_c().await.ok();
+//!     stop.send_replace(Stop::Finish);
+//! });
+//! let summary = channel::run(&options, stopped).await?;
+//! println!("{} segments", summary.segments());
+//! # Ok(())
+//! # }
+//! ```
+
+mod deliver;
+mod ingest;
+mod run;
+mod summary;
+
+use std::time::Duration;
+
 use crate::{destination, encoder, live};
+
+pub use run::run;
+pub use summary::{Rendition, Summary};
 
 /// Everything a channel needs to run, checked.
 #[derive(Clone, Debug)]
@@ -13,3 +43,52 @@ pub struct Options {
     /// Where it is put.
     pub destinations: Vec<destination::Target>,
 }
+
+/// How a channel is asked to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// It is not.
+    #[default]
+    No,
+    /// Encoders finish, everything is written, playlists are ended.
+    Finish,
+    /// At once; what is out there stays as it is.
+    Now,
+}
+
+/// Why a channel ended otherwise than by its source's end or by being asked to finish.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An encoder could not be started, or died.
+    #[error(transparent)]
+    Encoder(#[from] encoder::Error),
+    /// No destination takes files.
+    #[error("nothing can be put at {name}: every destination has failed")]
+    Destination {
+        /// The last one.
+        name: String,
+        /// What it said.
+        source: destination::Error,
+    },
+    /// A rendition's encoder gave something that cannot be cut.
+    #[error("rendition {rendition}: {what}")]
+    Stream {
+        /// Its name.
+        rendition: String,
+        /// What came instead of a stream, and what to do.
+        what: String,
+    },
+    /// It was told to end at once.
+    #[error("stopped at once: the last segments and the end of the playlists were not written")]
+    StoppedNow,
+}
+
+/// Bytes that may wait for one destination; one that falls behind farther is given up.
+const MAX_QUEUED_BYTES: u64 = 256 << 20;
+/// Bytes of one rendition without a program in them, after which it is no stream.
+const MAX_BYTES_WITHOUT_PROGRAM: u64 = 16 << 20;
+/// An encoder slower than this for [`SLOW_FOR`] cannot keep up with a live source.
+const SLOW_SPEED: f64 = 0.97;
+/// How long an encoder is slow before it is said.
+const SLOW_FOR: Duration = Duration::from_secs(15);

@@ -49,15 +49,23 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// Whether media come to the encoders by their standard input.
+    pub fn is_piped(&self) -> bool {
+        matches!(self, Self::Stdin { .. } | Self::Command { .. })
+    }
+}
+
 /// How encoders are fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
-    /// One ffmpeg decodes once and encodes every rendition.
+    /// One ffmpeg decodes once and encodes every rendition that has no command of its own.
     Shared,
-    /// One ffmpeg for each rendition, each opening the input.
+    /// One ffmpeg for each rendition, each opening the input. For files and the built-in pattern: two that
+    /// join a live input at different moments do not give the same picture the same timestamp.
     Each,
-    /// The input is read once (a source command's output, or ours) and copied to every encoder's standard
-    /// input; one that cannot keep up is dropped.
+    /// The input is read once (a source command's output, or our standard input) and copied to every
+    /// encoder's standard input; one that cannot keep up is dropped.
     FanOut,
 }
 

@@ -1,5 +1,6 @@
 //! What is to be done, in order.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Steps in the order in which they are to be done, and what was found wrong on the way.
@@ -64,6 +65,26 @@ pub enum Anomaly {
         /// This run's.
         to: Duration,
     },
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongerThanTarget { rendition, number, duration, target } => write!(
+                f,
+                "segment {number} of rendition {rendition} lasts {:.3} s, longer than the target duration of {} s \
+                 that its playlist is bound to",
+                duration.as_secs_f64(),
+                target.as_secs()
+            ),
+            Self::TargetRaised { from, to } => write!(
+                f,
+                "the target duration of an earlier run, {} s, is too short for this one and becomes {} s",
+                from.as_secs(),
+                to.as_secs()
+            ),
+        }
+    }
 }
 
 impl Plan {

@@ -264,6 +264,7 @@ impl Core {
                 self.close_current(end);
             }
             self.lanes.arrange(&program);
+            self.forget_formats(&program);
             let reference = program.reference().map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
@@ -272,6 +273,12 @@ impl Core {
         }
         self.program = Some(Arc::clone(&program));
         self.say(Event::Program(program));
+    }
+
+    /// A stream that `program` describes otherwise than before is another one: its format is no change of format.
+    fn forget_formats(&mut self, program: &Program) {
+        let known = self.program.as_ref().map_or(&[][..], |known| &known.streams);
+        self.formatted.retain(|pid| program.streams.iter().any(|new| new.pid == *pid && known.contains(new)));
     }
 
     fn take_format(&mut self, pid: Pid, format: Format) {
@@ -421,15 +428,17 @@ impl Core {
         };
     }
 
-    fn send(&mut self, run: ts::Run) {
+    fn send(&mut self, mut run: ts::Run) {
         let Some(lane) = self.lanes.get(run.pid) else { return };
         match lane.owner {
             Owner::Segment(ordinal) => {
-                self.emit(ordinal, run.bytes);
                 if self.is_lead_due && Some(run.pid) == self.reference {
+                    // Behind the first packet, not the first run: how long that is the chunks decide.
+                    self.emit(ordinal, run.bytes.split_to(PACKET_LEN.min(run.bytes.len())));
                     let start = self.current.as_ref().map(|open| open.head.start);
                     self.deliver_lead(ordinal, start);
                 }
+                self.emit(ordinal, run.bytes);
             }
             Owner::Next => {
                 let pts = lane.pts;
@@ -458,10 +467,8 @@ impl Core {
         self.is_lead_due = false;
         self.lead_bytes = 0;
         for lead in std::mem::take(&mut self.lead) {
-            let is_near = |(pts, start): (Ticks, Ticks)| {
-                pts - start > Ticks::ZERO - LEAD_SPAN && !is_jump(pts - start - LEAD_SPAN)
-            };
-            if lead.pts.zip(start).is_none_or(|(pts, start)| is_near((pts, start))) {
+            let ahead = lead.pts.zip(start).map(|(pts, start)| pts - start);
+            if ahead.is_none_or(|ahead| ahead > Ticks::ZERO - LEAD_SPAN && !is_jump(ahead.max(Ticks::ZERO))) {
                 self.emit(ordinal, lead.bytes);
             } else {
                 self.leave_out(0, &lead.bytes);
@@ -507,8 +514,8 @@ impl Core {
     fn close_current(&mut self, end: Ticks) {
         let Some(open) = self.current.take() else { return };
         self.close_waiting();
-        self.lanes.closed();
         let ordinal = open.ordinal;
+        self.lanes.closed(ordinal);
         self.waiting = Some((open, end));
         if !self.lanes.is_awaited(ordinal) {
             self.close_waiting();
@@ -539,6 +546,9 @@ impl Core {
 
     /// Adds bytes to a segment; what lies back to back in the chunk is handed out in one piece.
     fn emit(&mut self, ordinal: u64, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         let waiting = self.waiting.as_mut().map(|(open, _)| open);
         let Some(open) = self.current.iter_mut().chain(waiting).find(|open| open.ordinal == ordinal) else {
             return;
@@ -572,4 +582,100 @@ impl Core {
 fn position_in(whole: &Bytes, part: &Bytes) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     (at + part.len() <= whole.len()).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Audio, Codec, RandomAccess};
+
+    const VIDEO: Pid = Pid::new(0x100);
+    const OTHER: Pid = Pid::new(0x101);
+    const SECOND: i64 = Ticks::PER_SECOND;
+
+    /// A program of H.264 and one other stream.
+    fn program(version: u8, stream_type: u8) -> ts::Event {
+        let section = [
+            &[2, 0xb0, 23, 0, 1, 0xc1 | version << 1, 0, 0, 0xe1, 0x00, 0xf0, 0][..],
+            &[0x1b, 0xe1, 0x00, 0xf0, 0, stream_type, 0xe1, 0x01, 0xf0, 0, 0, 0, 0, 0],
+        ];
+        let program = Program::parse(&section.concat(), 1, Pid::new(0x1000)).unwrap();
+        ts::Event::Program(Arc::new(program))
+    }
+
+    fn packet(pid: Pid) -> ts::Event {
+        ts::Event::Packets(ts::Run { pid, at: 0, bytes: Bytes::from(vec![pid.bits() as u8; PACKET_LEN]) })
+    }
+
+    /// A PES packet of one transport packet.
+    fn pes(pid: Pid, at: i64) -> [ts::Event; 4] {
+        let pts = Some(Ticks::new(at));
+        let (dts, random_access) = (pts, Some(RandomAccess::Closed));
+        let start =
+            PesStart { pid, at: 0, stream_id: 0xe0, pts, dts, len: None, is_marked_random_access: true };
+        let unit = AccessUnit { random_access, has_parameter_sets: true, is_new_format: false };
+        [ts::Event::Pes(start), ts::Event::AccessUnit { pid, unit }, packet(pid), ts::Event::PesEnd { pid }]
+    }
+
+    fn sound(codec: Codec) -> ts::Event {
+        let audio =
+            Audio { codec, rfc6381: None, sample_rate_hz: 48_000, channels: 2, samples_per_frame: 1024 };
+        ts::Event::Format { pid: OTHER, format: Format::Audio(audio) }
+    }
+
+    /// For each segment: whether the timeline breaks before it, and how many packets of the other stream it has.
+    fn cut(events: impl IntoIterator<Item = ts::Event>) -> Vec<(bool, usize)> {
+        let mut core = Core::new(&Options { target: Duration::from_secs(1), ..Options::default() });
+        events.into_iter().for_each(|event| core.take(event));
+        core.finish();
+        let mut segments: Vec<(bool, usize)> = Vec::new();
+        for event in core.queue {
+            match event {
+                Event::Open { head, .. } => segments.push((head.is_discontinuity, 0)),
+                Event::Data { ordinal, bytes } => {
+                    let is_other = |bytes: &&[u8]| bytes[0] == OTHER.bits() as u8;
+                    segments[ordinal as usize].1 += bytes.chunks(PACKET_LEN).filter(is_other).count();
+                }
+                _ => {}
+            }
+        }
+        segments
+    }
+
+    #[test]
+    fn data_just_before_the_first_picture_belongs_to_its_segment() {
+        let events = [program(0, 0x15)].into_iter().chain(pes(OTHER, 0)).chain(pes(VIDEO, 0));
+        assert_eq!(cut(events), [(false, 1)]);
+        let long_before = [program(0, 0x15)].into_iter().chain(pes(OTHER, 0)).chain(pes(VIDEO, 5 * SECOND));
+        assert_eq!(cut(long_before), [(false, 0)]);
+    }
+
+    #[test]
+    fn a_stream_that_the_table_makes_another_breaks_the_timeline_once() {
+        let mut events = vec![program(0, 0x0f)];
+        events.extend(pes(VIDEO, 0));
+        events.push(sound(Codec::AacAdts));
+        events.extend(pes(OTHER, 0));
+        events.push(program(1, 0x03));
+        for second in 1..4 {
+            events.extend(pes(VIDEO, second * SECOND));
+            if second == 1 {
+                events.push(sound(Codec::MpegAudio));
+            }
+        }
+        assert_eq!(cut(events), [(false, 1), (true, 0), (false, 0), (false, 0)]);
+    }
+
+    #[test]
+    fn packets_in_no_pes_packet_go_to_the_newest_segment() {
+        let mut events = vec![program(0, 0x0f)];
+        for second in 0..3 {
+            events.extend(pes(VIDEO, second * SECOND));
+            if second == 0 {
+                events.extend(pes(OTHER, 0));
+            }
+            events.push(packet(OTHER));
+        }
+        assert_eq!(cut(events), [(false, 2), (false, 1), (false, 1)]);
+    }
 }

@@ -34,7 +34,7 @@ pub enum Output {
         /// What it is from here on.
         format: Format,
     },
-    /// A segment begins.
+    /// A segment begins; the one before is whole by then.
     Open(Head),
     /// A segment is whole.
     Segment(Segment),
@@ -62,9 +62,16 @@ pub struct Segmenter {
     gathering: Gathering,
 }
 
-/// Slices of the segments that are not whole yet: two at most.
+/// Segments that are not whole yet: two at most, the second not told of before the first is whole.
 #[derive(Debug, Default)]
-struct Gathering(VecDeque<(u64, Vec<Bytes>)>);
+struct Gathering(VecDeque<Draft>);
+
+#[derive(Debug)]
+struct Draft {
+    ordinal: u64,
+    head: Head,
+    slices: Vec<Bytes>,
+}
 
 impl Segmenter {
     /// Cuts as `options` say.
@@ -75,13 +82,13 @@ impl Segmenter {
     /// Takes the next bytes. What comes of them is drawn from the iterator; what is not drawn is lost with it.
     pub fn push(&mut self, chunk: Bytes) -> impl Iterator<Item = Output> {
         let gathering = &mut self.gathering;
-        self.cutter.push(chunk).filter_map(|event| gathering.take(event))
+        self.cutter.push(chunk).flat_map(|event| gathering.take(event).into_iter().flatten())
     }
 
     /// The stream is over: its last segments.
     pub fn finish(self) -> impl Iterator<Item = Output> {
         let mut gathering = self.gathering;
-        self.cutter.finish().filter_map(move |event| gathering.take(event))
+        self.cutter.finish().flat_map(move |event| gathering.take(event).into_iter().flatten())
     }
 
     /// The cutter underneath, for its questions and limits.
@@ -91,25 +98,32 @@ impl Segmenter {
 }
 
 impl Gathering {
-    fn take(&mut self, event: Event) -> Option<Output> {
-        match event {
-            Event::Program(program) => Some(Output::Program(program)),
-            Event::Format { pid, format } => Some(Output::Format { pid, format }),
-            Event::Anomaly(anomaly) => Some(Output::Anomaly(anomaly)),
+    fn take(&mut self, event: Event) -> [Option<Output>; 2] {
+        let output = match event {
+            Event::Program(program) => Output::Program(program),
+            Event::Format { pid, format } => Output::Format { pid, format },
+            Event::Anomaly(anomaly) => Output::Anomaly(anomaly),
             Event::Open { ordinal, head } => {
-                self.0.push_back((ordinal, Vec::new()));
-                Some(Output::Open(head))
+                self.0.push_back(Draft { ordinal, head, slices: Vec::new() });
+                return [(self.0.len() == 1).then_some(Output::Open(head)), None];
             }
             Event::Data { ordinal, bytes } => {
-                let (_, slices) = self.0.iter_mut().find(|(of, _)| *of == ordinal)?;
-                slices.push(bytes);
-                None
+                if let Some(draft) = self.0.iter_mut().find(|draft| draft.ordinal == ordinal) {
+                    draft.slices.push(bytes);
+                }
+                return [None, None];
             }
-            Event::Close { ordinal, extent } => {
-                let index = self.0.iter().position(|(of, _)| *of == ordinal)?;
-                let (_, slices) = self.0.remove(index)?;
-                Some(Output::Segment(Segment { ordinal, extent, chunks: slices.into_iter().collect() }))
-            }
-        }
+            Event::Close { extent, .. } => return self.close(extent),
+        };
+        [Some(output), None]
+    }
+
+    /// Segments become whole in their order: it is the first.
+    fn close(&mut self, extent: Extent) -> [Option<Output>; 2] {
+        let whole = self.0.pop_front().map(|draft| {
+            let chunks = draft.slices.into_iter().collect();
+            Output::Segment(Segment { ordinal: draft.ordinal, extent, chunks })
+        });
+        [whole, self.0.front().map(|draft| Output::Open(draft.head))]
     }
 }

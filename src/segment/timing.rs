@@ -223,9 +223,12 @@ impl Timing {
         if !(is_break || is_due || is_forced) {
             return;
         }
-        judgement.end = Some(picture.pts);
+        // Where another stream begins, its timestamps may run back over those of the old one.
+        let is_overlap = self.max_pts.is_some_and(|max| picture.pts <= max);
+        let end = if is_overlap { self.end() } else { Some(picture.pts) }.unwrap_or(picture.pts);
+        judgement.end = Some(end);
         judgement.is_forced = is_forced;
-        self.promise(picture.pts);
+        self.promise(end);
         if is_break {
             self.leave_timeline();
         }
@@ -367,6 +370,18 @@ mod tests {
         assert_eq!(judgement.end, Some(Ticks::new(110 * FRAME)));
         assert!(judgement.begin.is_none() && judgement.jump.is_some());
         assert_eq!(starts(&mut timing, 50, 1..300, 0), [(2.0, true), (6.0, false), (10.0, false)]);
+    }
+
+    #[test]
+    fn a_stream_that_begins_over_the_old_ones_time_leaves_it_its_duration() {
+        let mut timing = timing(4);
+        starts(&mut timing, 50, 0..105, 0);
+        let pts = Ticks::new(100 * FRAME);
+        let random_access = Some(RandomAccess::Closed);
+        let picture = Picture { pts, dts: pts, random_access, has_parameter_sets: true, is_new_format: true };
+        let judgement = timing.judge(&picture, None);
+        assert_eq!(judgement.end, Some(Ticks::new(105 * FRAME)));
+        assert_eq!(judgement.begin.map(|head| (head.start, head.is_discontinuity)), Some((pts, true)));
     }
 
     #[test]

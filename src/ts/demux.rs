@@ -164,7 +164,7 @@ impl Demuxer {
             outcome: Outcome::default(),
             clock: None,
         };
-        demuxer.arrange();
+        demuxer.arrange(0);
         demuxer
     }
 
@@ -213,9 +213,15 @@ impl Demuxer {
             match self.framing.front() {
                 Front::Packet => self.scan(),
                 Front::Nothing => return None,
-                Front::Garbage { at, bytes } => self.queue.push_back(garbage(at, bytes)),
+                Front::Garbage { at, bytes } => self.tell(at, AnomalyKind::Garbage { bytes }),
+                Front::Truncated { at, bytes } => self.tell(at, AnomalyKind::TruncatedPacket { bytes }),
             }
         }
+    }
+
+    /// Tells of what is wrong with no one stream.
+    fn tell(&mut self, at: u64, kind: AnomalyKind) {
+        self.queue.push_back(Event::Anomaly(Anomaly { at, pid: None, kind }));
     }
 
     /// Reads packets from the front on, until there are no more at hand or enough events.
@@ -373,7 +379,7 @@ impl Demuxer {
             self.programs.take_pmt(&section, pid)
         };
         if is_changed {
-            self.arrange();
+            self.arrange(at);
             self.tell_programs(at);
         }
     }
@@ -395,8 +401,9 @@ impl Demuxer {
         self.followed = now;
     }
 
-    /// Makes the slots those of the tables and of the followed programs' streams. What stays keeps its state.
-    fn arrange(&mut self) {
+    /// Makes the slots those of the tables and of the followed programs' streams, by a table that came at offset
+    /// `at`. What stays keeps its state.
+    fn arrange(&mut self, at: u64) {
         let mut old = std::mem::take(&mut self.slots);
         self.table.fill(0);
         let tables: Vec<_> = std::iter::once(Pid::PAT).chain(self.programs.pmt_pids()).collect();
@@ -418,10 +425,12 @@ impl Demuxer {
                 self.add(pid, || kept.unwrap_or_else(new));
             }
         }
-        let at = self.framing.offset(self.framing.position());
         for slot in &mut old {
             if let Slot::Track(track) = slot {
                 track.end(at, &mut self.outcome.behind);
+                let held = track.release().into_iter();
+                let packets = held.map(|(at, bytes)| Event::Packets(Run { pid: track.pid(), at, bytes }));
+                self.outcome.behind.extend(packets);
             }
         }
         self.queue.extend(self.outcome.behind.drain(..));
@@ -447,10 +456,6 @@ struct OpenRun {
 fn take_if(slots: &mut Vec<Slot>, is_it: impl Fn(&Slot) -> bool) -> Option<Slot> {
     let index = slots.iter().position(is_it)?;
     Some(slots.swap_remove(index))
-}
-
-fn garbage(at: u64, bytes: u64) -> Event {
-    Event::Anomaly(Anomaly { at, pid: None, kind: AnomalyKind::Garbage { bytes } })
 }
 
 /// The events of a pushed chunk. Borrows the demuxer, so that they are drawn before the next push.

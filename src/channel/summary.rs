@@ -1,0 +1,46 @@
+//! What a channel came to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What a channel came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The renditions, in the ladder's order.
+    pub renditions: Vec<Rendition>,
+}
+
+/// What one rendition came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rendition {
+    /// Its name.
+    pub name: String,
+    /// Segments put.
+    pub segments: u64,
+    /// Their duration.
+    pub duration: Duration,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// What was wrong with its stream, counted by kind.
+    pub anomalies: BTreeMap<&'static str, u64>,
+}
+
+impl Summary {
+    /// Segments of all renditions.
+    pub fn segments(&self) -> u64 {
+        self.renditions.iter().map(|rendition| rendition.segments).sum()
+    }
+}
+
+impl fmt::Display for Rendition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.segments == 1 { "" } else { "s" };
+        let (seconds, megabytes) = (self.duration.as_secs_f64(), self.size_bytes as f64 / 1e6);
+        write!(f, "{}: {} segment{plural}, {seconds:.3} s, {megabytes:.2} MB", self.name, self.segments)?;
+        for (kind, count) in &self.anomalies {
+            write!(f, ", {count} × {kind}")?;
+        }
+        Ok(())
+    }
+}

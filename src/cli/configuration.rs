@@ -1,0 +1,68 @@
+//! `segcast config`: what a configuration file comes to.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::{config, encoder};
+
+/// Check, convert or describe configuration files.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a file and print what would run: command lines, files, destinations; secrets hidden.
+    #[command(after_help = "Example:\n  segcast config check live.toml --set output.segment=2s")]
+    Check {
+        /// The configuration: .toml, .yml, .yaml or .json, or the original streamer's .yml.
+        file: PathBuf,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+    /// Print the TOML for a file of the original streamer.
+    #[command(after_help = "Example:\n  segcast config convert old.yml > live.toml")]
+    Convert {
+        /// The original's YAML file.
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of our configuration files.
+    Schema,
+}
+
+/// Keys that win over a configuration file's.
+#[derive(Debug, Args)]
+pub struct Overrides {
+    /// Set a key of the file, such as output.segment=2s; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
+    pairs: Vec<(String, String)>,
+}
+
+impl Overrides {
+    /// The keys and their values as text.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as output.segment=2s")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// If the file is wrong, or output cannot be written.
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    let text = match command {
+        Command::Check { file, overrides } => {
+            let checked = config::load(file, overrides.pairs())?;
+            let ladder = &checked.options.ladder;
+            let font = encoder::clock_font(&ladder.ffmpeg);
+            checked.describe(&encoder::commands(ladder, font.as_deref())?)
+        }
+        Command::Convert { file } => config::convert(file)?,
+        Command::Schema => format!("{:#}\n", config::schema()),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Where log lines go, and what they look like.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::config::file::{Level, Log, LogFormat};
+
+/// Flags about the log; they win over the file's `log` table.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log")]
+pub struct Flags {
+    /// The least grave messages that are logged [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<LevelFlag>,
+    /// How a log line is written [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<FormatFlag>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LevelFlag {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatFlag {
+    Text,
+    Json,
+}
+
+/// Starts logging.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn start(flags: &Flags, log: &Log) -> anyhow::Result<()> {
+    let level = flags.log_level.map(LevelFlag::filter).or(log.level.map(filter)).unwrap_or(LevelFilter::INFO);
+    let is_json = match flags.log_format {
+        Some(format) => matches!(format, FormatFlag::Json),
+        None => matches!(log.format, Some(LogFormat::Json)),
+    };
+    let (writer, is_terminal) = writer(log.file.as_deref())?;
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(is_terminal);
+    if is_json {
+        log.json().init();
+    } else {
+        log.with_target(false).init();
+    }
+    Ok(())
+}
+
+fn writer(file: Option<&Path>) -> anyhow::Result<(BoxMakeWriter, bool)> {
+    match file {
+        None => Ok((BoxMakeWriter::new(io::stderr), io::stderr().is_terminal())),
+        Some(path) if path.as_os_str() == "-" => {
+            Ok((BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()))
+        }
+        Some(path) => {
+            let opened = OpenOptions::new().create(true).append(true).open(path);
+            let file = opened.with_context(|| format!("cannot write the log file {}", path.display()))?;
+            Ok((BoxMakeWriter::new(std::sync::Arc::new(file)), false))
+        }
+    }
+}
+
+impl LevelFlag {
+    const fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+const fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}

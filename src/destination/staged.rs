@@ -1,0 +1,138 @@
+//! A file that appears under its name only when it is whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+/// Slices given to one vectored write.
+const MAX_SLICES: usize = 64;
+/// What the names of files that are not whole yet begin and end with.
+const PREFIX: &str = ".";
+const SUFFIX: &str = ".segcast-part";
+
+/// A file being written beside its place, under a temporary name; [`Staged::commit`] renames it. Dropped before
+/// that, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+    is_committed: bool,
+}
+
+impl Staged {
+    /// Begins the file that is to be `target`. Its folder must be there.
+    ///
+    /// # Errors
+    /// As the file system gives them.
+    pub fn create(target: &Path) -> io::Result<Self> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let temporary: OsString = [PREFIX.as_ref(), name, SUFFIX.as_ref()].into_iter().collect();
+        let temporary = target.with_file_name(temporary);
+        let file = File::create(&temporary)?;
+        Ok(Self { file, temporary, target: target.to_owned(), is_committed: false })
+    }
+
+    /// Appends `slices`, in as few writes as they fit in, without joining them.
+    ///
+    /// # Errors
+    /// As the file system gives them; the file is then to be dropped.
+    pub fn write(&mut self, slices: &[Bytes]) -> io::Result<()> {
+        for batch in slices.chunks(MAX_SLICES) {
+            let mut io: Vec<_> = batch.iter().map(|slice| IoSlice::new(slice)).collect();
+            let mut rest = io.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match self.file.write_vectored(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => IoSlice::advance_slices(&mut rest, count),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the file in its place, over one that is there, in one step.
+    ///
+    /// # Errors
+    /// As the file system gives them; what was there stays.
+    pub fn commit(mut self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.target)?;
+        self.is_committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            // It may be gone with its folder; there is nobody to tell.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Removes what a run that was killed left half-written in `directory`. How many files it were.
+///
+/// # Errors
+/// As the file system gives them.
+pub fn sweep(directory: &Path) -> io::Result<usize> {
+    let mut swept = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let is_part = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        if entry.file_name().to_str().is_some_and(is_part) {
+            fs::remove_file(entry.path())?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ts");
+        let mut staged = Staged::create(&path).unwrap();
+        let slices: Vec<_> = (0..200_u8).map(|n| Bytes::from(vec![n; 10])).collect();
+        staged.write(&slices).unwrap();
+        assert!(!path.exists());
+        staged.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), slices.concat());
+
+        let mut dropped = Staged::create(&path).unwrap();
+        dropped.write(&[Bytes::from_static(b"half")]).unwrap();
+        drop(dropped);
+        assert_eq!(fs::read(&path).unwrap().len(), 2000);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        std::mem::forget(Staged::create(&folder.path().join("a.ts")).unwrap());
+        fs::write(folder.path().join("b.ts"), "whole").unwrap();
+        assert_eq!(sweep(folder.path()).unwrap(), 1);
+        assert!(folder.path().join("b.ts").exists());
+    }
+
+    #[test]
+    fn empty_slices_are_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let mut staged = Staged::create(&path).unwrap();
+        staged.write(&[Bytes::new(), Bytes::from_static(b"x"), Bytes::new()]).unwrap();
+        staged.write(&[]).unwrap();
+        staged.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+}
