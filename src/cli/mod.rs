@@ -55,6 +55,8 @@ enum Command {
     Run(run::Args),
     /// Cut an existing transport stream into HLS.
     Segment(segment::Args),
+    /// Tell what is in a transport stream.
+    Inspect(inspect::Args),
     /// Check, convert or describe configuration files.
     #[command(subcommand)]
     Config(configuration::Command),
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Config(command) => configuration::run(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "segcast", &mut io::stdout());
