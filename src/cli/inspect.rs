@@ -3,14 +3,14 @@
 mod json;
 mod text;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::input::{self, Input};
+use super::progress;
 use crate::survey::{Report, Survey};
 use crate::ts::{Demuxer, PACKET_LEN, Selection};
 
@@ -68,16 +68,12 @@ pub struct Inspection {
 /// If the input cannot be read, is no transport stream or has no program.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut input = input::open(&args.input)?;
-    let bar = progress(&input);
+    let bar = progress::bar(&input, false);
     let inspection = inspect(&mut input, args.program, |bytes| bar.set_position(bytes));
     bar.finish_and_clear();
     let inspection = inspection?;
     let text = if args.json { inspection.to_json() } else { inspection.to_text() };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("standard output: cannot be written"),
-    }
+    io::stdout().lock().write_all(text.as_bytes()).context("standard output: cannot be written")
 }
 
 /// Reads the input to its end; `progress` is told how many bytes were read. Follows all programs, or one.
@@ -126,17 +122,6 @@ fn refusal(input: &Input, report: &Report, program: Option<u16>) -> anyhow::Erro
         ),
         None => input.no_program(),
     }
-}
-
-/// A bar on standard error, if that is a terminal and the end of the input is known.
-fn progress(input: &Input) -> ProgressBar {
-    let Some(len) = input.len.filter(|_| io::stderr().is_terminal()) else { return ProgressBar::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 impl Inspection {

@@ -54,6 +54,11 @@ impl Line {
         self.open.is_none()
     }
 
+    /// The decoding time that came last.
+    pub const fn last_dts(&self) -> Option<Ticks> {
+        self.last_dts
+    }
+
     /// The sum of all stretches, each to the end of its last PES packet.
     pub fn duration(&self) -> Duration {
         self.closed.saturating_add(self.ends().map_or(Duration::ZERO, |(start, end)| start.until(end)))

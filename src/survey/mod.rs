@@ -24,7 +24,6 @@ mod report;
 mod spacing;
 mod track;
 
-use crate::time::Ticks;
 use crate::ts::{self, Anomaly, AnomalyKind, Event, PesStart, Pid};
 use line::{Line, is_jump};
 pub use report::{Points, Program, Report, Spacing, Stream, Tally, rate_bps};
@@ -59,8 +58,7 @@ struct Shown {
     tracks: Vec<usize>,
     /// Places of those that were the stream which cuts are made by.
     references: Vec<usize>,
-    /// Decoding time of its newest picture or sound.
-    clock: Option<Ticks>,
+    /// Whether its time is in pieces.
     has_jumped: bool,
 }
 
@@ -136,11 +134,11 @@ impl Survey {
             let kind = AnomalyKind::TimestampJump { by };
             self.take_anomaly(Anomaly { at: pes.at, pid: Some(pes.pid), kind });
         }
-        let Some(dts) = pes.dts else { return };
-        for shown in self.programs.iter_mut().filter(|shown| shown.tracks.contains(&index)) {
-            let starts_elsewhere = is_first && shown.clock.is_some_and(|clock| is_jump(dts - clock));
-            shown.has_jumped |= jump.is_some() || starts_elsewhere;
-            shown.clock = Some(dts);
+        if jump.is_some() || is_first {
+            let tracks = &self.tracks;
+            for shown in self.programs.iter_mut().filter(|shown| shown.tracks.contains(&index)) {
+                shown.has_jumped |= jump.is_some() || starts_elsewhere(pes, index, &shown.tracks, tracks);
+            }
         }
     }
 
@@ -245,10 +243,18 @@ impl Shown {
             tables: 0,
             tracks: Vec::new(),
             references: Vec::new(),
-            clock: None,
             has_jumped: false,
         }
     }
+}
+
+/// Whether a stream that begins with this PES packet begins far from where all others of its program are.
+fn starts_elsewhere(pes: &PesStart, index: usize, places: &[usize], tracks: &[Track]) -> bool {
+    let others = places.iter().filter(|place| **place != index).map(|place| &tracks[*place]);
+    let mut times =
+        others.filter(|track| track.is_continuous()).filter_map(|track| track.line.last_dts()).peekable();
+    let Some(dts) = pes.dts else { return false };
+    times.peek().is_some() && times.all(|time| is_jump(dts - time))
 }
 
 fn add_new(places: &mut Vec<usize>, new: impl IntoIterator<Item = usize>) {
@@ -256,5 +262,129 @@ fn add_new(places: &mut Vec<usize>, new: impl IntoIterator<Item = usize>) {
         if !places.contains(&place) {
             places.push(place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::codec::{AccessUnit, Codec, RandomAccess};
+    use crate::time::Ticks;
+
+    const FRAME: i64 = 3600;
+
+    fn stream(pid: u16, stream_type: u8, codec: Codec) -> ts::Stream {
+        ts::Stream { pid: Pid::new(pid), stream_type, codec, language: None, descriptors: Default::default() }
+    }
+
+    fn program(number: u16, streams: Vec<ts::Stream>) -> Event {
+        Event::Program(Arc::new(ts::Program {
+            number,
+            transport_stream_id: 1,
+            pmt_pid: Pid::new(0x1000),
+            pcr_pid: Pid::new(0x100),
+            version: 0,
+            streams,
+            section: Default::default(),
+        }))
+    }
+
+    fn pes(pid: u16, at: u64, ticks: i64) -> Event {
+        let time = Some(Ticks::new(ticks));
+        let pid = Pid::new(pid);
+        let is_marked_random_access = false;
+        Event::Pes(PesStart {
+            pid,
+            at,
+            stream_id: 0xe0,
+            pts: time,
+            dts: time,
+            len: None,
+            is_marked_random_access,
+        })
+    }
+
+    fn point(pid: u16, random_access: RandomAccess) -> Event {
+        let unit = AccessUnit { random_access: Some(random_access), ..AccessUnit::default() };
+        Event::AccessUnit { pid: Pid::new(pid), unit }
+    }
+
+    fn surveyed(events: impl IntoIterator<Item = Event>) -> Report {
+        let mut survey = Survey::new();
+        events.into_iter().for_each(|event| survey.take(&event));
+        survey.report()
+    }
+
+    fn pictures(pid: u16, from: i64, count: i64) -> impl Iterator<Item = Event> {
+        (0..count).map(move |n| pes(pid, n as u64, from + n * FRAME))
+    }
+
+    #[test]
+    fn points_are_counted_by_kind_and_spaced() {
+        let mut events = vec![program(1, vec![stream(0x100, 0x1b, Codec::H264)])];
+        let kinds = [
+            RandomAccess::Closed,
+            RandomAccess::Open,
+            RandomAccess::Gradual { frames: 9 },
+            RandomAccess::Open,
+        ];
+        for (n, kind) in (0..).zip(kinds) {
+            events.extend([pes(0x100, 0, n * n * FRAME), point(0x100, kind)]);
+        }
+        let points = surveyed(events).programs[0].streams[0].random_access.unwrap();
+        assert_eq!((points.closed, points.open, points.gradual, points.count()), (1, 2, 1, 4));
+        let [min, median, max] = [40, 120, 200].map(Duration::from_millis);
+        assert_eq!(points.spacing, Some(Spacing { min, median, max }));
+    }
+
+    #[test]
+    fn a_jump_is_no_spacing_and_no_time() {
+        let mut events = vec![program(1, vec![stream(0x100, 0x1b, Codec::H264)])];
+        for from in [0, 900_000_000, 5] {
+            events.extend(pictures(0x100, from, 25));
+            events.push(point(0x100, RandomAccess::Closed));
+        }
+        let report = surveyed(events);
+        assert_eq!(report.duration, Duration::from_secs(3));
+        assert_eq!(report.programs[0].streams[0].random_access.unwrap().spacing, None);
+        assert_eq!((report.anomalies[0].name, report.anomalies[0].count), ("timestamp jump", 2));
+    }
+
+    #[test]
+    fn a_program_that_goes_on_elsewhere_with_other_pids_is_as_long_as_both_parts() {
+        let mut events = vec![program(1, vec![stream(0x100, 0x1b, Codec::H264)])];
+        events.extend(pictures(0x100, 0, 25));
+        events.push(program(1, vec![stream(0x200, 0x1b, Codec::H264)]));
+        events.extend(pictures(0x200, 900_000_000, 50));
+        assert_eq!(surveyed(events).duration, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_sparse_stream_neither_jumps_nor_lengthens_a_program() {
+        let streams = vec![stream(0x100, 0x1b, Codec::H264), stream(0x101, 0x06, Codec::DvbSubtitle)];
+        let mut events = vec![program(1, streams)];
+        events.extend(pictures(0x100, 0, 500));
+        events.extend([0, 1_000_000, 9_000_000].map(|ticks| pes(0x101, 0, ticks)));
+        let report = surveyed(events);
+        assert_eq!(report.duration, Duration::from_secs(20));
+        assert_eq!(report.anomalies, []);
+    }
+
+    #[test]
+    fn what_never_ends_is_kept_in_bounds() {
+        let mut events = Vec::new();
+        for number in 0..2000_u16 {
+            events.push(program(number % 100, vec![stream(number, 0x06, Codec::Other)]));
+            let kind = AnomalyKind::Duplicate;
+            events.push(Event::Anomaly(Anomaly { at: number.into(), pid: None, kind }));
+        }
+        let mut survey = Survey::new();
+        events.iter().for_each(|event| survey.take(event));
+        assert_eq!((survey.programs.len(), survey.tracks.len()), (MAX_PROGRAMS, MAX_TRACKS));
+        let report = survey.report();
+        assert_eq!((report.anomalies[0].count, report.anomalies[0].first.len()), (2000, MAX_FIRST));
     }
 }
