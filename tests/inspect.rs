@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod support {
+    pub mod media;
     pub mod synth;
 }
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use segcast::cli::input::{self, Input};
@@ -35,14 +36,8 @@ fn refusal(bytes: &[u8]) -> String {
     look(bytes, usize::MAX).unwrap_err().to_string()
 }
 
-fn media(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/media").join(name);
-    assert!(path.exists(), "{} is missing: run testdata/make.sh", path.display());
-    path
-}
-
 fn of_media(name: &str) -> Inspection {
-    inspect(&mut input::open(&media(name)).unwrap(), None, |_| {}).unwrap()
+    inspect(&mut input::open(&support::media::path(name)).unwrap(), None, |_| {}).unwrap()
 }
 
 /// Ten seconds of which two packets are lost and some bytes are put between.
@@ -88,7 +83,7 @@ fn what_is_no_stream_is_refused_by_name() {
     );
     assert_eq!(refusal(b""), "made.ts: not a transport stream: it is empty");
     assert_eq!(refusal(b"G"), nothing_found);
-    let mut input = input::open(&media("not-a-ts.mp4")).unwrap();
+    let mut input = input::open(&support::media::path("not-a-ts.mp4")).unwrap();
     let error = inspect(&mut input, None, |_| {}).unwrap_err().to_string();
     assert!(error.contains("not-a-ts.mp4: not a transport stream: it is an MP4; repack it"), "{error}");
 }
@@ -175,7 +170,7 @@ fn ffprobe_agrees() {
         "wrap.ts",
     ];
     for name in FILES {
-        let theirs = probe(&media(name));
+        let theirs = probe(&support::media::path(name));
         let ours: Value = serde_json::from_str(&of_media(name).to_json()).unwrap();
         let number = |value: &Value| value.as_str().unwrap().parse::<f64>().unwrap();
         let (length, expected) =
