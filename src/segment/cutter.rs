@@ -22,6 +22,8 @@ const MAX_LEAD_BYTES: usize = 4 << 20;
 const MAX_HELD_BYTES: usize = 4 << 20;
 /// A stream's first PES packets belong to the first segment if they lie at most so far before it.
 const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
+/// The longest that lies between decoding and presentation, which streams of still pictures may reach.
+const MAX_DELAY: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
 
 /// What cutting gives, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -314,6 +316,7 @@ impl Core {
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
+                let pts = if is_plausible(pts - dts) { pts } else { dts };
                 let picture = Picture { pts, dts, random_access, has_parameter_sets, is_new_format };
                 if self.timing.needs_next(&picture) {
                     self.candidate = Some((start, picture));
@@ -576,6 +579,11 @@ impl Core {
         self.flush();
         self.queue.push_back(event);
     }
+}
+
+/// Whether a picture may be shown so long after it is decoded. A damaged PTS is not.
+fn is_plausible(delay: Ticks) -> bool {
+    (Ticks::ZERO - MAX_DELAY..=MAX_DELAY).contains(&delay)
 }
 
 /// Where in `whole` its part `part` lies; none if it is no part of it.
