@@ -15,6 +15,8 @@ use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program};
 
 /// Bytes held at most until the head of one access unit tells what it is.
 const MAX_HELD_BYTES: usize = 4 << 20;
+/// The longest that lies between decoding and presentation, which streams of still pictures may reach.
+const MAX_DELAY: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
 
 /// What cutting gives, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -261,6 +263,7 @@ impl Core {
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
+                let pts = if is_plausible(pts - dts) { pts } else { dts };
                 let picture = Picture { pts, dts, random_access, has_parameter_sets, is_new_format };
                 if self.timing.needs_next(&picture) {
                     self.candidate = Some((start, picture));
@@ -331,10 +334,16 @@ impl Core {
     }
 }
 
+/// Whether a picture may be shown so long after it is decoded. A damaged PTS is not.
+fn is_plausible(delay: Ticks) -> bool {
+    (Ticks::ZERO - MAX_DELAY..=MAX_DELAY).contains(&delay)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::{Audio, Codec, RandomAccess};
+    use crate::ts::PACKET_LEN;
 
     const VIDEO: Pid = Pid::new(0x100);
     const OTHER: Pid = Pid::new(0x101);
