@@ -7,11 +7,21 @@ use clap::{Args, Subcommand};
 
 use crate::{config, encoder};
 
+pub const EXAMPLES: &str = "\
+Examples:
+  segcast config check live.toml             what would run, without running it
+  segcast config convert old.yml > live.toml
+  segcast config schema > segcast.schema.json";
+
 /// Check, convert or describe configuration files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check a file and print what would run: command lines, files, destinations; secrets hidden.
-    #[command(after_help = "Example:\n  segcast config check live.toml --set output.segment=2s")]
+    #[command(after_help = "\
+Examples:
+  segcast config check live.toml
+  segcast config check live.toml --set output.segment=2s --set output.window=10
+  SEGCAST_OUTPUT__DIRECTORY=/srv/live segcast config check live.toml")]
     Check {
         /// The configuration: .toml, .yml, .yaml or .json, or the original streamer's .yml.
         file: PathBuf,
@@ -19,12 +29,18 @@ pub enum Command {
         overrides: Overrides,
     },
     /// Print the TOML for a file of the original streamer.
-    #[command(after_help = "Example:\n  segcast config convert old.yml > live.toml")]
+    #[command(after_help = "\
+Examples:
+  segcast config convert old.yml
+  segcast config convert old.yml > live.toml && segcast config check live.toml")]
     Convert {
         /// The original's YAML file.
         file: PathBuf,
     },
     /// Print the JSON Schema of our configuration files.
+    #[command(after_help = "\
+Examples:
+  segcast config schema > segcast.schema.json    for editors that complete and check by it")]
     Schema,
 }
 

@@ -6,12 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bytes::Bytes;
 use clap::{Args as Arguments, ValueEnum};
 
 use super::feed::{Feed, Next};
 use super::input::{self, Input};
+use super::tell;
 use crate::destination::{Staged, sweep};
 use crate::live::{self, Kind, Plan, Presentation, Step};
 use crate::playlist::Media;
@@ -87,8 +88,8 @@ fn prefix(text: &str) -> Result<String, String> {
 /// If it cannot be read, is no transport stream, or output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let input = input::open(&args.input)?;
+    refuse_own_output(args)?;
     let playlist = args.playlist.unwrap_or(if input.len.is_some() { Playlist::Vod } else { Playlist::Live });
-    let is_standard = input.is_standard;
     let name = input.name.clone();
     let began = Instant::now();
     let mut writer = Writer::new(args, playlist)?;
@@ -133,10 +134,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     writer.finish()?;
     if !args.quiet {
-        eprintln!("{}", writer.describe(began.elapsed()));
-        if is_standard && writer.segments == 0 {
-            eprintln!("stopped before the first segment");
-        }
+        tell(format_args!("{}", writer.describe(began.elapsed())));
+    }
+    Ok(())
+}
+
+/// A segment must not be written over the input.
+fn refuse_own_output(args: &Args) -> anyhow::Result<()> {
+    let (Ok(input), Ok(folder)) = (fs::canonicalize(&args.input), fs::canonicalize(&args.output)) else {
+        return Ok(());
+    };
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    if input.parent() == Some(&folder) && is_segment_of(&name, &args.prefix) {
+        bail!(
+            "{}: would be written over by a segment; choose another --output or --prefix",
+            args.input.display()
+        );
     }
     Ok(())
 }
@@ -244,7 +257,7 @@ impl Writer {
         let number = self.presentation.next_number(0) + self.drafts.len() as u64;
         let key = self.presentation.options().renditions[0].segment_key(number);
         let path = self.directory.join(&key);
-        let file = Staged::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = Staged::create(&path).map_err(|error| cannot("write", &path, &error))?;
         let arrived = SystemTime::now();
         self.drafts.push_back(Draft { ordinal, head, arrived, file, key, slices: Vec::new() });
         Ok(())
@@ -252,14 +265,9 @@ impl Writer {
 
     /// The first segment begins: now, and not before, the folder is touched.
     fn make_ready(&mut self) -> anyhow::Result<()> {
-        let folder = self.directory.display();
-        fs::create_dir_all(&self.directory).with_context(|| format!("cannot create {folder}"))?;
-        sweep(&self.directory).with_context(|| format!("cannot write in {folder}"))?;
-        if self.is_vod {
-            // It names what is about to be replaced.
-            remove(&self.directory.join(PLAYLIST))?;
-        }
-        Ok(())
+        let folder = &self.directory;
+        fs::create_dir_all(folder).map_err(|error| cannot("create the folder", folder, &error))?;
+        sweep(folder).map_err(|error| cannot("write in", folder, &error)).map(drop)
     }
 
     /// Writes what lies in the chunk in hand.
@@ -271,7 +279,11 @@ impl Writer {
         let Some(mut draft) = self.drafts.pop_front() else { return Ok(()) };
         draft.flush(&self.directory)?;
         let path = self.directory.join(&draft.key);
-        draft.file.commit().with_context(|| format!("cannot write {}", path.display()))?;
+        if self.is_vod && self.segments == 0 {
+            // It names what is replaced from here on.
+            remove(&self.directory.join(PLAYLIST))?;
+        }
+        draft.file.commit().map_err(|error| cannot("write", &path, &error))?;
         self.stale.retain(|uri| *uri != draft.key);
         self.segments += 1;
         self.duration += extent.duration;
@@ -282,7 +294,7 @@ impl Writer {
 
     fn perform(&mut self, plan: Plan) -> anyhow::Result<()> {
         for anomaly in plan.anomalies() {
-            eprintln!("warning: {anomaly}");
+            tell(format_args!("warning: {anomaly}"));
         }
         for step in plan {
             match step {
@@ -294,7 +306,7 @@ impl Writer {
                         file.write(&[Bytes::from(text)])?;
                         file.commit()
                     };
-                    put().with_context(|| format!("cannot write {}", path.display()))?;
+                    put().map_err(|error| cannot("write", &path, &error))?;
                 }
                 Step::Delete { key } => remove(&self.directory.join(key))?,
             }
@@ -309,6 +321,9 @@ impl Writer {
     }
 
     fn describe(&self, took: Duration) -> String {
+        if self.segments == 0 {
+            return format!("stopped before the first segment{}", self.describe_anomalies());
+        }
         let plural = if self.segments == 1 { "" } else { "s" };
         format!(
             "{} segment{plural}, {:.3} s of stream, in {} ({:.2} s){}",
@@ -332,7 +347,7 @@ impl Draft {
     fn flush(&mut self, directory: &Path) -> anyhow::Result<()> {
         let written = self.file.write(&self.slices);
         self.slices.clear();
-        written.with_context(|| format!("cannot write {}", directory.join(&self.key).display()))
+        written.map_err(|error| cannot("write", &directory.join(&self.key), &error))
     }
 }
 
@@ -344,7 +359,7 @@ fn earlier(directory: &Path) -> anyhow::Result<Option<Media>> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(error) => Err(cannot("read", &path, &error)),
     }
 }
 
@@ -357,11 +372,24 @@ fn is_segment_of(uri: &str, prefix: &str) -> bool {
 
 fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot delete {}", path.display()))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("delete", path, &error)),
         _ => Ok(()),
     }
+}
+
+/// What could not be done with a file of the output, why, and what to do about it.
+fn cannot(what: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    use io::ErrorKind as Io;
+    let advice = match error.kind() {
+        Io::StorageFull | Io::QuotaExceeded => "; free some space, or choose a folder elsewhere by --output",
+        Io::FileTooLarge => {
+            "; the size of files is limited (ulimit -f): raise the limit, or cut shorter by --segment"
+        }
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => "; choose a folder that can be written by --output",
+        Io::AlreadyExists | Io::NotADirectory | Io::NotFound => "; choose another folder by --output",
+        _ => "",
+    };
+    anyhow::anyhow!("cannot {what} {}: {error}{advice}", path.display())
 }
 
 #[cfg(test)]
