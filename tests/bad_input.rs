@@ -1,7 +1,8 @@
 //! What `segcast segment` makes of inputs and folders that are of no use: one clear message, an exit code, no playlist,
 //! and nothing else touched.
 #![cfg(feature = "cli")]
-#![allow(missing_docs)]
+// What the tests share is test code too.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support {
     pub mod command;

@@ -1,6 +1,7 @@
 //! `segcast config`, the completions and the help, as their users meet them.
 #![cfg(feature = "cli")]
-#![allow(missing_docs)]
+// What the tests share is test code too.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support {
     pub mod command;
@@ -10,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::command::{Ended, names, run, run_with, segcast};
+use support::command::{Ended, decoded, media, names, run, run_with, segcast, size};
 
 /// As the documentation has it.
 const EXAMPLE: &str = r#"
@@ -133,21 +134,44 @@ fn what_would_run_is_told_exactly() {
     let place = Place::with("live.toml", &EXAMPLE.replace("\"test\" ", "\"in put.ts\" "));
     place.file("in put.ts", "");
     let told = place.check("live.toml").good().stdout;
-    let (line, rest): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.starts_with("  ffmpeg "));
     let expected = "\
 channel      live (live.toml)
 input        in put.ts (options: -re)
 encoders     one ffmpeg for all renditions
+  ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -re -i 'in put.ts' -filter_complex \
+'[0:v:0]split=2[s0][s1];[s0]fps=30,scale=1280:720[v0];[s1]scale=640:360[v1]' -map '[v0]' -c:v libx264 -preset \
+veryfast -pix_fmt yuv420p -b:v 2800k -maxrate 2800k -bufsize 5600k -g 120 -sc_threshold 0 -force_key_frames \
+'expr:isnan(prev_forced_t)+gt(floor(t/4+1e-6),floor(prev_forced_t/4+1e-6))' -map '0:a:0?' -c:a aac -b:a 128k \
+-avoid_negative_ts disabled -output_ts_offset 10 -f mpegts pipe:3 -map '[v1]' -c:v libx264 -pix_fmt yuv420p -b:v \
+800k -maxrate 800k -bufsize 1600k -sc_threshold 0 -force_key_frames \
+'expr:isnan(prev_forced_t)+gt(floor(t/4+1e-6),floor(prev_forced_t/4+1e-6))' -map '0:a:0?' -c:a aac -b:a 96k \
+-avoid_negative_ts disabled -output_ts_offset 10 -f mpegts pipe:4 3>720p.ts 4>360p.ts
 segments     4s, live, 6 in the playlist
 files
-  live.m3u8
+  index.m3u8
   720p/index.m3u8, 720p/720p-00001.ts …
   360p/index.m3u8, 360p/360p-00001.ts …
 destinations
   live (folder)
-log          to standard error";
-    assert_eq!(rest.join("\n"), expected);
-    assert_eq!(line, ["  ffmpeg"]);
+log          to standard error
+";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn the_command_line_that_is_told_can_be_run_as_it_stands() {
+    let text = EXAMPLE
+        .replace("\"test\" ", "\"in put.ts\" ")
+        .replace("[\"-re\"]", "[\"-t\", \"2\"]")
+        .replace("1280x720", "128x72")
+        .replace("640x360", "64x36");
+    let place = Place::with("live.toml", &text);
+    fs::copy(media("h264-mp3.ts"), place.0.path().join("in put.ts")).unwrap();
+    let told = place.check("live.toml").good().stdout;
+    let line = told.lines().find(|line| line.starts_with("  ffmpeg ")).unwrap();
+    run(Command::new("bash").args(["-c", line]).current_dir(place.0.path())).good();
+    assert_eq!(size(&place.0.path().join("720p.ts")), "128x72");
+    assert_eq!(decoded(&place.0.path().join("360p.ts")), (50, String::new()));
 }
 
 #[test]
@@ -170,20 +194,35 @@ fn mistakes_are_named_wherever_they_were_written() {
     let place = Place::with("live.toml", EXAMPLE);
     let mut command = place.config(&["check", "live.toml", "--set", "output.window=two"]);
     command.env("SEGCAST_OUTPUT__SEGMNET", "2s");
-    let ended = run(&mut command);
-    assert_eq!(mistakes(&ended), "");
+    let expected = "\
+environment variable SEGCAST_OUTPUT__SEGMNET: output.segmnet: unknown key
+  did you mean `segment`?
+flag: output.window: expected a whole number, came \"two\"";
+    assert_eq!(mistakes(&run(&mut command)), expected);
 }
 
 #[test]
 fn every_mistake_is_told_with_the_nearest_key() {
     let wrong = EXAMPLE
         .replace("segment = \"4s\"", "segmnet = \"4s\"")
-        .replace("window = 6", "window = 1")
         .replace("preset =", "presett =")
         .replace("\"640x360\"", "\"640\"")
         .replace("bitrate = \"96k\"", "bitrate = \"loud\"");
     let place = Place::with("live.toml", &wrong);
-    assert_eq!(mistakes(&place.check("live.toml")), "");
+    let expected = "\
+live.toml: output.segmnet: unknown key
+  did you mean `segment`?
+live.toml: rendition[0].video.presett: unknown key
+  did you mean `preset`?
+live.toml: rendition[1].audio.bitrate: expected a bitrate such as \"2800k\" or \"2.5M\" (a bare number is bits per \
+second), came \"loud\"
+live.toml: rendition[1].video.size: expected a size in pixels such as \"1280x720\", came \"640\"";
+    assert_eq!(mistakes(&place.check("live.toml")), expected);
+    place.file("live.toml", &EXAMPLE.replace("window = 6", "window = 1").replace("\"4s\"", "\"2h\""));
+    let expected = "\
+live.toml: output.segment: expected from 500ms to 1h, came 2h
+live.toml: output.window: expected from 3 to 100000 segments, came 1";
+    assert_eq!(mistakes(&place.check("live.toml")), expected);
 }
 
 #[test]
@@ -200,8 +239,17 @@ fn files_that_cannot_be_read_are_named() {
         let ended = place.check(file);
         let said = mistakes(&ended);
         assert!(said.starts_with(&format!("{file}: ")), "{said}");
-        eprintln!("{said}\n");
     }
+}
+
+#[test]
+fn a_missing_ffmpeg_is_said_by_the_check() {
+    let place = Place::with("live.toml", EXAMPLE);
+    let ended = run(&mut place.config(&["check", "live.toml", "--set", "ffmpeg=/nowhere/ffmpeg"]));
+    let expected = "segcast: /nowhere/ffmpeg not found: install ffmpeg (Debian, Ubuntu: apt-get install ffmpeg; macOS: \
+                    brew install ffmpeg) or name the path of its binary\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), expected));
+    assert!(ended.stdout.contains("\n  /nowhere/ffmpeg -"), "{}", ended.stdout);
 }
 
 #[test]
@@ -213,8 +261,6 @@ url = \"s3://bucket/live\"
 access_key_id = \"hush-3\"
 secret_access_key = \"${KEY}\"
 [[destination]]
-url = \"ftp://me:hush-5@host/live\"
-[[destination]]
 url = \"sftp://host/live\"
 user = \"me\"
 password = \"hush-6\"
@@ -225,6 +271,9 @@ password = \"hush-6\"
     assert!(ended.stdout.contains("s3://bucket/live") && ended.stdout.contains("***"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
     // Nor in what is wrong.
+    let in_url = text.replace("sftp://host", "sftp://me:hush-5@host");
+    place.file("live.toml", &in_url);
+    assert!(!mistakes(&run(&mut command)).contains("hush"));
     place.file(
         "live.toml",
         &text.replace("password =", "pasword =").replace("access_key_id = ", "acl = 1\naccess_key_id = 7 #"),
@@ -240,13 +289,32 @@ password = \"hush-6\"
 fn the_originals_files_are_told_as_they_stand() {
     let place = Place::new();
     place.file("recording.ts", "");
-    for name in ["single-copy.yml", "multirate-copy.yml", "quoted-expression.yml", "s3.yml"] {
+    let single = "  ffmpeg -v 0 -y -i recording.ts -f mpegts -acodec libmp3lame -ar 48000 -ab 64k -s 480x272 -vcodec libx264 -b 256k \
+-g 30 -async 2 -
+";
+    let multirate =
+        "  ffmpeg -v 0 -i 'udp://239.0.0.1:1234?fifo_size=100000&overrun_nonfatal=1' -c copy -f mpegts -
+  ffmpeg -v 0 -i - -s 1280x720 -b:v 2000k -c:a libmp3lame -f mpegts -
+  ffmpeg -v 0 -i - -vf \"drawtext=text=%{pts}\" -s 320x180 -b:v 200k -c:a libmp3lame -f mpegts -
+  ffmpeg -v 0 -i - -vn -c:a libmp3lame -f mpegts -
+";
+    let quoted = "  ffmpeg -y -i - -f mpegts -acodec libmp3lame -ar 48000 -ab 64k -s 320x240 -vcodec libx264 -b 128k -flags +loop \
+-partitions +parti4x4+partp8x8 -qmin 10 -rc_eq 'blurCplx^(1-qComp)' -g 30 -async 2 -
+";
+    let s3 = "  ffmpeg -f alsa -i hw:0 -f mpegts -acodec libmp3lame -ab 96k -\n";
+    let cases = [
+        ("single-copy.yml", single),
+        ("multirate-copy.yml", multirate),
+        ("quoted-expression.yml", quoted),
+        ("s3.yml", s3),
+    ];
+    for (name, commands) in cases {
         let file = sample(name).display().to_string();
         let mut command = place.config(&["check", &file]);
-        let ended = run(command.env("FTP_PASSWORD", "hush"));
-        eprintln!("{name}: {}{}", ended.stdout, ended.stderr);
-        let ended = ended.good();
-        assert!(ended.stdout.contains("ffmpeg -"), "{}", ended.stdout);
+        let ended = run(command.env("FTP_PASSWORD", "hush")).good();
+        let (_, rest) = ended.stdout.split_once("\nencoders ").unwrap();
+        let told = rest.split_once('\n').unwrap().1.split("segments ").next();
+        assert_eq!(told, Some(commands), "{name}");
         assert!(
             !ended.stdout.contains("not-a-real-key") && !ended.stdout.contains("not$"),
             "{}",
@@ -263,8 +331,12 @@ fn what_was_converted_can_be_checked() {
         let file = sample(name).display().to_string();
         let toml = run(&mut place.config(&["convert", &file])).good().stdout;
         place.file("converted.toml", &toml);
+        assert!(!toml.contains("not-a-real-key") && !toml.contains("not$"), "{toml}");
         let mut command = place.config(&["check", "converted.toml"]);
-        let converted = run(command.env("FTP_PASSWORD", "hush")).good().stdout;
+        for secret in ["DESTINATION_1_ACCESS_KEY_ID", "DESTINATION_1_SECRET_ACCESS_KEY"] {
+            command.env(secret, "hush");
+        }
+        let converted = run(&mut command).good().stdout;
         let original = run(place.config(&["check", &file]).env("FTP_PASSWORD", "hush")).good().stdout;
         // The same files in the same places.
         let part = |text: &str| {

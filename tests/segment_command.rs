@@ -1,6 +1,7 @@
 //! `segcast segment` as its users meet it: the binary, real media, and other people's readers.
 #![cfg(feature = "cli")]
-#![allow(missing_docs)]
+// What the tests share is test code too.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support {
     pub mod command;

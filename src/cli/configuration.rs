@@ -1,10 +1,12 @@
 //! `segcast config`: what a configuration file comes to.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
+use std::process::{self, Stdio};
 
 use clap::{Args, Subcommand};
 
+use crate::encoder::ladder::Ladder;
 use crate::{config, encoder};
 
 pub const EXAMPLES: &str = "\
@@ -69,16 +71,32 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// If the file is wrong, or output cannot be written.
 pub fn run(command: &Command) -> anyhow::Result<()> {
-    let text = match command {
+    match command {
         Command::Check { file, overrides } => {
             let checked = config::load(file, overrides.pairs())?;
             let ladder = &checked.options.ladder;
             let font = encoder::clock_font(&ladder.ffmpeg);
-            checked.describe(&encoder::commands(ladder, font.as_deref())?)
+            print(&checked.describe(&encoder::commands(ladder, font.as_deref())?))?;
+            Ok(expect_ffmpeg(ladder)?)
         }
-        Command::Convert { file } => config::convert(file)?,
-        Command::Schema => format!("{:#}\n", config::schema()),
-    };
-    io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+        Command::Convert { file } => print(&config::convert(file)?),
+        Command::Schema => print(&format!("{:#}\n", config::schema())),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+/// What would run must be there, unless every rendition has a command of its own.
+fn expect_ffmpeg(ladder: &Ladder) -> Result<(), encoder::Error> {
+    let mut version = process::Command::new(&ladder.ffmpeg);
+    version.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let is_wanted = ladder.renditions.iter().any(|rendition| rendition.command.is_none());
+    match version.status() {
+        Err(error) if is_wanted && error.kind() == ErrorKind::NotFound => {
+            Err(encoder::Error::Missing { program: ladder.ffmpeg.clone() })
+        }
+        _ => Ok(()),
+    }
 }
