@@ -160,6 +160,19 @@ fn an_endless_input_of_nothing_is_given_up() {
 }
 
 #[test]
+fn endless_packets_without_a_program_are_given_up() {
+    let place = Place::new();
+    let packets: Vec<u8> = (0..100_000_u32).flat_map(|n| packet(0x100, n as u8)).collect();
+    for (args, which) in [(&[][..], "a program"), (&["--program", "3"], "program 3")] {
+        let said = place.refused_by(|| run_with(place.segment(Path::new("-")).args(args), &packets));
+        let expected = format!(
+            "standard input: 16 MiB and still no table (PMT) of {which}; is it encrypted as a whole?"
+        );
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
 fn streams_without_a_beginning_are_named() {
     let place = Place::new();
     let packets: Vec<u8> = (0..2000_u16).flat_map(|n| packet(0x100, n as u8)).collect();
@@ -388,7 +401,8 @@ fn nobody_has_to_listen() {
 fn a_wrong_command_line_is_said() {
     let place = Place::new();
     let input = media("h264-aac.ts");
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
+        (&["--prefix", "a\nb"], "expected the beginning of a file name"),
         (&["--segment", "0"], "expected a duration from 500ms to 1h, such as 6s"),
         (&["--segment", "soon"], "expected a duration from 500ms to 1h, such as 6s"),
         (&["--window", "2"], "2 is not in 3..=65535"),

@@ -178,6 +178,41 @@ fn a_vod_that_is_cut_again_leaves_nothing_of_the_first() {
 }
 
 #[test]
+fn a_vod_takes_the_place_of_a_live_stream() {
+    let (_temporary, output) = folder();
+    let input = media("h264-aac.ts");
+    let cut = |args: &[&str]| run(segment(&input, &output, &["--prefix", "ü #1"]).args(args)).good();
+    cut(&["--playlist", "live", "--segment", "1s"]);
+    let media = parsed(&playlist(&output));
+    assert_eq!((media.media_sequence, media.segments.len()), (7, 6));
+    assert_eq!(media.segments[0].uri, "%C3%BC%20%231-00007.ts");
+    assert_eq!(names(&output), listing(&numbered("ü #1", 1..=12)));
+    cut(&[]);
+    assert_eq!(names(&output), listing(&numbered("ü #1", 1..=2)));
+}
+
+#[test]
+fn a_killed_live_stream_is_taken_up() {
+    let (_temporary, output) = folder();
+    let mut command = segment("-", &output, &["--segment", "1s", "--window", "30"]);
+    let running = halted(&output, command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    running.signal(Signal::KILL);
+    assert_eq!(running.wait().code, None);
+    let first = tree(&output);
+    assert!(first.keys().any(|name| name.starts_with('.')), "nothing was half-written");
+    let shown = parsed(&playlist(&output)).segments.len();
+    let args = ["--playlist", "live", "--segment", "1s", "--window", "30"];
+    run(&mut segment(media("h264-aac.ts"), &output, &args)).good();
+    let media = parsed(&playlist(&output));
+    assert_eq!((media.media_sequence, media.segments.len(), media.end_list), (1, shown + 12, true));
+    assert!(media.segments[shown].discontinuity);
+    let uris: Vec<_> = media.segments.iter().map(|segment| segment.uri.clone()).collect();
+    assert_eq!(names(&output), listing(&uris));
+    let second = tree(&output);
+    assert!(uris[..shown].iter().all(|name| first[name] == second[name]));
+}
+
+#[test]
 fn a_live_stream_that_begins_again_goes_on_counting() {
     let (_temporary, output) = folder();
     let args = ["--playlist", "live", "--segment", "2s"];

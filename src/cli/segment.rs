@@ -1,6 +1,6 @@
 //! `segcast segment`: cuts an existing transport stream into HLS.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,18 @@ use super::input::{self, Input};
 use super::tell;
 use crate::destination::{Staged, sweep};
 use crate::live::{self, Kind, Plan, Presentation, Step};
-use crate::playlist::Media;
+use crate::playlist::{self, Media};
 use crate::segment::{Cutter, Event, Extent, Head, OnMissingRandomAccess, Options};
 use crate::ts::Selection;
 
 /// The playlist's name.
 const PLAYLIST: &str = "index.m3u8";
+
+/// Bytes without a program's table after which an endless input is given up; tables come twice a second or so.
+const PATIENCE_BYTES: usize = 16 << 20;
+
+/// The most segments that a live stream is believed to have left behind its playlist.
+const MOST_EXPIRED: u64 = 1000;
 
 /// Cut an existing transport stream into HLS.
 #[derive(Debug, Arguments)]
@@ -78,8 +84,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn prefix(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\\', '\0']);
-    if is_name { Ok(text.to_owned()) } else { Err("expected the beginning of a file name".to_owned()) }
+    let is_name = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\\']);
+    if is_name && !text.contains(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the beginning of a file name".to_owned())
+    }
 }
 
 /// Cuts the input.
@@ -101,15 +111,29 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Playlist::Event | Playlist::Live => OnMissingRandomAccess::Cut,
         },
     });
+    let is_endless = input.len.is_none();
     let mut feed = Feed::start(input, args.quiet)?;
     let mut is_stopped = false;
+    let mut without_program = 0;
     let rest = loop {
         match feed.next(&cutter) {
             Next::Chunk(chunk) => {
+                without_program += chunk.len();
                 for event in cutter.push(chunk) {
                     writer.take(event)?;
                 }
                 writer.flush()?;
+                if cutter.program().is_some() {
+                    without_program = 0;
+                } else if is_endless && without_program > PATIENCE_BYTES {
+                    let which = args
+                        .program
+                        .map_or_else(|| "a program".to_owned(), |number| format!("program {number}"));
+                    bail!(
+                        "{name}: {} MiB and still no table (PMT) of {which}; is it encrypted as a whole?",
+                        PATIENCE_BYTES >> 20
+                    );
+                }
             }
             Next::Stop => {
                 is_stopped = true;
@@ -182,8 +206,9 @@ struct Writer {
     presentation: Presentation,
     /// In their order; two at most.
     drafts: VecDeque<Draft>,
-    /// Segments that an earlier VOD in this folder consists of.
-    stale: Vec<String>,
+    /// Segments of what an earlier run left in this folder, to be deleted once a VOD has taken its place.
+    stale: BTreeSet<String>,
+    is_quiet: bool,
     began: Instant,
     segments: u64,
     duration: Duration,
@@ -211,10 +236,9 @@ impl Writer {
             }],
         };
         let is_vod = playlist == Playlist::Vod;
-        let is_ours = |uri: &String| is_segment_of(uri, &args.prefix);
         let stale = match &earlier {
-            Some(media) if is_vod => media.segments.iter().map(|s| s.uri.clone()).filter(is_ours).collect(),
-            _ => Vec::new(),
+            Some(media) if is_vod => stale(media, &options.renditions[0], &args.prefix),
+            _ => BTreeSet::new(),
         };
         // A file's names are always the same; a live stream's are never used again.
         let presentation =
@@ -225,6 +249,7 @@ impl Writer {
             presentation,
             drafts: VecDeque::new(),
             stale,
+            is_quiet: args.quiet,
             began: Instant::now(),
             segments: 0,
             duration: Duration::ZERO,
@@ -284,7 +309,7 @@ impl Writer {
             remove(&self.directory.join(PLAYLIST))?;
         }
         draft.file.commit().map_err(|error| cannot("write", &path, &error))?;
-        self.stale.retain(|uri| *uri != draft.key);
+        self.stale.remove(&draft.key);
         self.segments += 1;
         self.duration += extent.duration;
         self.presentation.open(0, &draft.head, draft.arrived);
@@ -293,7 +318,7 @@ impl Writer {
     }
 
     fn perform(&mut self, plan: Plan) -> anyhow::Result<()> {
-        for anomaly in plan.anomalies() {
+        for anomaly in plan.anomalies().iter().filter(|_| !self.is_quiet) {
             tell(format_args!("warning: {anomaly}"));
         }
         for step in plan {
@@ -363,9 +388,21 @@ fn earlier(directory: &Path) -> anyhow::Result<Option<Media>> {
     }
 }
 
-/// Whether `uri` is a name that this command gives to segments.
-fn is_segment_of(uri: &str, prefix: &str) -> bool {
-    let number = uri.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
+/// The segments that `media` names, and those that a live playlist named before, as far as they are called what this
+/// command calls segments. There may be others of that name, which are somebody else's.
+fn stale(media: &Media, rendition: &live::Rendition, prefix: &str) -> BTreeSet<String> {
+    let named = media.segments.iter().filter_map(|segment| playlist::decode_path(&segment.uri));
+    let mut stale: BTreeSet<_> = named.filter(|name| is_segment_of(name, prefix)).collect();
+    if stale.contains(&rendition.segment_key(media.media_sequence)) {
+        let oldest = media.media_sequence.saturating_sub(MOST_EXPIRED);
+        stale.extend((oldest..media.media_sequence).map(|number| rendition.segment_key(number)));
+    }
+    stale
+}
+
+/// Whether `name` is one that this command gives to segments.
+fn is_segment_of(name: &str, prefix: &str) -> bool {
+    let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
     let digits = number.and_then(|rest| rest.strip_suffix(".ts"));
     digits.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
