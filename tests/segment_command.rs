@@ -195,11 +195,13 @@ fn a_vod_takes_the_place_of_a_live_stream() {
 fn a_killed_live_stream_is_taken_up() {
     let (_temporary, output) = folder();
     let mut command = segment("-", &output, &["--segment", "1s", "--window", "30"]);
-    let running = halted(&output, command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut running = halted(&output, command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let half = output.join(".segment-00010.ts.segcast-part");
+    running.until("a half-written segment", || half.exists());
     running.signal(Signal::KILL);
     assert_eq!(running.wait().code, None);
     let first = tree(&output);
-    assert!(first.keys().any(|name| name.starts_with('.')), "nothing was half-written");
+    assert!(half.exists());
     let shown = parsed(&playlist(&output)).segments.len();
     let args = ["--playlist", "live", "--segment", "1s", "--window", "30"];
     run(&mut segment(media("h264-aac.ts"), &output, &args)).good();

@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod segment;
 mod signals;
+mod writer;
 
 use std::fmt;
 use std::io::{self, Write};
