@@ -1,17 +1,29 @@
 //! `segcast config`: what a configuration file comes to.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
+use std::process::{self, Stdio};
 
 use clap::{Args, Subcommand};
 
+use crate::encoder::ladder::Ladder;
 use crate::{config, encoder};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  segcast config check live.toml             what would run, without running it
+  segcast config convert old.yml > live.toml
+  segcast config schema > segcast.schema.json";
 
 /// Check, convert or describe configuration files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check a file and print what would run: command lines, files, destinations; secrets hidden.
-    #[command(after_help = "Example:\n  segcast config check live.toml --set output.segment=2s")]
+    #[command(after_help = "\
+Examples:
+  segcast config check live.toml
+  segcast config check live.toml --set output.segment=2s --set output.window=10
+  SEGCAST_OUTPUT__DIRECTORY=/srv/live segcast config check live.toml")]
     Check {
         /// The configuration: .toml, .yml, .yaml or .json, or the original streamer's .yml.
         file: PathBuf,
@@ -19,12 +31,18 @@ pub enum Command {
         overrides: Overrides,
     },
     /// Print the TOML for a file of the original streamer.
-    #[command(after_help = "Example:\n  segcast config convert old.yml > live.toml")]
+    #[command(after_help = "\
+Examples:
+  segcast config convert old.yml
+  segcast config convert old.yml > live.toml && segcast config check live.toml")]
     Convert {
         /// The original's YAML file.
         file: PathBuf,
     },
     /// Print the JSON Schema of our configuration files.
+    #[command(after_help = "\
+Examples:
+  segcast config schema > segcast.schema.json    for editors that complete and check by it")]
     Schema,
 }
 
@@ -53,16 +71,32 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// If the file is wrong, or output cannot be written.
 pub fn run(command: &Command) -> anyhow::Result<()> {
-    let text = match command {
+    match command {
         Command::Check { file, overrides } => {
             let checked = config::load(file, overrides.pairs())?;
             let ladder = &checked.options.ladder;
             let font = encoder::clock_font(&ladder.ffmpeg);
-            checked.describe(&encoder::commands(ladder, font.as_deref())?)
+            print(&checked.describe(&encoder::commands(ladder, font.as_deref())?))?;
+            Ok(expect_ffmpeg(ladder)?)
         }
-        Command::Convert { file } => config::convert(file)?,
-        Command::Schema => format!("{:#}\n", config::schema()),
-    };
-    io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+        Command::Convert { file } => print(&config::convert(file)?),
+        Command::Schema => print(&format!("{:#}\n", config::schema())),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+/// What would run must be there, unless every rendition has a command of its own.
+fn expect_ffmpeg(ladder: &Ladder) -> Result<(), encoder::Error> {
+    let mut version = process::Command::new(&ladder.ffmpeg);
+    version.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let is_wanted = ladder.renditions.iter().any(|rendition| rendition.command.is_none());
+    match version.status() {
+        Err(error) if is_wanted && error.kind() == ErrorKind::NotFound => {
+            Err(encoder::Error::Missing { program: ladder.ffmpeg.clone() })
+        }
+        _ => Ok(()),
+    }
 }

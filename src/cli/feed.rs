@@ -68,6 +68,13 @@ impl Feed {
     }
 }
 
+impl Drop for Feed {
+    /// No bar may stand where an error is told.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 fn read(mut input: Input, sender: &SyncSender<Next>, has_packets: &AtomicBool) {
     let result = loop {
         match input.read_chunk() {

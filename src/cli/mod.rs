@@ -12,8 +12,10 @@ mod progress;
 mod run;
 mod segment;
 mod signals;
+mod writer;
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -58,10 +60,14 @@ enum Command {
     /// Tell what is in a transport stream.
     Inspect(inspect::Args),
     /// Check, convert or describe configuration files.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = configuration::EXAMPLES)]
     Config(configuration::Command),
     /// Print a completion script for a shell.
-    #[command(after_help = "Example:\n  segcast completions bash > /etc/bash_completion.d/segcast")]
+    #[command(after_help = "\
+Examples:
+  segcast completions bash > /etc/bash_completion.d/segcast
+  segcast completions zsh > ~/.zfunc/_segcast
+  segcast completions fish > ~/.config/fish/completions/segcast.fish")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -75,19 +81,28 @@ pub fn main() -> ExitCode {
         Command::Segment(args) => segment::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Config(command) => configuration::run(&command),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "segcast", &mut io::stdout());
-            Ok(())
-        }
+        Command::Completions { shell } => print_completions(shell),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("segcast: {error:#}");
+            tell(format_args!("segcast: {error:#}"));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// A line on standard error. Whoever closed it does not want to know.
+fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    // Written in one piece, because the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "segcast", &mut script);
+    Ok(io::stdout().write_all(&script)?)
 }
 
 /// Whoever read our output has seen enough, as `head` does.

@@ -1,25 +1,22 @@
 //! `segcast segment`: cuts an existing transport stream into HLS.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
+use anyhow::bail;
 use clap::{Args as Arguments, ValueEnum};
 
 use super::feed::{Feed, Next};
 use super::input::{self, Input};
-use crate::destination::{Staged, sweep};
-use crate::live::{self, Kind, Plan, Presentation, Step};
-use crate::playlist::Media;
-use crate::segment::{Cutter, Event, Extent, Head, OnMissingRandomAccess, Options};
+use super::tell;
+use super::writer::{Settings, Writer, is_segment_of};
+use crate::live::Kind;
+use crate::segment::{Cutter, OnMissingRandomAccess, Options};
 use crate::ts::Selection;
 
-/// The playlist's name.
-const PLAYLIST: &str = "index.m3u8";
+/// Bytes without a program's table after which an endless input is given up; tables come twice a second or so.
+const PATIENCE_BYTES: usize = 16 << 20;
 
 /// Cut an existing transport stream into HLS.
 #[derive(Debug, Arguments)]
@@ -77,8 +74,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn prefix(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\\', '\0']);
-    if is_name { Ok(text.to_owned()) } else { Err("expected the beginning of a file name".to_owned()) }
+    let is_name = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\\']);
+    if is_name && !text.contains(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the beginning of a file name".to_owned())
+    }
 }
 
 /// Cuts the input.
@@ -87,11 +88,21 @@ fn prefix(text: &str) -> Result<String, String> {
 /// If it cannot be read, is no transport stream, or output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let input = input::open(&args.input)?;
+    refuse_own_output(args)?;
     let playlist = args.playlist.unwrap_or(if input.len.is_some() { Playlist::Vod } else { Playlist::Live });
-    let is_standard = input.is_standard;
     let name = input.name.clone();
     let began = Instant::now();
-    let mut writer = Writer::new(args, playlist)?;
+    let mut writer = Writer::new(Settings {
+        directory: args.output.clone(),
+        kind: match playlist {
+            Playlist::Vod => Kind::Vod,
+            Playlist::Event => Kind::Event,
+            Playlist::Live => Kind::Live { window: usize::from(args.window) },
+        },
+        target: args.segment,
+        prefix: args.prefix.clone(),
+        is_quiet: args.quiet,
+    })?;
     let mut cutter = Cutter::new(&Options {
         target: args.segment,
         program: args.program.map_or(Selection::First, Selection::Number),
@@ -100,20 +111,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Playlist::Event | Playlist::Live => OnMissingRandomAccess::Cut,
         },
     });
+    let is_endless = input.len.is_none();
     let mut feed = Feed::start(input, args.quiet)?;
-    let mut is_stopped = false;
+    let mut without_program = 0;
     let rest = loop {
         match feed.next(&cutter) {
             Next::Chunk(chunk) => {
+                without_program = if cutter.program().is_some() { 0 } else { without_program + chunk.len() };
                 for event in cutter.push(chunk) {
                     writer.take(event)?;
                 }
                 writer.flush()?;
+                if is_endless && without_program > PATIENCE_BYTES {
+                    return Err(still_no_program(&name, args.program));
+                }
             }
-            Next::Stop => {
-                is_stopped = true;
-                break None;
-            }
+            Next::Stop => break None,
             Next::End(input) => break Some(input?),
         }
     };
@@ -125,7 +138,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match (rest, program) {
         (Some(input), _) if !has_packets => return Err(input.not_a_transport_stream()),
         (Some(input), None) => return Err(no_program(&input, args.program)),
-        (_, Some(_)) if writer.segments == 0 && !is_stopped => bail!(
+        (Some(_), Some(_)) if writer.segments == 0 => bail!(
             "{name}: nothing to begin a segment with: no random access point was found{}",
             writer.describe_anomalies()
         ),
@@ -133,12 +146,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     writer.finish()?;
     if !args.quiet {
-        eprintln!("{}", writer.describe(began.elapsed()));
-        if is_standard && writer.segments == 0 {
-            eprintln!("stopped before the first segment");
-        }
+        tell(format_args!("{}", writer.describe(began.elapsed())));
     }
     Ok(())
+}
+
+/// A segment must not be written over the input.
+fn refuse_own_output(args: &Args) -> anyhow::Result<()> {
+    let (Ok(input), Ok(folder)) = (fs::canonicalize(&args.input), fs::canonicalize(&args.output)) else {
+        return Ok(());
+    };
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    if input.parent() == Some(&folder) && is_segment_of(&name, &args.prefix) {
+        bail!(
+            "{}: would be written over by a segment; choose another --output or --prefix",
+            args.input.display()
+        );
+    }
+    Ok(())
+}
+
+fn still_no_program(name: &str, number: Option<u16>) -> anyhow::Error {
+    let which = number.map_or_else(|| "a program".to_owned(), |number| format!("program {number}"));
+    let mib = PATIENCE_BYTES >> 20;
+    anyhow::anyhow!("{name}: {mib} MiB and still no table (PMT) of {which}; is it encrypted as a whole?")
 }
 
 fn no_program(input: &Input, number: Option<u16>) -> anyhow::Error {
@@ -151,219 +182,6 @@ fn no_program(input: &Input, number: Option<u16>) -> anyhow::Error {
     }
 }
 
-/// A segment that is being written.
-struct Draft {
-    ordinal: u64,
-    head: Head,
-    arrived: SystemTime,
-    file: Staged,
-    key: String,
-    /// Not written yet: slices of the chunk in hand.
-    slices: Vec<Bytes>,
-}
-
-/// Writes segments as their bytes come, and the playlist behind them.
-struct Writer {
-    directory: PathBuf,
-    is_vod: bool,
-    presentation: Presentation,
-    /// In their order; two at most.
-    drafts: VecDeque<Draft>,
-    /// Segments that an earlier VOD in this folder consists of.
-    stale: Vec<String>,
-    began: Instant,
-    segments: u64,
-    duration: Duration,
-    anomalies: BTreeMap<&'static str, (u64, String)>,
-}
-
-impl Writer {
-    fn new(args: &Args, playlist: Playlist) -> anyhow::Result<Self> {
-        let earlier = earlier(&args.output)?;
-        let options = live::Options {
-            kind: match playlist {
-                Playlist::Vod => Kind::Vod,
-                Playlist::Event => Kind::Event,
-                Playlist::Live => Kind::Live { window: usize::from(args.window) },
-            },
-            target: args.segment,
-            multivariant: None,
-            url_prefix: String::new(),
-            has_date_time: playlist != Playlist::Vod,
-            renditions: vec![live::Rendition {
-                name: args.prefix.clone(),
-                playlist: PLAYLIST.to_owned(),
-                segment_prefix: format!("{}-", args.prefix),
-                bandwidth_bps: None,
-            }],
-        };
-        let is_vod = playlist == Playlist::Vod;
-        let is_ours = |uri: &String| is_segment_of(uri, &args.prefix);
-        let stale = match &earlier {
-            Some(media) if is_vod => media.segments.iter().map(|s| s.uri.clone()).filter(is_ours).collect(),
-            _ => Vec::new(),
-        };
-        // A file's names are always the same; a live stream's are never used again.
-        let presentation =
-            if is_vod { Presentation::new(options) } else { Presentation::resume(options, &[earlier]) };
-        Ok(Self {
-            directory: args.output.clone(),
-            is_vod,
-            presentation,
-            drafts: VecDeque::new(),
-            stale,
-            began: Instant::now(),
-            segments: 0,
-            duration: Duration::ZERO,
-            anomalies: BTreeMap::new(),
-        })
-    }
-
-    fn take(&mut self, event: Event) -> anyhow::Result<()> {
-        match event {
-            Event::Open { ordinal, head } => self.open(ordinal, head)?,
-            Event::Data { ordinal, bytes } => {
-                if let Some(draft) = self.drafts.iter_mut().find(|draft| draft.ordinal == ordinal) {
-                    draft.slices.push(bytes);
-                }
-            }
-            Event::Close { extent, .. } => self.close(&extent)?,
-            Event::Anomaly(anomaly) => {
-                let first = || (0, anomaly.to_string());
-                self.anomalies.entry(anomaly.kind.name()).or_insert_with(first).0 += 1;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, ordinal: u64, head: Head) -> anyhow::Result<()> {
-        if ordinal == 0 {
-            self.make_ready()?;
-        }
-        let number = self.presentation.next_number(0) + self.drafts.len() as u64;
-        let key = self.presentation.options().renditions[0].segment_key(number);
-        let path = self.directory.join(&key);
-        let file = Staged::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        let arrived = SystemTime::now();
-        self.drafts.push_back(Draft { ordinal, head, arrived, file, key, slices: Vec::new() });
-        Ok(())
-    }
-
-    /// The first segment begins: now, and not before, the folder is touched.
-    fn make_ready(&mut self) -> anyhow::Result<()> {
-        let folder = self.directory.display();
-        fs::create_dir_all(&self.directory).with_context(|| format!("cannot create {folder}"))?;
-        sweep(&self.directory).with_context(|| format!("cannot write in {folder}"))?;
-        if self.is_vod {
-            // It names what is about to be replaced.
-            remove(&self.directory.join(PLAYLIST))?;
-        }
-        Ok(())
-    }
-
-    /// Writes what lies in the chunk in hand.
-    fn flush(&mut self) -> anyhow::Result<()> {
-        self.drafts.iter_mut().try_for_each(|draft| draft.flush(&self.directory))
-    }
-
-    fn close(&mut self, extent: &Extent) -> anyhow::Result<()> {
-        let Some(mut draft) = self.drafts.pop_front() else { return Ok(()) };
-        draft.flush(&self.directory)?;
-        let path = self.directory.join(&draft.key);
-        draft.file.commit().with_context(|| format!("cannot write {}", path.display()))?;
-        self.stale.retain(|uri| *uri != draft.key);
-        self.segments += 1;
-        self.duration += extent.duration;
-        self.presentation.open(0, &draft.head, draft.arrived);
-        let plan = self.presentation.close(0, extent, self.began.elapsed());
-        self.perform(plan)
-    }
-
-    fn perform(&mut self, plan: Plan) -> anyhow::Result<()> {
-        for anomaly in plan.anomalies() {
-            eprintln!("warning: {anomaly}");
-        }
-        for step in plan {
-            match step {
-                Step::PutSegment { .. } => {}
-                Step::PutPlaylist { key, text } => {
-                    let path = self.directory.join(key);
-                    let put = || -> io::Result<()> {
-                        let mut file = Staged::create(&path)?;
-                        file.write(&[Bytes::from(text)])?;
-                        file.commit()
-                    };
-                    put().with_context(|| format!("cannot write {}", path.display()))?;
-                }
-                Step::Delete { key } => remove(&self.directory.join(key))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> anyhow::Result<()> {
-        let plan = self.presentation.end(0, self.began.elapsed());
-        self.perform(plan)?;
-        std::mem::take(&mut self.stale).iter().try_for_each(|key| remove(&self.directory.join(key)))
-    }
-
-    fn describe(&self, took: Duration) -> String {
-        let plural = if self.segments == 1 { "" } else { "s" };
-        format!(
-            "{} segment{plural}, {:.3} s of stream, in {} ({:.2} s){}",
-            self.segments,
-            self.duration.as_secs_f64(),
-            self.directory.join(PLAYLIST).display(),
-            took.as_secs_f64(),
-            self.describe_anomalies()
-        )
-    }
-
-    fn describe_anomalies(&self) -> String {
-        let line = |(kind, (count, first)): (&&str, &(u64, String))| {
-            format!("\n  {count} × {kind}; first at {first}")
-        };
-        self.anomalies.iter().map(line).collect()
-    }
-}
-
-impl Draft {
-    fn flush(&mut self, directory: &Path) -> anyhow::Result<()> {
-        let written = self.file.write(&self.slices);
-        self.slices.clear();
-        written.with_context(|| format!("cannot write {}", directory.join(&self.key).display()))
-    }
-}
-
-/// The playlist that an earlier run left in `directory`.
-fn earlier(directory: &Path) -> anyhow::Result<Option<Media>> {
-    let path = directory.join(PLAYLIST);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Media::parse(&text).ok()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-/// Whether `uri` is a name that this command gives to segments.
-fn is_segment_of(uri: &str, prefix: &str) -> bool {
-    let number = uri.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
-    let digits = number.and_then(|rest| rest.strip_suffix(".ts"));
-    digits.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot delete {}", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,13 +191,5 @@ mod tests {
         assert_eq!(duration("4s"), Ok(Duration::from_secs(4)));
         assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
         assert!(duration("0").is_err() && duration("soon").is_err() && duration("-1").is_err());
-    }
-
-    #[test]
-    fn only_our_own_names_are_stale() {
-        assert!(is_segment_of("movie-00012.ts", "movie"));
-        for other in ["movie-12.ts", "movie-0001x.ts", "../movie-00001.ts", "other-00001.ts"] {
-            assert!(!is_segment_of(other, "movie"), "{other}");
-        }
     }
 }

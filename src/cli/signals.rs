@@ -19,6 +19,8 @@ impl Signals {
     /// # Errors
     /// If the system does not let us.
     pub fn take() -> io::Result<Self> {
+        // A write beyond a limit on files' sizes then fails, and is reported, instead of ending the process.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
