@@ -112,8 +112,8 @@ impl Variant {
                 }
                 "AVERAGE-BANDWIDTH" => variant.average_bandwidth_bps = Some(line::integer(at, value)?),
                 "CODECS" => {
-                    // No quoted text may hold them (§4.2), and none is written with them.
-                    let value = value.replace(char::is_control, "");
+                    // What no quoted text may hold (§4.2), and none is written with.
+                    let value = value.replace(|c: char| c == '"' || c.is_control(), "");
                     let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
                     variant.codecs = names.map(str::to_owned).collect();
                 }
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codecs_of_control_characters_are_none() {
-        let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"\u{1}, \u{2}a\"\na.m3u8\n";
+    fn codecs_hold_nothing_that_cannot_be_written() {
+        let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"\u{1}, \u{2}a\",CODECS=a\"\na.m3u8\n";
         assert_eq!(Multivariant::parse(text).unwrap().variants[0].codecs, ["a"]);
     }
 

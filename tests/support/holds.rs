@@ -72,7 +72,10 @@ fn synthesize(commands: &[u8]) -> Vec<u8> {
             // Far jumps, both ways.
             10 => mux.clock = mux.clock.wrapping_add(u64::from(operand()) << (which + 16)),
             // Lost packets.
-            11 => *mux.counters.entry(VIDEO + which % 4).or_default() += operand(),
+            11 => {
+                let counter = mux.counters.entry(VIDEO + which % 4).or_default();
+                *counter = counter.wrapping_add(operand());
+            }
             // Damage to what stands there already.
             12 => {
                 let back = usize::from(u16::from_be_bytes([operand(), operand()]));
@@ -451,7 +454,7 @@ pub fn config(input: &[u8]) {
 
     let text = String::from_utf8_lossy(input);
     for (format, name) in [(Format::Toml, "a.toml"), (Format::Yaml, "a.yml"), (Format::Json, "a.json")] {
-        match parse_str(format, name, &text, &Environment::new(), &Default::default()) {
+        match parse_str(format, name, &text, &Environment::new(), &[]) {
             Ok(checked) => assert!(!checked.describe::<&str>(&["ffmpeg"]).is_empty()),
             Err(error) => assert!(!error.to_string().is_empty() && !error.mistakes().is_empty()),
         }
