@@ -112,6 +112,8 @@ impl Variant {
                 }
                 "AVERAGE-BANDWIDTH" => variant.average_bandwidth_bps = Some(line::integer(at, value)?),
                 "CODECS" => {
+                    // What no quoted text may hold (§4.2), and none is written with.
+                    let value = value.replace(|c: char| c == '"' || c.is_control(), "");
                     let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
                     variant.codecs = names.map(str::to_owned).collect();
                 }
@@ -142,6 +144,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn codecs_hold_nothing_that_cannot_be_written() {
+        let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"\u{1}, \u{2}a\",CODECS=a\"\na.m3u8\n";
+        assert_eq!(Multivariant::parse(text).unwrap().variants[0].codecs, ["a"]);
+    }
 
     fn sample() -> Multivariant {
         Multivariant {

@@ -72,7 +72,10 @@ fn synthesize(commands: &[u8]) -> Vec<u8> {
             // Far jumps, both ways.
             10 => mux.clock = mux.clock.wrapping_add(u64::from(operand()) << (which + 16)),
             // Lost packets.
-            11 => *mux.counters.entry(VIDEO + which % 4).or_default() += operand(),
+            11 => {
+                let counter = mux.counters.entry(VIDEO + which % 4).or_default();
+                *counter = counter.wrapping_add(operand());
+            }
             // Damage to what stands there already.
             12 => {
                 let back = usize::from(u16::from_be_bytes([operand(), operand()]));
