@@ -94,7 +94,8 @@ file h264-ntsc.ts "H.264, 30000/1001 frames a second" \
     encoded 6 -vf fps=30000/1001 "${x264[@]}" "${aac[@]}"
 x265 open-gop=0
 file hevc-aac.ts "HEVC, closed GOP" encoded 12 "${x265[@]}" "${aac[@]}"
-x265 open-gop=1
+# Five pictures from one reference to the next, so that four B-pictures lead each CRA.
+x265 open-gop=1:bframes=4
 file hevc-open-gop.ts "HEVC, open GOP: CRA with leading pictures" encoded 12 "${x265[@]}" "${aac[@]}"
 mpeg2=(-c:v mpeg2video -threads 1 -q:v 20 -bf 2 -sc_threshold 1000000000)
 file mpeg2-mp2.ts "MPEG-2 video, closed GOP; MP2" \

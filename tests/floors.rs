@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["time", "chunks"],
     &["codec", "playlist"],
     &["ts"],
-    &["segment"],
+    &["segment", "survey"],
     &["live"],
     &["encoder", "destination", "origin"],
     &["channel"],
@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Pure state machines: no I/O, no clock, no runtime, no logging.
-const CORE: &[&str] = &["time", "chunks", "codec", "playlist", "ts", "segment", "live"];
+const CORE: &[&str] = &["time", "chunks", "codec", "playlist", "ts", "segment", "survey", "live"];
 
 /// What the core must not name below `std`. That it asks no clock is clippy's to see (`clippy.toml`).
 const CLOSED_STD: &[&str] = &["env", "fs", "net", "os", "process", "thread"];

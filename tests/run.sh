@@ -90,11 +90,23 @@ documentation() {
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet --no-default-features
 }
 
+# seeds TARGET: the folders of test data that a fuzz target begins with, its own crashes among them.
+seeds() {
+    case $1 in
+        demuxer | segmenter) echo testdata/media ;;
+        codec | pes) echo testdata/codec ;;
+        playlist) echo testdata/playlist ;;
+        config) echo testdata/config ;;
+    esac
+    if [[ -d testdata/crash/$1 ]]; then echo "testdata/crash/$1"; fi
+}
+
 # fuzz TARGET: without the address sanitizer. There is no unsafe code here to find by it, and every run is faster.
 fuzz() {
-    local target=$1 corpus=fuzz/corpus/$1
+    local target=$1 corpus=fuzz/corpus/$1 seeds
     mkdir -p "$corpus"
-    cargo +nightly fuzz run --sanitizer none --fuzz-dir fuzz "$target" "$corpus" -- \
+    mapfile -t seeds < <(seeds "$target")
+    cargo +nightly fuzz run --sanitizer none --fuzz-dir fuzz --features cli "$target" "$corpus" "${seeds[@]}" -- \
         -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
         -print_final_stats=1 2>&1 | grep -vE '^#|NEW_FUNC|DE: |# Uses: |dictionary\. ######'
 }

@@ -6,6 +6,7 @@
 mod configuration;
 mod feed;
 pub mod input;
+pub mod inspect;
 mod logging;
 mod progress;
 mod run;
@@ -56,6 +57,8 @@ enum Command {
     Run(run::Args),
     /// Cut an existing transport stream into HLS.
     Segment(segment::Args),
+    /// Tell what is in a transport stream.
+    Inspect(inspect::Args),
     /// Check, convert or describe configuration files.
     #[command(subcommand, after_help = configuration::EXAMPLES)]
     Config(configuration::Command),
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Config(command) => configuration::run(&command),
         Command::Completions { shell } => print_completions(shell),
     };

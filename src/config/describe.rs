@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::Checked;
 use super::value::Kind as _;
-use super::{Checked, hide};
 use crate::destination::Target;
+use crate::encoder::hide_secrets;
 use crate::encoder::ladder::{Feed, Input};
 use crate::live::Kind;
 
@@ -15,7 +16,7 @@ impl Checked {
         let ladder = &self.options.ladder;
         let mut line = |text: String| {
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{}", hide(&text));
+            let _ = writeln!(out, "{}", hide_secrets(&text));
         };
         line(format!("channel      {} ({})", self.options.name, self.file));
         line(format!("input        {}", input(&ladder.input)));

@@ -45,7 +45,7 @@ pub use error::{Error, Mistake};
 pub use layer::{Overrides, PREFIX};
 pub use remote::{Destination, Remote, Scheme};
 pub use schema::schema;
-pub use secret::{Secret, hide};
+pub use secret::Secret;
 pub use value::{Bitrate, Kind, Size, Written};
 
 use crate::channel;

@@ -5,8 +5,8 @@ use figment::value::Value;
 use super::error::{Mistake, suggest};
 use super::ground::{Must, Need};
 use super::layer::Layers;
-use super::secret::hide;
 use super::{remote, schema, value};
+use crate::encoder::hide_secrets;
 
 /// Gathers mistakes, and knows where each was written.
 pub(super) struct Mistakes<'a> {
@@ -70,7 +70,7 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
 
 /// A text as messages show it.
 pub(super) fn quoted(text: &str) -> String {
-    let text = hide(text);
+    let text = hide_secrets(text);
     match text.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
         None => format!("{text:?}"),

@@ -9,6 +9,9 @@ pub(super) const HIDDEN: &str = "***";
 const PARAMETERS: [&str; 9] =
     ["passphrase", "password", "passwd", "pass", "token", "key", "secret", "signature", "sig"];
 
+/// Schemes where what stands before the host is a user's name alone, and no secret.
+const LOGIN_SCHEMES: [&str; 4] = ["ftp://", "ftps://", "sftp://", "scp://"];
+
 /// ffmpeg options whose values are secret.
 const OPTIONS: [&str; 7] =
     ["-headers", "-cookies", "-passphrase", "-password", "-decryption_key", "-cryptokey", "-srtp_in_params"];
@@ -31,7 +34,8 @@ pub fn hide(text: &str) -> Cow<'_, str> {
         out.push_str(before);
         let end = url.find(ends_url).unwrap_or(url.len());
         let (url, after) = url.split_at(end);
-        hide_in_url(url, &mut out);
+        let is_user_public = LOGIN_SCHEMES.iter().any(|scheme| before.ends_with(scheme));
+        hide_in_url(url, is_user_public, &mut out);
         rest = after;
     }
     out.push_str(rest);
@@ -43,15 +47,20 @@ fn ends_url(c: char) -> bool {
 }
 
 /// Appends what follows a URL's `://`.
-fn hide_in_url(url: &str, out: &mut String) {
+fn hide_in_url(url: &str, is_user_public: bool, out: &mut String) {
     let (authority, tail) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
     match authority.rsplit_once('@') {
         Some((userinfo, host)) => {
-            if let Some((user, _)) = userinfo.split_once(':') {
-                out.push_str(user);
-                out.push(':');
+            match userinfo.split_once(':') {
+                Some((user, _)) => {
+                    out.push_str(user);
+                    out.push(':');
+                    out.push_str(HIDDEN);
+                }
+                None if is_user_public => out.push_str(userinfo),
+                // A token, as some services have it.
+                None => out.push_str(HIDDEN),
             }
-            out.push_str(HIDDEN);
             out.push('@');
             out.push_str(host);
         }
@@ -64,7 +73,7 @@ fn hide_in_url(url: &str, out: &mut String) {
             None => (part, ""),
         };
         match pair.split_once('=') {
-            Some((name, _)) if !first && PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) => {
+            Some((name, _)) if !first && is_secret(name) => {
                 out.push_str(name);
                 out.push('=');
                 out.push_str(HIDDEN);
@@ -76,6 +85,13 @@ fn hide_in_url(url: &str, out: &mut String) {
     }
 }
 
+/// Whether a query parameter is a secret by its name, or by the last word of it, as `X-Amz-Signature` is.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let word = name.rsplit('-').next().unwrap_or_default();
+    PARAMETERS.contains(&name.as_str()) || PARAMETERS.contains(&word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +100,7 @@ mod tests {
     fn passwords_in_urls_are_hidden() {
         assert_eq!(hide("rtsp://me:s3c@ret@cam/1: refused"), "rtsp://me:***@cam/1: refused");
         assert_eq!(hide("ffmpeg -i 'https://token@h/x' -f null -"), "ffmpeg -i 'https://***@h/x' -f null -");
+        assert_eq!(hide("sftp://me@host/a"), "sftp://me@host/a");
         assert_eq!(hide("a://u:p@h b://v:q@i"), "a://u:***@h b://v:***@i");
     }
 
@@ -94,6 +111,7 @@ mod tests {
             "srt://h:9?mode=caller&passphrase=***&latency=2"
         );
         assert_eq!(hide("https://h/key=1?Token=x"), "https://h/key=1?Token=***");
+        assert_eq!(hide("https://h/a?X-Amz-Signature=ab 'c'"), "https://h/a?X-Amz-Signature=*** 'c'");
     }
 
     #[test]

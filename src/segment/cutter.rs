@@ -1,27 +1,22 @@
 //! Cutting as bytes come.
 
-use std::collections::{HashSet, VecDeque};
-use std::ops::Range;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::lanes::{Lanes, Owner};
-use super::timing::{Picture, Timing, is_jump};
+use super::outlet::Outlet;
+use super::timing::{Picture, Timing};
 use super::{Extent, Head, Options};
 use crate::codec::{AccessUnit, Format};
 use crate::time::Ticks;
-use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PACKET_LEN, PesStart, Pid, Program};
+use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program};
 
-/// How far the stream goes on while an earlier segment waits for the ends of its PES packets.
-const TAIL_LIMIT: Ticks = Ticks::new(Ticks::PER_SECOND);
-/// Bytes kept for the next segment at most.
-const MAX_LEAD_BYTES: usize = 4 << 20;
 /// Bytes held at most until the head of one access unit tells what it is.
 const MAX_HELD_BYTES: usize = 4 << 20;
-/// A stream's first PES packets belong to the first segment if they lie at most so far before it.
-const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
+/// The longest that lies between decoding and presentation, which streams of still pictures may reach.
+const MAX_DELAY: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
 
 /// What cutting gives, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +72,7 @@ impl Cutter {
 
     /// Takes the next bytes. Their events are drawn from the iterator; those not drawn are lost with it.
     pub fn push(&mut self, chunk: Bytes) -> Events<'_> {
-        self.core.chunk = chunk.clone();
+        self.core.outlet.begin_chunk(chunk.clone());
         Events { demuxer: self.demuxer.push(chunk), core: &mut self.core }
     }
 
@@ -87,7 +82,7 @@ impl Cutter {
             self.core.take(event);
         }
         self.core.finish();
-        self.core.queue.into_iter()
+        std::iter::from_fn(move || self.core.outlet.pop())
     }
 
     /// Whether transport packets were found at all.
@@ -129,14 +124,14 @@ impl Iterator for Events<'_> {
 
     fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.core.queue.pop_front() {
+            if let Some(event) = self.core.outlet.pop() {
                 return Some(event);
             }
             match self.demuxer.next() {
                 Some(event) => self.core.take(event),
                 None => {
-                    self.core.flush();
-                    return self.core.queue.pop_front();
+                    self.core.outlet.flush();
+                    return self.core.outlet.pop();
                 }
             }
         }
@@ -149,33 +144,14 @@ impl Drop for Events<'_> {
     }
 }
 
-/// A segment that is not whole yet.
-#[derive(Debug)]
-struct Open {
-    ordinal: u64,
-    head: Head,
-    size_bytes: u64,
-}
-
-/// Packets that wait for the segment that opens next.
-#[derive(Debug)]
-struct Lead {
-    pts: Option<Ticks>,
-    bytes: Bytes,
-}
-
+/// What decides; the outlet does.
 #[derive(Debug)]
 struct Core {
     timing: Timing,
-    lanes: Lanes,
+    outlet: Outlet,
     program: Option<Arc<Program>>,
     reference: Option<Pid>,
     formatted: HashSet<Pid>,
-    table_counters: (u8, u8),
-    opened: u64,
-    current: Option<Open>,
-    /// The segment before, with the time at which it ends, while its last PES packets come in.
-    waiting: Option<(Open, Ticks)>,
     /// The reference stream's PES packet that has begun, until its head tells what it is; with it, all that came
     /// since.
     undecided: Option<PesStart>,
@@ -184,48 +160,29 @@ struct Core {
     is_new_format: bool,
     held: Vec<ts::Event>,
     held_bytes: usize,
-    lead: VecDeque<Lead>,
-    lead_bytes: usize,
-    is_lead_due: bool,
-    left_out: Option<(u64, u64)>,
     is_missing_told: bool,
-    chunk: Bytes,
-    /// Bytes of the chunk that go to a segment and are not handed out yet.
-    pending: Option<(u64, Range<usize>)>,
-    queue: VecDeque<Event>,
 }
 
 impl Core {
     fn new(options: &Options) -> Self {
         Self {
             timing: Timing::new(options.target, options.on_missing),
-            lanes: Lanes::default(),
+            outlet: Outlet::default(),
             program: None,
             reference: None,
             formatted: HashSet::new(),
-            table_counters: (0, 0),
-            opened: 0,
-            current: None,
-            waiting: None,
             undecided: None,
             candidate: None,
             is_new_format: false,
             held: Vec::new(),
             held_bytes: 0,
-            lead: VecDeque::new(),
-            lead_bytes: 0,
-            is_lead_due: false,
-            left_out: None,
             is_missing_told: false,
-            chunk: Bytes::new(),
-            pending: None,
-            queue: VecDeque::new(),
         }
     }
 
     fn take(&mut self, event: ts::Event) {
         match event {
-            ts::Event::Anomaly(anomaly) => self.say(Event::Anomaly(anomaly)),
+            ts::Event::Anomaly(anomaly) => self.outlet.say(Event::Anomaly(anomaly)),
             ts::Event::Program(program) => self.take_program(program),
             ts::Event::Format { pid, format } => self.take_format(pid, format),
             event if self.candidate.is_some() => self.await_next(event),
@@ -235,22 +192,14 @@ impl Core {
             }
             ts::Event::AccessUnit { pid, unit } if Some(pid) == self.reference => self.decide(unit),
             event if self.undecided.is_some() => self.hold(event),
-            event => self.route(event),
+            event => self.outlet.route(event),
         }
     }
 
     fn finish(&mut self) {
         self.settle();
-        if let Some(open) = &self.current {
-            let ordinal = open.ordinal;
-            self.deliver_lead(ordinal, None);
-        }
-        if let Some(end) = self.timing.break_here() {
-            self.close_current(end);
-        }
-        self.close_waiting();
-        self.tell_left_out();
-        self.flush();
+        let end = self.timing.break_here();
+        self.outlet.finish(end, self.timing.longest());
     }
 
     fn take_program(&mut self, program: Arc<Program>) {
@@ -261,17 +210,24 @@ impl Core {
         };
         if self.program.as_ref().is_none_or(is_other) {
             if let Some(end) = self.timing.break_here() {
-                self.close_current(end);
+                self.outlet.close_current(end, self.timing.longest());
             }
-            self.lanes.arrange(&program);
+            self.forget_formats(&program);
             let reference = program.reference().map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
                 self.formatted.clear();
             }
+            self.outlet.arrange(&program, reference);
         }
         self.program = Some(Arc::clone(&program));
-        self.say(Event::Program(program));
+        self.outlet.say(Event::Program(program));
+    }
+
+    /// A stream that `program` describes otherwise than before is another one: its format is no change of format.
+    fn forget_formats(&mut self, program: &Program) {
+        let known = self.program.as_ref().map_or(&[][..], |known| &known.streams);
+        self.formatted.retain(|pid| program.streams.iter().any(|new| new.pid == *pid && known.contains(new)));
     }
 
     fn take_format(&mut self, pid: Pid, format: Format) {
@@ -286,7 +242,7 @@ impl Core {
         } else if is_other {
             self.timing.break_at_next();
         }
-        self.say(Event::Format { pid, format });
+        self.outlet.say(Event::Format { pid, format });
     }
 
     /// Keeps what comes behind an access unit that is not judged yet.
@@ -307,6 +263,7 @@ impl Core {
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
+                let pts = if is_plausible(pts - dts) { pts } else { dts };
                 let picture = Picture { pts, dts, random_access, has_parameter_sets, is_new_format };
                 if self.timing.needs_next(&picture) {
                     self.candidate = Some((start, picture));
@@ -314,7 +271,7 @@ impl Core {
                 }
                 self.judge(&start, &picture, None);
             }
-            _ => self.join(&start),
+            _ => self.outlet.join(&start),
         }
         self.replay();
     }
@@ -354,16 +311,6 @@ impl Core {
         }
     }
 
-    /// The reference stream's PES packet goes to the newest segment, if one is open.
-    fn join(&mut self, start: &PesStart) {
-        let owner = self.current.as_ref().map_or(Owner::Nobody, |open| Owner::Segment(open.ordinal));
-        if let Some(lane) = self.lanes.get(start.pid) {
-            lane.owner = owner;
-            lane.is_in_pes = true;
-            lane.pts = start.pts;
-        }
-    }
-
     fn judge(&mut self, start: &PesStart, picture: &Picture, next: Option<Ticks>) {
         let judgement = self.timing.judge(picture, next);
         if let Some(by) = judgement.jump {
@@ -373,203 +320,118 @@ impl Core {
             self.trouble(start, AnomalyKind::RandomAccessMissing);
         }
         if let Some(end) = judgement.end {
-            self.close_current(end);
+            self.outlet.close_current(end, self.timing.longest());
         }
-        if let Some(head) = judgement.begin {
-            self.open(head);
+        if let (Some(head), Some(program)) = (judgement.begin, &self.program) {
+            self.outlet.open(head, program);
         }
-        self.join(start);
-        if self.waiting.as_ref().is_some_and(|(_, end)| picture.pts - *end > TAIL_LIMIT) {
-            self.give_up_waiting(start);
-        }
+        self.outlet.join(start);
+        self.outlet.go_on_to(start);
     }
 
     fn trouble(&mut self, start: &PesStart, kind: AnomalyKind) {
-        self.say(Event::Anomaly(Anomaly { at: start.at, pid: Some(start.pid), kind }));
-    }
-
-    /// Sends an event of the program's streams where it belongs.
-    fn route(&mut self, event: ts::Event) {
-        match event {
-            ts::Event::Pes(start) => self.begin_pes(&start),
-            ts::Event::PesEnd { pid } => {
-                if let Some(lane) = self.lanes.get(pid) {
-                    lane.is_in_pes = false;
-                }
-                if self.waiting.as_ref().is_some_and(|(open, _)| !self.lanes.is_awaited(open.ordinal)) {
-                    self.close_waiting();
-                }
-            }
-            ts::Event::Packets(run) => self.send(run),
-            _ => {}
-        }
-    }
-
-    /// A PES packet of another stream than the reference begins: it goes to the newest segment, unless its
-    /// timestamps have already jumped to where the next one will be.
-    fn begin_pes(&mut self, start: &PesStart) {
-        let current = self.current.as_ref().map(|open| open.ordinal);
-        let Some(lane) = self.lanes.get(start.pid) else { return };
-        if let (Some(last), Some(pts)) = (lane.pts, start.pts) {
-            lane.is_ahead |= is_jump(pts - last);
-        }
-        lane.pts = start.pts.or(lane.pts);
-        lane.is_in_pes = true;
-        lane.owner = match current {
-            Some(ordinal) if !lane.is_ahead => Owner::Segment(ordinal),
-            _ => Owner::Next,
-        };
-    }
-
-    fn send(&mut self, run: ts::Run) {
-        let Some(lane) = self.lanes.get(run.pid) else { return };
-        match lane.owner {
-            Owner::Segment(ordinal) => {
-                self.emit(ordinal, run.bytes);
-                if self.is_lead_due && Some(run.pid) == self.reference {
-                    let start = self.current.as_ref().map(|open| open.head.start);
-                    self.deliver_lead(ordinal, start);
-                }
-            }
-            Owner::Next => {
-                let pts = lane.pts;
-                self.lead_bytes += run.bytes.len();
-                self.lead.push_back(Lead { pts, bytes: run.bytes });
-                self.bound_lead();
-            }
-            Owner::Nobody => self.leave_out(run.at, &run.bytes),
-        }
-    }
-
-    fn bound_lead(&mut self) {
-        while self.lead_bytes > MAX_LEAD_BYTES
-            && let Some(lead) = self.lead.pop_front()
-        {
-            self.lead_bytes -= lead.bytes.len();
-            match self.current.as_ref().map(|open| open.ordinal) {
-                Some(ordinal) => self.emit(ordinal, lead.bytes),
-                None => self.leave_out(0, &lead.bytes),
-            }
-        }
-    }
-
-    /// Hands on what waited for a segment to open; around `start`, where a timeline begins there.
-    fn deliver_lead(&mut self, ordinal: u64, start: Option<Ticks>) {
-        self.is_lead_due = false;
-        self.lead_bytes = 0;
-        for lead in std::mem::take(&mut self.lead) {
-            let is_near = |(pts, start): (Ticks, Ticks)| {
-                pts - start > Ticks::ZERO - LEAD_SPAN && !is_jump(pts - start - LEAD_SPAN)
-            };
-            if lead.pts.zip(start).is_none_or(|(pts, start)| is_near((pts, start))) {
-                self.emit(ordinal, lead.bytes);
-            } else {
-                self.leave_out(0, &lead.bytes);
-            }
-        }
-    }
-
-    fn leave_out(&mut self, at: u64, bytes: &Bytes) {
-        let (_, packets) = self.left_out.get_or_insert((at, 0));
-        *packets += (bytes.len() / PACKET_LEN) as u64;
-    }
-
-    fn tell_left_out(&mut self) {
-        if let Some((at, packets)) = self.left_out.take() {
-            let kind = AnomalyKind::Undecodable { packets };
-            self.say(Event::Anomaly(Anomaly { at, pid: self.reference, kind }));
-        }
-    }
-
-    fn open(&mut self, head: Head) {
-        let Some(program) = self.program.clone() else { return };
-        self.tell_left_out();
-        let ordinal = self.opened;
-        self.opened += 1;
-        self.say(Event::Open { ordinal, head });
-        self.current = Some(Open { ordinal, head, size_bytes: 0 });
-        self.lanes.opened(ordinal, head.is_discontinuity);
-        self.is_lead_due = !self.lead.is_empty();
-        let tables = self.tables(&program);
-        self.emit(ordinal, tables);
-    }
-
-    /// PAT and PMT, with their own counters that run on from segment to segment.
-    fn tables(&mut self, program: &Program) -> Bytes {
-        let mut packets = Vec::with_capacity(PACKET_LEN * (2 + program.section.len() / PACKET_LEN));
-        let (pat, pmt) = &mut self.table_counters;
-        ts::packetize(&ts::pat_section(program), Pid::PAT, pat, &mut packets);
-        ts::packetize(&program.section, program.pmt_pid, pmt, &mut packets);
-        packets.into()
-    }
-
-    /// The newest segment takes no new PES packets; it is whole once those under way have ended.
-    fn close_current(&mut self, end: Ticks) {
-        let Some(open) = self.current.take() else { return };
-        self.close_waiting();
-        self.lanes.closed();
-        let ordinal = open.ordinal;
-        self.waiting = Some((open, end));
-        if !self.lanes.is_awaited(ordinal) {
-            self.close_waiting();
-        }
-    }
-
-    fn give_up_waiting(&mut self, start: &PesStart) {
-        let Some((open, _)) = &self.waiting else { return };
-        let to = self.current.as_ref().map_or(Owner::Nobody, |open| Owner::Segment(open.ordinal));
-        if self.lanes.hand_over(open.ordinal, to) {
-            self.trouble(start, AnomalyKind::PesTooLong);
-        }
-        self.close_waiting();
-    }
-
-    fn close_waiting(&mut self) {
-        let Some((open, end)) = self.waiting.take() else { return };
-        let to = self.current.as_ref().map_or(Owner::Nobody, |open| Owner::Segment(open.ordinal));
-        self.lanes.hand_over(open.ordinal, to);
-        let extent = Extent {
-            head: open.head,
-            duration: open.head.start.until(end),
-            size_bytes: open.size_bytes,
-            longest: self.timing.longest(),
-        };
-        self.say(Event::Close { ordinal: open.ordinal, extent });
-    }
-
-    /// Adds bytes to a segment; what lies back to back in the chunk is handed out in one piece.
-    fn emit(&mut self, ordinal: u64, bytes: Bytes) {
-        let waiting = self.waiting.as_mut().map(|(open, _)| open);
-        let Some(open) = self.current.iter_mut().chain(waiting).find(|open| open.ordinal == ordinal) else {
-            return;
-        };
-        open.size_bytes += bytes.len() as u64;
-        let Some(at) = position_in(&self.chunk, &bytes) else {
-            return self.say(Event::Data { ordinal, bytes });
-        };
-        match &mut self.pending {
-            Some((of, range)) if *of == ordinal && range.end == at => range.end += bytes.len(),
-            _ => {
-                self.flush();
-                self.pending = Some((ordinal, at..at + bytes.len()));
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some((ordinal, range)) = self.pending.take() {
-            self.queue.push_back(Event::Data { ordinal, bytes: self.chunk.slice(range) });
-        }
-    }
-
-    fn say(&mut self, event: Event) {
-        self.flush();
-        self.queue.push_back(event);
+        self.outlet.say(Event::Anomaly(Anomaly { at: start.at, pid: Some(start.pid), kind }));
     }
 }
 
-/// Where in `whole` its part `part` lies; none if it is no part of it.
-fn position_in(whole: &Bytes, part: &Bytes) -> Option<usize> {
-    let at = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    (at + part.len() <= whole.len()).then_some(at)
+/// Whether a picture may be shown so long after it is decoded. A damaged PTS is not.
+fn is_plausible(delay: Ticks) -> bool {
+    (Ticks::ZERO - MAX_DELAY..=MAX_DELAY).contains(&delay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Audio, Codec, RandomAccess};
+    use crate::ts::PACKET_LEN;
+
+    const VIDEO: Pid = Pid::new(0x100);
+    const OTHER: Pid = Pid::new(0x101);
+    const SECOND: i64 = Ticks::PER_SECOND;
+
+    /// A program of H.264 and one other stream.
+    fn program(version: u8, stream_type: u8) -> ts::Event {
+        let section = [
+            &[2, 0xb0, 23, 0, 1, 0xc1 | version << 1, 0, 0, 0xe1, 0x00, 0xf0, 0][..],
+            &[0x1b, 0xe1, 0x00, 0xf0, 0, stream_type, 0xe1, 0x01, 0xf0, 0, 0, 0, 0, 0],
+        ];
+        let program = Program::parse(&section.concat(), 1, Pid::new(0x1000)).unwrap();
+        ts::Event::Program(Arc::new(program))
+    }
+
+    fn packet(pid: Pid) -> ts::Event {
+        ts::Event::Packets(ts::Run { pid, at: 0, bytes: Bytes::from(vec![pid.bits() as u8; PACKET_LEN]) })
+    }
+
+    /// A PES packet of one transport packet.
+    fn pes(pid: Pid, at: i64) -> [ts::Event; 4] {
+        let pts = Some(Ticks::new(at));
+        let (dts, random_access) = (pts, Some(RandomAccess::Closed));
+        let start =
+            PesStart { pid, at: 0, stream_id: 0xe0, pts, dts, len: None, is_marked_random_access: true };
+        let unit = AccessUnit { random_access, has_parameter_sets: true, is_new_format: false };
+        [ts::Event::Pes(start), ts::Event::AccessUnit { pid, unit }, packet(pid), ts::Event::PesEnd { pid }]
+    }
+
+    fn sound(codec: Codec) -> ts::Event {
+        let audio =
+            Audio { codec, rfc6381: None, sample_rate_hz: 48_000, channels: 2, samples_per_frame: 1024 };
+        ts::Event::Format { pid: OTHER, format: Format::Audio(audio) }
+    }
+
+    /// For each segment: whether the timeline breaks before it, and how many packets of the other stream it has.
+    fn cut(events: impl IntoIterator<Item = ts::Event>) -> Vec<(bool, usize)> {
+        let mut core = Core::new(&Options { target: Duration::from_secs(1), ..Options::default() });
+        events.into_iter().for_each(|event| core.take(event));
+        core.finish();
+        let mut segments: Vec<(bool, usize)> = Vec::new();
+        while let Some(event) = core.outlet.pop() {
+            match event {
+                Event::Open { head, .. } => segments.push((head.is_discontinuity, 0)),
+                Event::Data { ordinal, bytes } => {
+                    let is_other = |bytes: &&[u8]| bytes[0] == OTHER.bits() as u8;
+                    segments[ordinal as usize].1 += bytes.chunks(PACKET_LEN).filter(is_other).count();
+                }
+                _ => {}
+            }
+        }
+        segments
+    }
+
+    #[test]
+    fn data_just_before_the_first_picture_belongs_to_its_segment() {
+        let events = [program(0, 0x15)].into_iter().chain(pes(OTHER, 0)).chain(pes(VIDEO, 0));
+        assert_eq!(cut(events), [(false, 1)]);
+        let long_before = [program(0, 0x15)].into_iter().chain(pes(OTHER, 0)).chain(pes(VIDEO, 5 * SECOND));
+        assert_eq!(cut(long_before), [(false, 0)]);
+    }
+
+    #[test]
+    fn a_stream_that_the_table_makes_another_breaks_the_timeline_once() {
+        let mut events = vec![program(0, 0x0f)];
+        events.extend(pes(VIDEO, 0));
+        events.push(sound(Codec::AacAdts));
+        events.extend(pes(OTHER, 0));
+        events.push(program(1, 0x03));
+        for second in 1..4 {
+            events.extend(pes(VIDEO, second * SECOND));
+            if second == 1 {
+                events.push(sound(Codec::MpegAudio));
+            }
+        }
+        assert_eq!(cut(events), [(false, 1), (true, 0), (false, 0), (false, 0)]);
+    }
+
+    #[test]
+    fn packets_in_no_pes_packet_go_to_the_newest_segment() {
+        let mut events = vec![program(0, 0x0f)];
+        for second in 0..3 {
+            events.extend(pes(VIDEO, second * SECOND));
+            if second == 0 {
+                events.extend(pes(OTHER, 0));
+            }
+            events.push(packet(OTHER));
+        }
+        assert_eq!(cut(events), [(false, 2), (false, 1), (false, 1)]);
+    }
 }

@@ -81,10 +81,12 @@ impl Lanes {
         }
     }
 
-    /// No segment is open: what has no PES packets waits for the next.
-    pub fn closed(&mut self) {
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_pes) {
-            lane.owner = Owner::Next;
+    /// Segment `ordinal` takes nothing new: what is in no PES packet waits for the next.
+    pub fn closed(&mut self, ordinal: u64) {
+        for lane in &mut self.lanes {
+            if !lane.is_pes || (!lane.is_in_pes && lane.owner == Owner::Segment(ordinal)) {
+                lane.owner = Owner::Next;
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 mod cutter;
 mod grid;
 mod lanes;
+mod outlet;
 mod segmenter;
 mod timing;
 

@@ -120,9 +120,12 @@ impl Timing {
         self.grid.map(|grid| (self.timelines, grid.anchor()))
     }
 
-    /// When the open segment would end if the stream ended now.
+    /// When the open segment would end if the stream ended now. How long its last picture lasts is a guess, by
+    /// which it is not made longer than the longest.
     pub fn end(&self) -> Option<Ticks> {
-        self.start.and(self.max_pts).map(|pts| pts + self.frame.max(Ticks::new(1)))
+        let (start, pts) = self.start.zip(self.max_pts)?;
+        let end = pts + self.frame.max(Ticks::new(1));
+        Some(if self.policy == OnMissingRandomAccess::Cut { end.min(start + self.limit()) } else { end })
     }
 
     /// No segment will be longer: fixed once the first one has ended.
@@ -217,15 +220,21 @@ impl Timing {
 
     fn go_on(&mut self, picture: &Picture, next: Option<Ticks>, judgement: &mut Judgement) {
         let is_access = picture.random_access.is_some();
-        let is_break = is_access && (self.is_break_due || picture.is_new_format);
+        let is_beyond = self.policy == OnMissingRandomAccess::Cut
+            && self.start.is_some_and(|start| picture.pts - start > self.limit());
+        let is_break = is_beyond || is_access && (self.is_break_due || picture.is_new_format);
         let is_due = is_access && self.grid.is_some_and(|grid| grid.is_due(picture.pts));
         let is_forced = next.is_some_and(|next| self.is_place_to_force(picture, next));
         if !(is_break || is_due || is_forced) {
             return;
         }
-        judgement.end = Some(picture.pts);
-        judgement.is_forced = is_forced;
-        self.promise(picture.pts);
+        // Where another stream begins, its timestamps may run back over those of the old one; and where a picture
+        // comes later than any stride told, nothing says what lasts so long.
+        let is_apart = is_beyond || is_break && self.max_pts.is_some_and(|max| picture.pts <= max);
+        let end = if is_apart { self.end() } else { Some(picture.pts) }.unwrap_or(picture.pts);
+        judgement.end = Some(end);
+        judgement.is_forced = is_forced || is_beyond && !is_access;
+        self.promise(end);
         if is_break {
             self.leave_timeline();
         }
@@ -367,6 +376,42 @@ mod tests {
         assert_eq!(judgement.end, Some(Ticks::new(110 * FRAME)));
         assert!(judgement.begin.is_none() && judgement.jump.is_some());
         assert_eq!(starts(&mut timing, 50, 1..300, 0), [(2.0, true), (6.0, false), (10.0, false)]);
+    }
+
+    #[test]
+    fn a_stream_that_begins_over_the_old_ones_time_leaves_it_its_duration() {
+        let mut timing = timing(4);
+        starts(&mut timing, 50, 0..105, 0);
+        let pts = Ticks::new(100 * FRAME);
+        let random_access = Some(RandomAccess::Closed);
+        let picture = Picture { pts, dts: pts, random_access, has_parameter_sets: true, is_new_format: true };
+        let judgement = timing.judge(&picture, None);
+        assert_eq!(judgement.end, Some(Ticks::new(105 * FRAME)));
+        assert_eq!(judgement.begin.map(|head| (head.start, head.is_discontinuity)), Some((pts, true)));
+    }
+
+    fn picture_at(pts: i64, random_access: Option<RandomAccess>) -> Picture {
+        let pts = Ticks::new(pts);
+        Picture { pts, dts: pts, random_access, has_parameter_sets: true, is_new_format: false }
+    }
+
+    #[test]
+    fn an_unforeseen_stride_over_the_longest_breaks_the_timeline_and_loses_nothing() {
+        let mut timing = timing(4);
+        starts(&mut timing, 50, 0..101, 0);
+        starts(&mut timing, 10_000, 101..199, 0);
+        let judgement = timing.judge(&picture_at(220 * FRAME, None), None);
+        assert_eq!(judgement.end, Some(Ticks::new(199 * FRAME)));
+        assert!(judgement.is_forced && judgement.begin.is_some_and(|head| head.is_discontinuity));
+    }
+
+    #[test]
+    fn the_guessed_end_of_the_last_picture_makes_no_segment_too_long() {
+        let mut timing = timing(4);
+        starts(&mut timing, 50, 0..101, 0);
+        starts(&mut timing, 10_000, 101..200, 0);
+        timing.judge(&picture_at(200 * FRAME - 10, None), None);
+        assert_eq!(timing.end(), Some(Ticks::new(200 * FRAME)));
     }
 
     #[test]

@@ -8,106 +8,19 @@ use bytes::Bytes;
 
 use super::Pid;
 use super::anomaly::{Anomaly, AnomalyKind};
+use super::event::{Event, Run};
 use super::framing::{Framing, Front};
-use super::packet::{PACKET_LEN, Packet, Pcr, SYNC_BYTE};
+use super::packet::{PACKET_LEN, Packet, SYNC_BYTE};
 use super::programs::{Programs, Selection};
 use super::psi::{Pat, Program};
 use super::section::{Gathered, Gatherer};
 use super::track::{Outcome, Take, Track};
-use crate::codec::{AccessUnit, Format};
 use crate::time::Ticks;
 
 /// PIDs followed at once at most, tables included.
 const MAX_SLOTS: usize = 255;
 /// Events gathered before they are handed out: scanning goes on in long strides.
 const BATCH: usize = 64;
-
-/// What a stream gives, in its order.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A followed program's table came, or changed.
-    Program(Arc<Program>),
-    /// A PES packet starts; the packets that carry it follow.
-    Pes(PesStart),
-    /// A stream's format became known, or another.
-    Format {
-        /// The stream.
-        pid: Pid,
-        /// What it is from here on.
-        format: Format,
-    },
-    /// What the PES packet in hand begins with; it comes as soon as its first bytes tell.
-    AccessUnit {
-        /// The stream.
-        pid: Pid,
-        /// What it is.
-        unit: AccessUnit,
-    },
-    /// Packets of one followed PID, shared with the pushed chunk.
-    Packets(Run),
-    /// The PES packet in hand is whole.
-    PesEnd {
-        /// The stream.
-        pid: Pid,
-    },
-    /// A program clock reference; the packet that carries it follows.
-    Pcr {
-        /// Where it came.
-        pid: Pid,
-        /// Offset of its packet, in bytes.
-        at: u64,
-        /// The clock.
-        pcr: Pcr,
-    },
-    /// discontinuity_indicator: the packet that carries it follows.
-    Discontinuity {
-        /// Where it came.
-        pid: Pid,
-        /// Offset of its packet, in bytes.
-        at: u64,
-    },
-    /// Something is wrong.
-    Anomaly(Anomaly),
-}
-
-/// The start of a PES packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PesStart {
-    /// The stream.
-    pub pid: Pid,
-    /// Offset of its first transport packet, in bytes.
-    pub at: u64,
-    /// stream_id.
-    pub stream_id: u8,
-    /// When it is presented, on the unwrapped 90 kHz line.
-    pub pts: Option<Ticks>,
-    /// When it is decoded; the PTS where no DTS is given.
-    pub dts: Option<Ticks>,
-    /// Bytes of the whole PES packet, if it says so.
-    pub len: Option<usize>,
-    /// random_access_indicator.
-    pub is_marked_random_access: bool,
-}
-
-/// Successive packets of one PID that lie back to back in one chunk. How a stretch is divided into runs depends
-/// on how the stream was cut into chunks; nothing else does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// The stream.
-    pub pid: Pid,
-    /// Offset of the first packet, in bytes.
-    pub at: u64,
-    /// Whole packets of 188 bytes.
-    pub bytes: Bytes,
-}
-
-impl Run {
-    /// The packets, seen in place.
-    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
-        super::packet::packets(&self.bytes)
-    }
-}
 
 #[derive(Debug)]
 enum Slot {
@@ -164,7 +77,7 @@ impl Demuxer {
             outcome: Outcome::default(),
             clock: None,
         };
-        demuxer.arrange();
+        demuxer.arrange(0);
         demuxer
     }
 
@@ -200,6 +113,11 @@ impl Demuxer {
         self.framing.has_locked()
     }
 
+    /// The distance from one packet to the next in bytes, 188, 192 or 204, once packets were found.
+    pub fn packet_distance(&self) -> Option<usize> {
+        self.framing.stride()
+    }
+
     fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.queue.pop_front() {
@@ -208,9 +126,15 @@ impl Demuxer {
             match self.framing.front() {
                 Front::Packet => self.scan(),
                 Front::Nothing => return None,
-                Front::Garbage { at, bytes } => self.queue.push_back(garbage(at, bytes)),
+                Front::Garbage { at, bytes } => self.tell(at, AnomalyKind::Garbage { bytes }),
+                Front::Truncated { at, bytes } => self.tell(at, AnomalyKind::TruncatedPacket { bytes }),
             }
         }
+    }
+
+    /// Tells of what is wrong with no one stream.
+    fn tell(&mut self, at: u64, kind: AnomalyKind) {
+        self.queue.push_back(Event::Anomaly(Anomaly { at, pid: None, kind }));
     }
 
     /// Reads packets from the front on, until there are no more at hand or enough events.
@@ -368,7 +292,7 @@ impl Demuxer {
             self.programs.take_pmt(&section, pid)
         };
         if is_changed {
-            self.arrange();
+            self.arrange(at);
             self.tell_programs(at);
         }
     }
@@ -390,8 +314,9 @@ impl Demuxer {
         self.followed = now;
     }
 
-    /// Makes the slots those of the tables and of the followed programs' streams. What stays keeps its state.
-    fn arrange(&mut self) {
+    /// Makes the slots those of the tables and of the followed programs' streams, by a table that came at offset
+    /// `at`. What stays keeps its state.
+    fn arrange(&mut self, at: u64) {
         let mut old = std::mem::take(&mut self.slots);
         self.table.fill(0);
         let tables: Vec<_> = std::iter::once(Pid::PAT).chain(self.programs.pmt_pids()).collect();
@@ -413,10 +338,12 @@ impl Demuxer {
                 self.add(pid, || kept.unwrap_or_else(new));
             }
         }
-        let at = self.framing.offset(self.framing.position());
         for slot in &mut old {
             if let Slot::Track(track) = slot {
                 track.end(at, &mut self.outcome.behind);
+                let held = track.release().into_iter();
+                let packets = held.map(|(at, bytes)| Event::Packets(Run { pid: track.pid(), at, bytes }));
+                self.outcome.behind.extend(packets);
             }
         }
         self.queue.extend(self.outcome.behind.drain(..));
@@ -442,10 +369,6 @@ struct OpenRun {
 fn take_if(slots: &mut Vec<Slot>, is_it: impl Fn(&Slot) -> bool) -> Option<Slot> {
     let index = slots.iter().position(is_it)?;
     Some(slots.swap_remove(index))
-}
-
-fn garbage(at: u64, bytes: u64) -> Event {
-    Event::Anomaly(Anomaly { at, pid: None, kind: AnomalyKind::Garbage { bytes } })
 }
 
 /// The events of a pushed chunk. Borrows the demuxer, so that they are drawn before the next push.

@@ -18,6 +18,8 @@ pub enum Front {
     Packet,
     /// So many bytes that were no packets, just skipped; they began at this offset.
     Garbage { at: u64, bytes: u64 },
+    /// The first bytes of a packet, at this offset, at which the stream ended; just skipped.
+    Truncated { at: u64, bytes: usize },
     /// Nothing yet: push more, or end.
     Nothing,
 }
@@ -83,6 +85,11 @@ impl Framing {
         self.last_stride != 0
     }
 
+    /// The distance of packets that held last, in bytes.
+    pub fn stride(&self) -> Option<usize> {
+        Some(self.last_stride).filter(|_| self.has_locked())
+    }
+
     /// Goes on to `position`, the end of a packet.
     pub fn advance(&mut self, position: usize) {
         self.position = position;
@@ -116,13 +123,14 @@ impl Framing {
 
     /// The bytes short of a packet that are left at the end of the stream.
     fn remainder(&mut self) -> Front {
-        let bytes = (self.input.len() - self.position) as u64;
+        let left = &self.input[self.position..];
+        let (bytes, is_packet) = (left.len(), left.first() == Some(&SYNC_BYTE));
         if !self.is_ended || bytes == 0 || self.gap > 0 {
             return Front::Nothing;
         }
         let at = self.offset(self.position);
         self.position = self.input.len();
-        Front::Garbage { at, bytes }
+        if is_packet { Front::Truncated { at, bytes } } else { Front::Garbage { at, bytes: bytes as u64 } }
     }
 
     fn lose(&mut self) {
@@ -235,6 +243,7 @@ mod tests {
                         framing.advance(framing.position() + PACKET_LEN);
                     }
                     Front::Garbage { at, bytes } => garbage.push((at, bytes)),
+                    Front::Truncated { at, bytes } => garbage.push((at, bytes as u64)),
                     Front::Nothing => break,
                 }
             }
@@ -294,6 +303,20 @@ mod tests {
         let (found, garbage) = read_any(&bytes);
         assert_eq!(found.len(), 5);
         assert_eq!(garbage, [(5 * 188, 138)]);
+        for (first, last) in [
+            (SYNC_BYTE, Front::Truncated { at: 940, bytes: 138 }),
+            (0, Front::Garbage { at: 940, bytes: 138 }),
+        ] {
+            bytes[940] = first;
+            let mut framing = Framing::default();
+            framing.push(Bytes::copy_from_slice(&bytes));
+            while framing.front() == Front::Packet {
+                framing.advance(framing.position() + PACKET_LEN);
+            }
+            framing.end();
+            assert_eq!(framing.front(), last);
+            assert_eq!(framing.front(), Front::Nothing);
+        }
     }
 
     #[test]

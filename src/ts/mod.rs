@@ -10,6 +10,7 @@
 
 mod anomaly;
 mod demux;
+mod event;
 mod framing;
 mod packet;
 pub mod pes;
@@ -19,7 +20,8 @@ pub mod section;
 mod track;
 
 pub use anomaly::{Anomaly, AnomalyKind};
-pub use demux::{Demuxer, Event, Events, PesStart, Run};
+pub use demux::{Demuxer, Events};
+pub use event::{Event, PesStart, Run};
 pub use packet::{AdaptationField, PACKET_LEN, Packet, Pcr, Pid, SYNC_BYTE, packets};
 pub use programs::Selection;
 pub use psi::{Pat, Program, Stream, find, packetize, pat_section};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Pid;
 use super::anomaly::{Anomaly, AnomalyKind};
-use super::demux::{Event, PesStart};
+use super::event::{Event, PesStart};
 use super::packet::{PACKET_LEN, Packet};
 use super::pes::{self, Header, Parsed};
 use super::psi::Stream;

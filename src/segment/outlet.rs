@@ -1,0 +1,300 @@
+//! Packets on their way into segments.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::cutter::Event;
+use super::lanes::{Lanes, Owner};
+use super::timing::is_jump;
+use super::{Extent, Head};
+use crate::time::Ticks;
+use crate::ts::{self, Anomaly, AnomalyKind, PACKET_LEN, PesStart, Pid, Program};
+
+/// How far the stream goes on while an earlier segment waits for the ends of its PES packets.
+const TAIL_LIMIT: Ticks = Ticks::new(Ticks::PER_SECOND);
+/// Bytes kept for the next segment at most.
+const MAX_LEAD_BYTES: usize = 4 << 20;
+/// A stream's first PES packets belong to the first segment if they lie at most so far before it.
+const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
+
+/// A segment that is not whole yet.
+#[derive(Debug)]
+struct Open {
+    ordinal: u64,
+    head: Head,
+    size_bytes: u64,
+}
+
+/// A segment that takes no new PES packets, while its last ones come in.
+#[derive(Debug)]
+struct Waiting {
+    open: Open,
+    end: Ticks,
+    longest: Duration,
+}
+
+/// Packets that wait for the segment that opens next.
+#[derive(Debug, Default)]
+struct Lead {
+    /// Bytes, and the PTS of the PES packet that they belong to.
+    packets: VecDeque<(Option<Ticks>, Bytes)>,
+    size_bytes: usize,
+    /// Whether they are to follow the first packet of the segment that has opened.
+    is_due: bool,
+}
+
+/// Sends packets to the segments that they belong to, and hands out what comes of it, in order.
+#[derive(Debug, Default)]
+pub struct Outlet {
+    lanes: Lanes,
+    reference: Option<Pid>,
+    table_counters: (u8, u8),
+    opened: u64,
+    current: Option<Open>,
+    waiting: Option<Waiting>,
+    lead: Lead,
+    /// Offset of the first, and number, of the packets that go nowhere.
+    left_out: Option<(u64, u64)>,
+    chunk: Bytes,
+    /// Bytes of the chunk that go to a segment and are not handed out yet.
+    pending: Option<(u64, Range<usize>)>,
+    queue: VecDeque<Event>,
+}
+
+impl Outlet {
+    /// What is taken next lies in `chunk`.
+    pub fn begin_chunk(&mut self, chunk: Bytes) {
+        self.chunk = chunk;
+    }
+
+    /// The next event.
+    pub fn pop(&mut self) -> Option<Event> {
+        self.queue.pop_front()
+    }
+
+    /// The streams are those of `program`, and segments begin with pictures of `reference`.
+    pub fn arrange(&mut self, program: &Program, reference: Option<Pid>) {
+        self.lanes.arrange(program);
+        self.reference = reference;
+    }
+
+    /// The reference stream's PES packet goes to the newest segment, if one is open.
+    pub fn join(&mut self, start: &PesStart) {
+        let owner = self.newest();
+        if let Some(lane) = self.lanes.get(start.pid) {
+            lane.owner = owner;
+            lane.is_in_pes = true;
+            lane.pts = start.pts;
+        }
+    }
+
+    /// Sends an event of the program's streams where it belongs.
+    pub fn route(&mut self, event: ts::Event) {
+        match event {
+            ts::Event::Pes(start) => self.begin_pes(&start),
+            ts::Event::PesEnd { pid } => {
+                if let Some(lane) = self.lanes.get(pid) {
+                    lane.is_in_pes = false;
+                }
+                if self.waiting.as_ref().is_some_and(|waiting| !self.lanes.is_awaited(waiting.open.ordinal)) {
+                    self.close_waiting();
+                }
+            }
+            ts::Event::Packets(run) => self.send(run),
+            _ => {}
+        }
+    }
+
+    /// A PES packet of another stream than the reference begins: it goes to the newest segment, unless its
+    /// timestamps have already jumped to where the next one will be.
+    fn begin_pes(&mut self, start: &PesStart) {
+        let current = self.current.as_ref().map(|open| open.ordinal);
+        let Some(lane) = self.lanes.get(start.pid) else { return };
+        if let (Some(last), Some(pts)) = (lane.pts, start.pts) {
+            lane.is_ahead |= is_jump(pts - last);
+        }
+        lane.pts = start.pts.or(lane.pts);
+        lane.is_in_pes = true;
+        lane.owner = match current {
+            Some(ordinal) if !lane.is_ahead => Owner::Segment(ordinal),
+            _ => Owner::Next,
+        };
+    }
+
+    fn send(&mut self, mut run: ts::Run) {
+        let Some(lane) = self.lanes.get(run.pid) else { return };
+        match lane.owner {
+            Owner::Segment(ordinal) => {
+                if self.lead.is_due && Some(run.pid) == self.reference {
+                    // Behind the first packet, not the first run: how long that is the chunks decide.
+                    self.emit(ordinal, run.bytes.split_to(PACKET_LEN.min(run.bytes.len())));
+                    let start = self.current.as_ref().map(|open| open.head.start);
+                    self.deliver_lead(ordinal, start);
+                }
+                self.emit(ordinal, run.bytes);
+            }
+            Owner::Next => {
+                let pts = lane.pts;
+                self.lead.size_bytes += run.bytes.len();
+                self.lead.packets.push_back((pts, run.bytes));
+                self.bound_lead();
+            }
+            Owner::Nobody => self.leave_out(run.at, &run.bytes),
+        }
+    }
+
+    fn bound_lead(&mut self) {
+        while self.lead.size_bytes > MAX_LEAD_BYTES
+            && let Some((_, bytes)) = self.lead.packets.pop_front()
+        {
+            self.lead.size_bytes -= bytes.len();
+            match self.current.as_ref().map(|open| open.ordinal) {
+                Some(ordinal) => self.emit(ordinal, bytes),
+                None => self.leave_out(0, &bytes),
+            }
+        }
+    }
+
+    /// Hands on what waited for a segment to open; around `start`, where a timeline begins there.
+    fn deliver_lead(&mut self, ordinal: u64, start: Option<Ticks>) {
+        for (pts, bytes) in std::mem::take(&mut self.lead).packets {
+            let ahead = pts.zip(start).map(|(pts, start)| pts - start);
+            if ahead.is_none_or(|ahead| ahead > Ticks::ZERO - LEAD_SPAN && !is_jump(ahead.max(Ticks::ZERO))) {
+                self.emit(ordinal, bytes);
+            } else {
+                self.leave_out(0, &bytes);
+            }
+        }
+    }
+
+    fn leave_out(&mut self, at: u64, bytes: &Bytes) {
+        let (_, packets) = self.left_out.get_or_insert((at, 0));
+        *packets += (bytes.len() / PACKET_LEN) as u64;
+    }
+
+    fn tell_left_out(&mut self) {
+        if let Some((at, packets)) = self.left_out.take() {
+            let kind = AnomalyKind::Undecodable { packets };
+            self.say(Event::Anomaly(Anomaly { at, pid: self.reference, kind }));
+        }
+    }
+
+    /// A segment begins.
+    pub fn open(&mut self, head: Head, program: &Program) {
+        self.tell_left_out();
+        let ordinal = self.opened;
+        self.opened += 1;
+        self.say(Event::Open { ordinal, head });
+        self.current = Some(Open { ordinal, head, size_bytes: 0 });
+        self.lanes.opened(ordinal, head.is_discontinuity);
+        self.lead.is_due = !self.lead.packets.is_empty();
+        let tables = self.tables(program);
+        self.emit(ordinal, tables);
+    }
+
+    /// PAT and PMT, with their own counters that run on from segment to segment.
+    fn tables(&mut self, program: &Program) -> Bytes {
+        let mut packets = Vec::with_capacity(PACKET_LEN * (2 + program.section.len() / PACKET_LEN));
+        let (pat, pmt) = &mut self.table_counters;
+        ts::packetize(&ts::pat_section(program), Pid::PAT, pat, &mut packets);
+        ts::packetize(&program.section, program.pmt_pid, pmt, &mut packets);
+        packets.into()
+    }
+
+    /// The newest segment takes no new PES packets; it is whole once those under way have ended.
+    pub fn close_current(&mut self, end: Ticks, longest: Duration) {
+        let Some(open) = self.current.take() else { return };
+        self.close_waiting();
+        let ordinal = open.ordinal;
+        self.lanes.closed(ordinal);
+        self.waiting = Some(Waiting { open, end, longest });
+        if !self.lanes.is_awaited(ordinal) {
+            self.close_waiting();
+        }
+    }
+
+    /// The stream has come to `start`: the segment before must not wait for the ends of its PES packets for ever.
+    pub fn go_on_to(&mut self, start: &PesStart) {
+        let Some(waiting) = &self.waiting else { return };
+        if start.pts.is_none_or(|pts| pts - waiting.end <= TAIL_LIMIT) {
+            return;
+        }
+        let to = self.newest();
+        if self.lanes.hand_over(waiting.open.ordinal, to) {
+            let kind = AnomalyKind::PesTooLong;
+            self.say(Event::Anomaly(Anomaly { at: start.at, pid: Some(start.pid), kind }));
+        }
+        self.close_waiting();
+    }
+
+    fn newest(&self) -> Owner {
+        self.current.as_ref().map_or(Owner::Nobody, |open| Owner::Segment(open.ordinal))
+    }
+
+    fn close_waiting(&mut self) {
+        let Some(Waiting { open, end, longest }) = self.waiting.take() else { return };
+        let to = self.newest();
+        self.lanes.hand_over(open.ordinal, to);
+        let duration = open.head.start.until(end);
+        let extent = Extent { head: open.head, duration, size_bytes: open.size_bytes, longest };
+        self.say(Event::Close { ordinal: open.ordinal, extent });
+    }
+
+    /// The stream is over; the newest segment, if one is open, ends at `end`.
+    pub fn finish(&mut self, end: Option<Ticks>, longest: Duration) {
+        if let Some(open) = &self.current {
+            let ordinal = open.ordinal;
+            self.deliver_lead(ordinal, None);
+        }
+        if let Some(end) = end {
+            self.close_current(end, longest);
+        }
+        self.close_waiting();
+        self.tell_left_out();
+        self.flush();
+    }
+
+    /// Adds bytes to a segment; what lies back to back in the chunk is handed out in one piece.
+    fn emit(&mut self, ordinal: u64, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let waiting = self.waiting.as_mut().map(|waiting| &mut waiting.open);
+        let Some(open) = self.current.iter_mut().chain(waiting).find(|open| open.ordinal == ordinal) else {
+            return;
+        };
+        open.size_bytes += bytes.len() as u64;
+        let Some(at) = position_in(&self.chunk, &bytes) else {
+            return self.say(Event::Data { ordinal, bytes });
+        };
+        match &mut self.pending {
+            Some((of, range)) if *of == ordinal && range.end == at => range.end += bytes.len(),
+            _ => {
+                self.flush();
+                self.pending = Some((ordinal, at..at + bytes.len()));
+            }
+        }
+    }
+
+    /// Hands out what lies in the chunk, because it ends or something else comes.
+    pub fn flush(&mut self) {
+        if let Some((ordinal, range)) = self.pending.take() {
+            self.queue.push_back(Event::Data { ordinal, bytes: self.chunk.slice(range) });
+        }
+    }
+
+    /// Hands out an event, behind the bytes before it.
+    pub fn say(&mut self, event: Event) {
+        self.flush();
+        self.queue.push_back(event);
+    }
+}
+
+/// Where in `whole` its part `part` lies; none if it is no part of it.
+fn position_in(whole: &Bytes, part: &Bytes) -> Option<usize> {
+    let at = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    (at + part.len() <= whole.len()).then_some(at)
+}
