@@ -389,11 +389,26 @@ fn nobody_has_to_listen() {
     let mut command = place.segment(&place.at("none.ts"));
     let ended = Running::start_as_is(command.stdin(Stdio::null()).stdout(closed()).stderr(closed())).wait();
     assert_eq!(ended.code, Some(1));
-    for args in [&["--help"][..], &["config", "schema"], &["completions", "bash"]] {
+    let inspected = input.display().to_string();
+    let talkative =
+        [&["--help"][..], &["config", "schema"], &["completions", "bash"], &["inspect", &inspected]];
+    for args in talkative {
         let mut command = segcast(args);
         let piped = command.stdin(Stdio::null()).stdout(closed()).stderr(Stdio::piped());
         let ended = Running::start_as_is(piped).wait().good();
         assert_eq!(ended.stderr, "", "{args:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_is_said() {
+    for args in [&["config", "schema"][..], &["completions", "zsh"]] {
+        let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+        let mut command = segcast(args);
+        let ended =
+            Running::start_as_is(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped())).wait();
+        let expected = "standard output: cannot be written: No space left on device (os error 28)";
+        assert_eq!(said(&ended), expected, "{args:?}");
     }
 }
 

@@ -313,7 +313,7 @@ fn a_live_stream_is_right_at_every_moment() {
     // What was deleted had been out of the playlist as long as itself and the longest playlist with it took.
     let longest = all.iter().map(|media| media.segments.iter().map(|segment| segment.duration).sum());
     let keep = Duration::from_secs_f32(longest.fold(0.0, f32::max) + 1.0);
-    let slack = Duration::from_millis(200);
+    let slack = Duration::from_millis(500);
     assert!(!seen.gone.is_empty(), "nothing was deleted");
     for (name, at) in &seen.gone {
         let out_for = *at - seen.shown[name];

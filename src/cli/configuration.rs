@@ -1,11 +1,12 @@
 //! `segcast config`: what a configuration file comes to.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
 
 use clap::{Args, Subcommand};
 
+use super::print;
 use crate::encoder::ladder::Ladder;
 use crate::{config, encoder};
 
@@ -76,16 +77,13 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
             let checked = config::load(file, overrides.pairs())?;
             let ladder = &checked.options.ladder;
             let font = encoder::clock_font(&ladder.ffmpeg);
-            print(&checked.describe(&encoder::commands(ladder, font.as_deref())?))?;
+            let commands = encoder::commands(ladder, font.as_deref())?;
+            print(checked.describe(&commands).as_bytes())?;
             Ok(expect_ffmpeg(ladder)?)
         }
-        Command::Convert { file } => print(&config::convert(file)?),
-        Command::Schema => print(&format!("{:#}\n", config::schema())),
+        Command::Convert { file } => print(config::convert(file)?.as_bytes()),
+        Command::Schema => print(format!("{:#}\n", config::schema()).as_bytes()),
     }
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
 /// What would run must be there, unless every rendition has a command of its own.

@@ -18,6 +18,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{channel, config};
@@ -102,7 +103,13 @@ fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
     // Written in one piece, because the generator panics where it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "segcast", &mut script);
-    Ok(io::stdout().write_all(&script)?)
+    print(&script)
+}
+
+/// Writes to standard output, all of it or an error.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).context("standard output: cannot be written")
 }
 
 /// Whoever read our output has seen enough, as `head` does.
