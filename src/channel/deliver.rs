@@ -1,10 +1,12 @@
 //! One destination's task: it does the plan's steps in their order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::MAX_QUEUED_BYTES;
 use crate::chunks::Chunks;
@@ -25,61 +27,74 @@ pub struct Delivery {
     /// What people call it.
     pub name: String,
     jobs: Option<mpsc::UnboundedSender<Job>>,
-    queued_bytes: Arc<AtomicU64>,
+    state: Arc<State>,
     task: JoinHandle<Result<(), Error>>,
 }
 
+/// How far the task has come.
+#[derive(Debug, Default)]
+struct State {
+    queued_bytes: AtomicU64,
+    done: AtomicU64,
+    has_ended: AtomicBool,
+}
+
 impl Delivery {
-    /// Starts the task. `failed` is told once if it gives up.
-    pub fn start(destination: Box<dyn Destination>, failed: mpsc::UnboundedSender<()>) -> Self {
+    /// Starts the task. `ended` is told when it ends, whatever the reason.
+    pub fn start(destination: Box<dyn Destination>, ended: mpsc::UnboundedSender<()>) -> Self {
         let name = destination.name();
         let (jobs, queue) = mpsc::unbounded_channel();
-        let queued_bytes = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&queued_bytes);
-        let task = tokio::spawn(async move {
-            let result = work(destination.as_ref(), queue, &counter).await;
-            if result.is_err() {
-                // Nobody listens any more when the channel has ended.
-                let _ = failed.send(());
-            }
-            result
-        });
-        Self { name, jobs: Some(jobs), queued_bytes, task }
+        let notice = Notice { state: Arc::default(), ended };
+        let state = Arc::clone(&notice.state);
+        let task = tokio::spawn(async move { work(destination.as_ref(), queue, &notice.state).await });
+        Self { name, jobs: Some(jobs), state, task }
     }
 
-    /// Appends a step. One that falls too far behind is cut off: its task ends with an error.
+    /// Appends a step. One that falls too far behind is cut off, and what waited for it is let go.
     pub fn add(&mut self, job: Job) {
         let Some(jobs) = &self.jobs else { return };
         let size_bytes = job.size_bytes();
-        let queued = self.queued_bytes.fetch_add(size_bytes, Ordering::Relaxed) + size_bytes;
-        if jobs.send(job).is_err() || queued > MAX_QUEUED_BYTES {
+        let queued = self.state.queued_bytes.fetch_add(size_bytes, Ordering::Relaxed) + size_bytes;
+        if queued > MAX_QUEUED_BYTES {
+            self.jobs = None;
+            self.task.abort();
+        } else if jobs.send(job).is_err() {
             self.jobs = None;
         }
     }
 
     /// Whether its task has given up.
     pub fn has_failed(&self) -> bool {
-        self.task.is_finished()
+        self.state.has_ended.load(Ordering::Acquire)
     }
 
-    /// Waits until everything is done.
+    /// Waits until everything is done, as long as within `patience` at least one step is.
     ///
     /// # Errors
     /// What ended it early.
-    pub async fn finish(mut self) -> Result<(), Error> {
-        let was_cut_off = self.jobs.take().is_none();
-        let result = match self.task.await {
-            Ok(result) => result,
-            Err(join) => Err(Error::new(Kind::Closed, format!("go on at {}", self.name), join.into())),
-        };
-        match result {
-            Ok(()) if was_cut_off => {
-                let mebibytes = MAX_QUEUED_BYTES >> 20;
-                let source = format!("it is more than {mebibytes} MiB behind").into();
-                Err(Error::new(Kind::Transient, format!("keep up at {}", self.name), source))
+    pub async fn finish(mut self, patience: Duration) -> Result<(), Error> {
+        self.jobs = None;
+        loop {
+            let done = self.state.done.load(Ordering::Relaxed);
+            match timeout(patience, &mut self.task).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(join)) if join.is_cancelled() => {
+                    return Err(self.behind(format!("more than {} MiB wait", MAX_QUEUED_BYTES >> 20)));
+                }
+                Ok(Err(join)) => {
+                    return Err(Error::new(Kind::Closed, format!("go on at {}", self.name), join.into()));
+                }
+                Err(_) if self.state.done.load(Ordering::Relaxed) > done => {}
+                Err(_) => {
+                    self.task.abort();
+                    return Err(self.behind(format!("nothing was done for {} s", patience.as_secs_f64())));
+                }
             }
-            result => result,
         }
+    }
+
+    fn behind(&self, how: String) -> Error {
+        Error::new(Kind::Transient, format!("keep up at {}", self.name), how.into())
     }
 }
 
@@ -92,10 +107,24 @@ impl Job {
     }
 }
 
+/// Tells of the task's end, even if it is cut off or breaks down.
+struct Notice {
+    state: Arc<State>,
+    ended: mpsc::UnboundedSender<()>,
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        self.state.has_ended.store(true, Ordering::Release);
+        // Nobody listens any more when the channel has ended.
+        let _ = self.ended.send(());
+    }
+}
+
 async fn work(
     destination: &dyn Destination,
     mut queue: mpsc::UnboundedReceiver<Job>,
-    queued_bytes: &AtomicU64,
+    state: &State,
 ) -> Result<(), Error> {
     while let Some(job) = queue.recv().await {
         let size_bytes = job.size_bytes();
@@ -104,16 +133,142 @@ async fn work(
             // What cannot be deleted is no loss to viewers.
             Job::Delete(key) => {
                 if let Err(error) = destination.delete(&key).await {
-                    tracing::warn!(destination = destination.name(), "{error}: {}", source(&error));
+                    tracing::warn!(destination = destination.name(), "{}", super::chain(&error));
                 }
             }
         }
-        queued_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
+        state.queued_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
+        state.done.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }
 
-/// The reason behind an error, as text.
-fn source(error: &Error) -> String {
-    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::destination::Pending;
+
+    /// Notes what is done; fails at one key, and never comes back from another.
+    #[derive(Clone, Default)]
+    struct Place {
+        done: Arc<Mutex<Vec<String>>>,
+        fails_at: &'static str,
+        blocks_at: &'static str,
+    }
+
+    impl Place {
+        fn start(&self) -> (Delivery, mpsc::UnboundedReceiver<()>) {
+            let (ended, notices) = mpsc::unbounded_channel();
+            (Delivery::start(Box::new(self.clone()), ended), notices)
+        }
+
+        fn done(&self) -> Vec<String> {
+            self.done.lock().unwrap().clone()
+        }
+
+        async fn act(&self, what: String) -> Result<(), Error> {
+            if !self.blocks_at.is_empty() && what.contains(self.blocks_at) {
+                std::future::pending::<()>().await;
+            }
+            if !self.fails_at.is_empty() && what.contains(self.fails_at) {
+                return Err(Error::new(Kind::Transient, format!("do {what}"), "disk full".into()));
+            }
+            self.done.lock().unwrap().push(what);
+            Ok(())
+        }
+    }
+
+    impl Destination for Place {
+        fn name(&self) -> String {
+            "place".to_owned()
+        }
+
+        fn put(&self, key: &str, _: Chunks) -> Pending<'_, ()> {
+            Box::pin(self.act(format!("put {key}")))
+        }
+
+        fn delete(&self, key: &str) -> Pending<'_, ()> {
+            Box::pin(self.act(format!("delete {key}")))
+        }
+
+        fn get(&self, _: &str) -> Pending<'_, Option<Bytes>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn put(key: &str) -> Job {
+        Job::Put(key.to_owned(), Chunks::from("x".to_owned()))
+    }
+
+    #[tokio::test]
+    async fn steps_are_done_in_their_order() {
+        let place = Place::default();
+        let (mut delivery, _notices) = place.start();
+        for n in 0..100 {
+            delivery.add(put(&format!("{n}.ts")));
+            delivery.add(Job::Delete(format!("{n}.ts")));
+        }
+        delivery.finish(PATIENCE).await.unwrap();
+        let expected = (0..100).flat_map(|n| [format!("put {n}.ts"), format!("delete {n}.ts")]);
+        assert_eq!(place.done(), expected.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_put_behind_a_put_that_failed() {
+        let place = Place { fails_at: "b.ts", ..Place::default() };
+        let (mut delivery, mut notices) = place.start();
+        ["a.ts", "b.ts", "index.m3u8"].into_iter().for_each(|key| delivery.add(put(key)));
+        notices.recv().await.unwrap();
+        assert!(delivery.has_failed(), "what is told is true by then");
+        delivery.add(put("c.ts"));
+        assert_eq!(delivery.finish(PATIENCE).await.unwrap_err().to_string(), "cannot do put b.ts");
+        assert_eq!(place.done(), ["put a.ts"]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_deleted_stops_nothing() {
+        let place = Place { fails_at: "delete", ..Place::default() };
+        let (mut delivery, _notices) = place.start();
+        delivery.add(Job::Delete("a.ts".to_owned()));
+        delivery.add(put("b.ts"));
+        delivery.finish(PATIENCE).await.unwrap();
+        assert_eq!(place.done(), ["put b.ts"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_blocks_for_ever_slows_no_other_and_is_not_waited_for_for_ever() {
+        let (stuck, free) = (Place { blocks_at: "b.ts", ..Place::default() }, Place::default());
+        let mut deliveries = [stuck.start().0, free.start().0];
+        for key in ["a.ts", "b.ts", "c.ts"] {
+            deliveries.iter_mut().for_each(|delivery| delivery.add(put(key)));
+        }
+        let [first, second] = deliveries;
+        second.finish(PATIENCE).await.unwrap();
+        assert_eq!(free.done().len(), 3);
+        let error = first.finish(Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(super::super::chain(&error), "cannot keep up at place: nothing was done for 0.05 s");
+    }
+
+    #[tokio::test]
+    async fn one_that_falls_too_far_behind_is_cut_off_and_its_bytes_are_let_go() {
+        let place = Place { blocks_at: "ts", ..Place::default() };
+        let (mut delivery, mut notices) = place.start();
+        let body = Bytes::from(vec![0; 1 << 20]);
+        let chunks = Chunks::from(body.clone());
+        for _ in 0..=MAX_QUEUED_BYTES >> 20 {
+            delivery.add(Job::Put("a.ts".to_owned(), chunks.clone()));
+        }
+        notices.recv().await.unwrap();
+        assert!(delivery.has_failed());
+        drop(chunks);
+        assert!(body.is_unique(), "nobody holds what waited");
+        let error = delivery.finish(PATIENCE).await.unwrap_err();
+        assert_eq!(super::super::chain(&error), "cannot keep up at place: more than 256 MiB wait");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
-use super::MAX_BYTES_WITHOUT_PROGRAM;
+use super::{MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM};
 use crate::codec::Format;
 use crate::encoder;
 use crate::segment::{Cutter, Head, Options, Output, Segment, Segmenter};
@@ -24,8 +24,19 @@ pub enum Item {
     Formats(Vec<Format>),
     /// Something is wrong.
     Anomaly(Anomaly),
-    /// Nothing more will come; with the reason, if what came was no stream.
-    End(Result<(), String>),
+    /// Nothing more will come.
+    End(Ending),
+}
+
+/// How a rendition's stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// After a stream.
+    Stream,
+    /// Without one: what came instead. Its encoder's death is a better reason, if it died.
+    Nothing(String),
+    /// It is not read on, for what comes is no stream; its encoder dies of that.
+    Hopeless(String),
 }
 
 /// What the renditions of a channel share, so that they cut at the same pictures.
@@ -113,24 +124,31 @@ impl Stream {
     }
 
     fn is_hopeless(&mut self) -> bool {
-        self.received > MAX_BYTES_WITHOUT_PROGRAM && self.segmenter.cutter().program().is_none()
+        let cutter = self.segmenter.cutter();
+        (self.received > MAX_BYTES_WITHOUT_PACKETS && !cutter.has_packets())
+            || (self.received > MAX_BYTES_WITHOUT_PROGRAM && cutter.program().is_none())
     }
 
     fn finish(mut self) -> Vec<Item> {
+        let is_hopeless = self.is_hopeless();
         let cutter = self.segmenter.cutter();
         let what = match (self.received, cutter.has_packets(), cutter.program()) {
-            (0, ..) => Err("its encoder gave no bytes".to_owned()),
+            (0, ..) => Some("its encoder gave no bytes"),
             (_, false, _) => {
-                Err("its encoder's output is no MPEG transport stream: does its command end in -f mpegts -?"
-                    .into())
+                Some("its encoder's output is no MPEG transport stream: does its command end in -f mpegts -?")
             }
-            (_, true, None) => Err("there is no program in its transport stream".to_owned()),
-            _ => Ok(()),
+            (_, true, None) => Some("there is no program in its transport stream"),
+            _ => None,
+        };
+        let ending = match what.map(str::to_owned) {
+            None => Ending::Stream,
+            Some(what) if is_hopeless => Ending::Hopeless(what),
+            Some(what) => Ending::Nothing(what),
         };
         let mut formats = self.formats;
         let now = SystemTime::now();
         let last = self.segmenter.finish().filter_map(|output| item(output, now, &mut formats));
-        last.collect::<Vec<_>>().into_iter().chain([Item::End(what)]).collect()
+        last.collect::<Vec<_>>().into_iter().chain([Item::End(ending)]).collect()
     }
 }
 
@@ -165,5 +183,89 @@ impl Formats {
     fn all(&self) -> Option<Vec<Format>> {
         let all: Option<Vec<_>> = self.0.values().cloned().collect();
         all.filter(|formats| !formats.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::codec::{Audio, Codec};
+
+    fn program(streams: &[(u16, Codec)]) -> Program {
+        let streams = streams.iter().map(|&(pid, codec)| crate::ts::Stream {
+            pid: Pid::new(pid),
+            stream_type: 0,
+            codec,
+            language: None,
+            descriptors: Bytes::new(),
+        });
+        Program {
+            number: 1,
+            transport_stream_id: 1,
+            pmt_pid: Pid::new(0x1000),
+            pcr_pid: Pid::new(0x100),
+            version: 0,
+            streams: streams.collect(),
+            section: Bytes::new(),
+        }
+    }
+
+    fn sound(channels: u8) -> Format {
+        Format::Audio(Audio {
+            codec: Codec::AacAdts,
+            rfc6381: Some("mp4a.40.2".to_owned()),
+            sample_rate_hz: 48_000,
+            channels,
+            samples_per_frame: 1024,
+        })
+    }
+
+    #[test]
+    fn formats_are_told_when_all_are_known_and_again_when_one_changes() {
+        let mut formats = Formats::default();
+        let (first, second) = (Pid::new(0x101), Pid::new(0x102));
+        assert_eq!(formats.take(first, sound(2)), None, "no program yet");
+        assert_eq!(formats.program(&program(&[(0x101, Codec::AacAdts), (0x102, Codec::AacAdts)])), None);
+        assert_eq!(formats.take(second, sound(1)), None);
+        assert_eq!(formats.take(first, sound(2)), Some(vec![sound(2), sound(1)]));
+        assert_eq!(formats.take(second, sound(6)), Some(vec![sound(2), sound(6)]));
+    }
+
+    #[test]
+    fn a_stream_that_leaves_the_program_is_told_no_more_and_data_never_is() {
+        let mut formats = Formats::default();
+        formats.program(&program(&[(0x101, Codec::AacAdts), (0x102, Codec::AacAdts), (0x103, Codec::Id3)]));
+        formats.take(Pid::new(0x101), sound(2));
+        formats.take(Pid::new(0x102), sound(1));
+        assert_eq!(formats.program(&program(&[(0x102, Codec::AacAdts)])), Some(vec![sound(1)]));
+        assert_eq!(formats.program(&program(&[(0x103, Codec::Id3)])), None);
+    }
+
+    fn end_of(bytes: &[u8]) -> Ending {
+        let mut stream = Stream {
+            segmenter: Segmenter::new(&Options::default()),
+            formats: Formats::default(),
+            received: 0,
+        };
+        for chunk in bytes.chunks(10_000) {
+            stream.push(Bytes::copy_from_slice(chunk), SystemTime::UNIX_EPOCH);
+        }
+        match stream.finish().pop() {
+            Some(Item::End(ending)) => ending,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_stream_is_told_and_given_up_early() {
+        assert_eq!(end_of(b""), Ending::Nothing("its encoder gave no bytes".to_owned()));
+        assert!(
+            matches!(end_of(&[0; 5000]), Ending::Nothing(what) if what.contains("no MPEG transport stream"))
+        );
+        assert!(matches!(end_of(&vec![0; 300 << 10]), Ending::Hopeless(_)));
+        let null = [&[0x47, 0x1f, 0xff, 0x10][..], &[0xff; 184]].concat();
+        assert!(matches!(end_of(&null.repeat(100)), Ending::Nothing(what) if what.contains("no program")));
     }
 }

@@ -21,6 +21,8 @@
 
 mod deliver;
 mod ingest;
+mod outcome;
+mod prepare;
 mod run;
 mod summary;
 
@@ -86,9 +88,21 @@ pub enum Error {
 
 /// Bytes that may wait for one destination; one that falls behind farther is given up.
 const MAX_QUEUED_BYTES: u64 = 256 << 20;
+/// How long a destination may do nothing while the channel's end waits for it.
+const LAST_PUTS: Duration = Duration::from_secs(30);
+/// How long killed encoders are waited for.
+const BURIAL: Duration = Duration::from_secs(1);
+/// Bytes of one rendition without a transport packet in them, after which it is something else.
+const MAX_BYTES_WITHOUT_PACKETS: u64 = 256 << 10;
 /// Bytes of one rendition without a program in them, after which it is no stream.
 const MAX_BYTES_WITHOUT_PROGRAM: u64 = 16 << 20;
 /// An encoder slower than this for [`SLOW_FOR`] cannot keep up with a live source.
 const SLOW_SPEED: f64 = 0.97;
 /// How long an encoder is slow before it is said.
 const SLOW_FOR: Duration = Duration::from_secs(15);
+
+/// An error and what is behind it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

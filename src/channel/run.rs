@@ -1,28 +1,27 @@
 //! The channel's loop.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::deliver::{Delivery, Job};
-use super::ingest::{Item, Shared, ingest};
+use super::ingest::{Ending, Item, Shared, ingest};
+use super::outcome::Outcome;
+use super::prepare::prepare;
 use super::summary::{Rendition, Summary};
-use super::{Error, Options, SLOW_FOR, SLOW_SPEED, Stop};
+use super::{BURIAL, Error, LAST_PUTS, Options, SLOW_FOR, SLOW_SPEED, Stop, chain};
 use crate::chunks::Chunks;
-use crate::destination::{self, Destination};
 use crate::encoder::ladder::Feed;
-use crate::encoder::{self, Control, Limits};
+use crate::encoder::{self, Control, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
-use crate::playlist;
 use crate::segment::{self, OnMissingRandomAccess, Segment};
 use crate::ts::{Anomaly, Selection};
 
 /// Items that may wait for the loop.
 const QUEUE: usize = 64;
-/// The file by which it is seen whether a destination takes files.
-const PROBE: &str = ".segcast-probe";
 
 /// Runs a channel to its end: the source's, or the one that `stop` asks for. Must be called within a tokio
 /// runtime.
@@ -31,8 +30,30 @@ const PROBE: &str = ".segcast-probe";
 /// [`Error`]; but for [`Error::StoppedNow`], what came until then has been put and the playlists are ended.
 pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<Summary, Error> {
     let mut running = encoder::start(&options.ladder, &Limits::default())?;
-    let (failed, mut failures) = mpsc::unbounded_channel();
-    let (presentation, deliveries) = prepare(options, failed).await?;
+    let result = run_with(options, &mut running, &mut stop).await;
+    if result.is_err() {
+        // Whoever ends early leaves no encoder behind; those that have ended are not hurt.
+        running.control.kill();
+        running.outputs.clear();
+        let all = async { while running.events.recv().await.is_some() {} };
+        let _ = timeout(BURIAL, all).await;
+    }
+    result
+}
+
+async fn run_with(
+    options: &Options,
+    running: &mut Running,
+    stop: &mut watch::Receiver<Stop>,
+) -> Result<Summary, Error> {
+    let (ended, mut endings) = mpsc::unbounded_channel();
+    let (presentation, deliveries, refused) = tokio::select! {
+        prepared = prepare(options, &ended) => prepared?,
+        Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
+    };
+    drop(ended);
+    // What was asked for meanwhile is looked at too.
+    stop.mark_changed();
     let (longest, shared) = watch::channel(None);
     let (items, mut received) = mpsc::channel(QUEUE);
     let mut readers = JoinSet::new();
@@ -43,9 +64,11 @@ pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<S
     drop(items);
 
     let mut channel = Channel::new(options, presentation, deliveries, running.control.clone(), longest);
+    channel.failure = refused;
     let (mut has_items, mut has_events) = (true, true);
     while has_items || has_events {
-        let expiry = channel.presentation.next_expiry().map(|at| channel.began + at);
+        // One that lies beyond what the clock can tell never comes.
+        let expiry = channel.presentation.next_expiry().and_then(|at| channel.began.checked_add(at));
         tokio::select! {
             item = received.recv(), if has_items => match item {
                 Some((rendition, item)) => channel.take(rendition, item),
@@ -55,14 +78,11 @@ pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<S
                 Some(event) => channel.hear(event),
                 None => has_events = false,
             },
-            Some(()) = failures.recv() => channel.drop_failed().await,
+            Some(()) = endings.recv() => channel.drop_failed().await,
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                 Stop::No => {}
                 Stop::Finish => channel.finish(),
-                Stop::Now => {
-                    running.control.kill();
-                    return Err(Error::StoppedNow);
-                }
+                Stop::Now => return Err(Error::StoppedNow),
             },
             () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => channel.tick(),
         }
@@ -78,57 +98,6 @@ fn cutting(options: &Options) -> segment::Options {
     segment::Options { target: options.presentation.target, program: Selection::First, on_missing }
 }
 
-/// Sees that destinations take files, and goes on where an earlier run left off. One that does not is said and
-/// left out; if none does, that is an error.
-async fn prepare(
-    options: &Options,
-    failed: mpsc::UnboundedSender<()>,
-) -> Result<(Presentation, Vec<Delivery>), Error> {
-    let mut earlier = None;
-    let mut deliveries = Vec::new();
-    let mut refused = None;
-    for target in &options.destinations {
-        let destination = target.open();
-        let name = destination.name();
-        match probe(destination.as_ref(), &options.presentation).await {
-            Ok(found) => {
-                earlier = earlier.or(Some(found));
-                deliveries.push(Delivery::start(destination, failed.clone()));
-            }
-            Err(source) => {
-                tracing::error!(destination = name, "{}", chain(&source));
-                refused = Some((name, source));
-            }
-        }
-    }
-    if let (true, Some((name, source))) = (deliveries.is_empty(), refused) {
-        return Err(Error::Destination { name, source });
-    }
-    Ok((Presentation::resume(options.presentation.clone(), &earlier.unwrap_or_default()), deliveries))
-}
-
-/// Puts and deletes a small file; what an earlier run's playlists say.
-async fn probe(
-    destination: &dyn Destination,
-    presentation: &live::Options,
-) -> Result<Vec<Option<playlist::Media>>, destination::Error> {
-    destination.put(PROBE, Chunks::from("segcast\n".to_owned())).await?;
-    destination.delete(PROBE).await?;
-    let mut found = Vec::new();
-    for rendition in &presentation.renditions {
-        let text = destination.get(&rendition.playlist).await?;
-        let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let media = text.and_then(|text| {
-            let parsed = playlist::Media::parse(&text);
-            parsed
-                .inspect_err(|error| tracing::warn!("{} is not gone on with: {error}", rendition.playlist))
-                .ok()
-        });
-        found.push(media);
-    }
-    Ok(found)
-}
-
 struct Channel {
     presentation: Presentation,
     deliveries: Vec<Delivery>,
@@ -138,9 +107,11 @@ struct Channel {
     summary: Summary,
     /// What ends the channel with an error, once everything is written.
     failure: Option<Error>,
+    outcomes: Vec<Outcome>,
     is_finishing: bool,
     is_fan_out: bool,
-    slow_since: Option<Instant>,
+    /// Since when encoders are too slow, by the first of their renditions.
+    slow_since: BTreeMap<usize, Instant>,
 }
 
 impl Channel {
@@ -161,9 +132,10 @@ impl Channel {
             longest,
             summary: Summary { renditions },
             failure: None,
+            outcomes: vec![Outcome::default(); options.presentation.renditions.len()],
             is_finishing: false,
             is_fan_out: options.ladder.feed == Feed::FanOut,
-            slow_since: None,
+            slow_since: BTreeMap::new(),
         }
     }
 
@@ -173,14 +145,7 @@ impl Channel {
             Item::Segment(segment) => self.put(rendition, segment),
             Item::Formats(formats) => self.presentation.format(rendition, &formats),
             Item::Anomaly(anomaly) => self.note(rendition, &anomaly),
-            Item::End(result) => {
-                let plan = self.presentation.end(rendition, self.began.elapsed());
-                self.perform(plan, None);
-                if let Err(what) = result {
-                    let rendition = self.summary.renditions[rendition].name.clone();
-                    self.fail(Error::Stream { rendition, what });
-                }
-            }
+            Item::End(ending) => self.end(rendition, ending),
         }
     }
 
@@ -203,6 +168,20 @@ impl Channel {
             *longest = longest.or(self.presentation.target_duration());
             is_news
         });
+    }
+
+    fn end(&mut self, rendition: usize, ending: Ending) {
+        let plan = self.presentation.end(rendition, self.began.elapsed());
+        self.perform(plan, None);
+        let what = self.outcomes[rendition].ended(ending);
+        self.judge(rendition, what);
+    }
+
+    fn judge(&mut self, rendition: usize, what: Option<String>) {
+        if let Some(what) = what {
+            let rendition = self.summary.renditions[rendition].name.clone();
+            self.lose(Error::Stream { rendition, what });
+        }
     }
 
     fn tick(&mut self) {
@@ -241,21 +220,32 @@ impl Channel {
 
     fn hear(&mut self, event: encoder::Event) {
         match event {
-            encoder::Event::Progress { progress, .. } => self.watch_speed(&progress),
+            encoder::Event::Progress { renditions, progress } => self.watch_speed(&renditions, &progress),
             encoder::Event::SourceEnded { result: Err(error) } => self.fail(error.into()),
-            encoder::Event::Exited { result: Err(error), .. } => self.lose(error),
-            encoder::Event::Dropped { reason, .. } => self.lose(reason),
+            encoder::Event::Exited { renditions, result } => {
+                for &rendition in &renditions {
+                    let what = self.outcomes[rendition].exited(result.is_ok());
+                    self.judge(rendition, what);
+                }
+                let is_abandoned =
+                    renditions.iter().any(|&rendition| self.outcomes[rendition].is_abandoned());
+                match result {
+                    Err(error) if !is_abandoned => self.lose(error.into()),
+                    _ => {}
+                }
+            }
+            encoder::Event::Dropped { reason, .. } => self.lose(reason.into()),
             _ => {}
         }
     }
 
-    /// An encoder is gone. In a fan-out the others go on without it.
-    fn lose(&mut self, error: encoder::Error) {
+    /// A rendition is gone. In a fan-out the others go on without it.
+    fn lose(&mut self, error: Error) {
         if self.is_fan_out && !self.presentation.is_ended() {
-            tracing::error!("{}", chain(&error));
-            self.failure.get_or_insert(error.into());
+            tracing::error!("{}; the others go on", chain(&error));
+            self.failure.get_or_insert(error);
         } else {
-            self.fail(error.into());
+            self.fail(error);
         }
     }
 
@@ -273,21 +263,22 @@ impl Channel {
         self.control.finish();
     }
 
-    fn watch_speed(&mut self, progress: &encoder::Progress) {
+    fn watch_speed(&mut self, renditions: &[usize], progress: &encoder::Progress) {
         tracing::trace!(?progress, "encoder");
-        let is_slow = progress.speed.is_some_and(|speed| speed < SLOW_SPEED);
-        match self.slow_since {
-            Some(since) if is_slow && since.elapsed() > SLOW_FOR => {
-                let speed = progress.speed.unwrap_or_default();
-                tracing::warn!(
-                    "the encoder runs at {speed:.2} of real time: use lighter presets, smaller sizes, or fewer renditions"
-                );
-                // Said again only after it has been fast enough for a while.
-                self.slow_since = Some(Instant::now() + 20 * SLOW_FOR);
-            }
-            Some(since) if !is_slow && since <= Instant::now() => self.slow_since = None,
-            None if is_slow => self.slow_since = Some(Instant::now()),
-            _ => {}
+        let (Some(&first), Some(speed)) = (renditions.first(), progress.speed) else { return };
+        if speed >= SLOW_SPEED || self.presentation.options().kind == live::Kind::Vod {
+            self.slow_since.retain(|&encoder, since| encoder != first || *since > Instant::now());
+            return;
+        }
+        let since = self.slow_since.entry(first).or_insert_with(Instant::now);
+        if since.elapsed() > SLOW_FOR {
+            // Said again only after a while.
+            *since = Instant::now() + 20 * SLOW_FOR;
+            let names = renditions.iter().map(|&rendition| self.summary.renditions[rendition].name.as_str());
+            tracing::warn!(
+                "the encoder of {} runs at {speed:.2} of real time: use lighter presets, smaller sizes, or fewer renditions",
+                names.collect::<Vec<_>>().join(", ")
+            );
         }
     }
 
@@ -298,7 +289,7 @@ impl Channel {
         self.deliveries = left;
         for delivery in gone {
             let name = delivery.name.clone();
-            if let Err(source) = delivery.finish().await {
+            if let Err(source) = delivery.finish(LAST_PUTS).await {
                 let error = Error::Destination { name, source };
                 if self.deliveries.is_empty() {
                     self.fail(error);
@@ -311,12 +302,12 @@ impl Channel {
     }
 
     /// Waits until destinations have everything.
-    async fn close(mut self, mut stop: watch::Receiver<Stop>) -> Result<Summary, Error> {
+    async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
         let deliveries = std::mem::take(&mut self.deliveries);
         let finish = async {
             for delivery in deliveries {
                 let name = delivery.name.clone();
-                if let Err(source) = delivery.finish().await {
+                if let Err(source) = delivery.finish(LAST_PUTS).await {
                     let error = Error::Destination { name, source };
                     tracing::error!("{}", chain(&error));
                     self.failure.get_or_insert(error);
@@ -335,10 +326,4 @@ impl Channel {
             None => Ok(self.summary),
         }
     }
-}
-
-/// An error and what is behind it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

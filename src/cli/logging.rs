@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -10,6 +11,9 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::file::{Level, Log, LogFormat};
+
+/// Whether standard error carries JSON, a value on each line.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Flags about the log; they win over the file's `log` table.
 #[derive(Debug, Args)]
@@ -48,14 +52,27 @@ pub fn start(flags: &Flags, log: &Log) -> anyhow::Result<()> {
         Some(format) => matches!(format, FormatFlag::Json),
         None => matches!(log.format, Some(LogFormat::Json)),
     };
-    let (writer, is_terminal) = writer(log.file.as_deref())?;
+    let log_file = log.file.as_deref();
+    let (writer, is_terminal) = writer(log_file)?;
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(is_terminal);
+    // A reader of the log that has gone away, as `head` does, is no reason to break down.
+    let log = log.log_internal_errors(false);
     if is_json {
+        IS_JSON.store(log_file.is_none(), Ordering::Relaxed);
         log.json().init();
     } else {
         log.with_target(false).init();
     }
     Ok(())
+}
+
+/// Tells the one error that ended a command; as a log line where standard error carries JSON.
+pub fn tell_error(error: &anyhow::Error) {
+    if IS_JSON.load(Ordering::Relaxed) {
+        tracing::error!("{error:#}");
+    } else {
+        super::tell(format_args!("segcast: {error:#}"));
+    }
 }
 
 fn writer(file: Option<&Path>) -> anyhow::Result<(BoxMakeWriter, bool)> {

@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(format_args!("segcast: {error:#}"));
+            logging::tell_error(&error);
             ExitCode::from(exit_code(&error))
         }
     }
@@ -118,7 +118,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<config::Error>() {
+    if error.is::<config::Error>() || error.is::<run::SharedFolder>() {
         MISUSED
     } else if let Some(channel::Error::StoppedNow) = error.downcast_ref() {
         INTERRUPTED

@@ -12,7 +12,8 @@ use super::configuration::Overrides;
 use super::logging;
 use super::signals::Signals;
 use crate::channel::{self, Stop};
-use crate::config;
+use crate::destination::Target;
+use crate::{config, live};
 
 /// Run live channels from their configuration files.
 #[derive(Debug, Arguments)]
@@ -68,21 +69,53 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     result
 }
 
-/// Two channels in one folder would write over each other.
-fn refuse_shared_folders(options: &[channel::Options]) -> anyhow::Result<()> {
-    for (n, one) in options.iter().enumerate() {
-        for other in &options[..n] {
-            if let Some(shared) = one.destinations.iter().find(|target| other.destinations.contains(target)) {
-                let name = shared.open().name();
-                anyhow::bail!(
-                    "{} and {} are both put in {name}: give each a folder of its own",
-                    other.name,
-                    one.name
-                );
+/// Two channels that would write over each other.
+#[derive(Debug, thiserror::Error)]
+#[error("{one} and {other} would both write {what} in {folder}: give each a folder or names of its own")]
+pub struct SharedFolder {
+    one: String,
+    other: String,
+    what: String,
+    folder: String,
+}
+
+/// Channels may share a folder as long as their names differ.
+fn refuse_shared_folders(options: &[channel::Options]) -> Result<(), SharedFolder> {
+    for (n, other) in options.iter().enumerate() {
+        for one in &options[..n] {
+            let folders: Vec<_> = one.destinations.iter().map(folder).collect();
+            let shared = other.destinations.iter().map(folder).find(|folder| folders.contains(folder));
+            let names = names(&one.presentation);
+            let what = names.into_iter().find(|name| self::names(&other.presentation).contains(name));
+            if let (Some(folder), Some(what)) = (shared, what) {
+                let (one, other, folder) =
+                    (one.name.clone(), other.name.clone(), folder.display().to_string());
+                return Err(SharedFolder { one, other, what, folder });
             }
         }
     }
     Ok(())
+}
+
+/// Where a destination really is, as far as it is there yet.
+fn folder(target: &Target) -> PathBuf {
+    let Target::Copy { directory } = target;
+    let path = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+    let known = path.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
+    match known.and_then(|(there, real)| Some(real.join(path.strip_prefix(there).ok()?))) {
+        // What is joined may be empty, and leaves a slash behind.
+        Some(real) => real.components().collect(),
+        None => path,
+    }
+}
+
+/// All names that a channel gives; of segments what stands before the number.
+fn names(presentation: &live::Options) -> Vec<String> {
+    let of_each = presentation
+        .renditions
+        .iter()
+        .flat_map(|one| [one.playlist.clone(), format!("{}00001.ts", one.segment_prefix)]);
+    presentation.multivariant.iter().cloned().chain(of_each).collect()
 }
 
 async fn run_all(channels: Vec<channel::Options>) -> anyhow::Result<()> {
@@ -117,4 +150,33 @@ async fn run_all(channels: Vec<channel::Options>) -> anyhow::Result<()> {
         result = result.and(ended);
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Format;
+
+    fn channel(name: &str, directory: &str) -> channel::Options {
+        let text = format!(
+            "input.url = \"test\"\noutput.directory = \"{directory}\"\n[[rendition]]\nname = \"a\"\nvideo.codec = \"h264\"\n"
+        );
+        let checked = config::parse_str(Format::Toml, name, &text, &config::Environment::new(), &[]);
+        checked.unwrap().into_options().unwrap()
+    }
+
+    #[test]
+    fn the_same_folder_is_seen_however_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().display();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+        for other in [format!("{base}/live/"), format!("{base}/./live"), format!("{base}/link/live")] {
+            let options = [channel("one.toml", &format!("{base}/live")), channel("two.toml", &other)];
+            let error = refuse_shared_folders(&options).unwrap_err();
+            assert!(error.to_string().starts_with("one and two would both write "), "{error}");
+        }
+        let apart =
+            [channel("one.toml", &format!("{base}/one")), channel("two.toml", &format!("{base}/two"))];
+        refuse_shared_folders(&apart).unwrap();
+    }
 }

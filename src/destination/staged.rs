@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,6 +13,8 @@ const MAX_SLICES: usize = 64;
 /// What the names of files that are not whole yet begin and end with.
 const PREFIX: &str = ".";
 const SUFFIX: &str = ".segcast-part";
+/// Half-written files that nobody has written to for so long are nobody's.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// A file being written beside its place, under a temporary name; [`Staged::commit`] renames it. Dropped before
 /// that, it leaves nothing behind.
@@ -77,7 +80,8 @@ impl Drop for Staged {
     }
 }
 
-/// Removes what a run that was killed left half-written in `directory`. How many files it were.
+/// Removes what a run that was killed left half-written in `directory`. How many files it were. Young ones may be
+/// another channel's, just being written; they are left alone.
 ///
 /// # Errors
 /// As the file system gives them.
@@ -86,16 +90,28 @@ pub fn sweep(directory: &Path) -> io::Result<usize> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let is_part = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
-        if entry.file_name().to_str().is_some_and(is_part) {
-            fs::remove_file(entry.path())?;
-            swept += 1;
+        if entry.file_name().to_str().is_some_and(is_part) && is_old(&entry) {
+            match fs::remove_file(entry.path()) {
+                Ok(()) => swept += 1,
+                // Whoever else sweeps here was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(swept)
 }
 
+/// Whether nobody has written to it for a while; one that is gone meanwhile is nobody's to remove.
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let written = entry.metadata().and_then(|metadata| metadata.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= ABANDONED))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -119,10 +135,13 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_swept() {
         let folder = tempfile::tempdir().unwrap();
-        std::mem::forget(Staged::create(&folder.path().join("a.ts")).unwrap());
+        let begun = ["old.ts", "young.ts"].map(|name| Staged::create(&folder.path().join(name)).unwrap());
+        begun[0].file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
+        begun.into_iter().for_each(std::mem::forget);
         fs::write(folder.path().join("b.ts"), "whole").unwrap();
         assert_eq!(sweep(folder.path()).unwrap(), 1);
         assert!(folder.path().join("b.ts").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the young one may still be written");
     }
 
     #[test]
