@@ -22,6 +22,7 @@
 mod deliver;
 mod ingest;
 mod outcome;
+mod pace;
 mod prepare;
 mod run;
 mod summary;
@@ -96,10 +97,6 @@ const BURIAL: Duration = Duration::from_secs(1);
 const MAX_BYTES_WITHOUT_PACKETS: u64 = 256 << 10;
 /// Bytes of one rendition without a program in them, after which it is no stream.
 const MAX_BYTES_WITHOUT_PROGRAM: u64 = 16 << 20;
-/// An encoder slower than this for [`SLOW_FOR`] cannot keep up with a live source.
-const SLOW_SPEED: f64 = 0.97;
-/// How long an encoder is slow before it is said.
-const SLOW_FOR: Duration = Duration::from_secs(15);
 
 /// An error and what is behind it, on one line.
 fn chain(error: &dyn std::error::Error) -> String {

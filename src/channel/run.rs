@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::deliver::{Delivery, Job};
 use super::ingest::{Ending, Item, Shared, ingest};
 use super::outcome::Outcome;
+use super::pace::Pace;
 use super::prepare::prepare;
 use super::summary::{Rendition, Summary};
-use super::{BURIAL, Error, LAST_PUTS, Options, SLOW_FOR, SLOW_SPEED, Stop, chain};
+use super::{BURIAL, Error, LAST_PUTS, Options, Stop, chain};
 use crate::chunks::Chunks;
 use crate::encoder::ladder::Feed;
 use crate::encoder::{self, Control, Limits, Running};
@@ -110,8 +111,9 @@ struct Channel {
     outcomes: Vec<Outcome>,
     is_finishing: bool,
     is_fan_out: bool,
-    /// Since when encoders are too slow, by the first of their renditions.
-    slow_since: BTreeMap<usize, Instant>,
+    /// Of encoders, by the first of their renditions.
+    paces: BTreeMap<usize, Pace>,
+    is_on_air: bool,
 }
 
 impl Channel {
@@ -135,7 +137,8 @@ impl Channel {
             outcomes: vec![Outcome::default(); options.presentation.renditions.len()],
             is_finishing: false,
             is_fan_out: options.ladder.feed == Feed::FanOut,
-            slow_since: BTreeMap::new(),
+            paces: BTreeMap::new(),
+            is_on_air: false,
         }
     }
 
@@ -197,12 +200,23 @@ impl Channel {
         for step in plan {
             let job = match step {
                 Step::PutSegment { key, .. } => Job::Put(key, segment.clone().unwrap_or_default()),
-                Step::PutPlaylist { key, text } => Job::Put(key, Chunks::from(text)),
+                Step::PutPlaylist { key, text } => {
+                    self.announce(&key);
+                    Job::Put(key, Chunks::from(text))
+                }
                 Step::Delete { key } => Job::Delete(key),
             };
             for delivery in &mut self.deliveries {
                 delivery.add(job.clone());
             }
+        }
+    }
+
+    /// Says once that there is something to play.
+    fn announce(&mut self, key: &str) {
+        let is_first = self.presentation.options().multivariant.as_deref().is_none_or(|first| first == key);
+        if is_first && !std::mem::replace(&mut self.is_on_air, true) {
+            tracing::info!("on air: {key}");
         }
     }
 
@@ -265,15 +279,11 @@ impl Channel {
 
     fn watch_speed(&mut self, renditions: &[usize], progress: &encoder::Progress) {
         tracing::trace!(?progress, "encoder");
-        let (Some(&first), Some(speed)) = (renditions.first(), progress.speed) else { return };
-        if speed >= SLOW_SPEED || self.presentation.options().kind == live::Kind::Vod {
-            self.slow_since.retain(|&encoder, since| encoder != first || *since > Instant::now());
+        let Some(&first) = renditions.first() else { return };
+        if self.presentation.options().kind == live::Kind::Vod {
             return;
         }
-        let since = self.slow_since.entry(first).or_insert_with(Instant::now);
-        if since.elapsed() > SLOW_FOR {
-            // Said again only after a while.
-            *since = Instant::now() + 20 * SLOW_FOR;
+        if let Some(speed) = self.paces.entry(first).or_default().take(progress.out_time, Instant::now()) {
             let names = renditions.iter().map(|&rendition| self.summary.renditions[rendition].name.as_str());
             tracing::warn!(
                 "the encoder of {} runs at {speed:.2} of real time: use lighter presets, smaller sizes, or fewer renditions",
