@@ -1,5 +1,5 @@
 //! Bytes that once broke what must hold, kept in `testdata/crash/<what>/`, and beginnings of all the test data.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support {
     pub mod holds;

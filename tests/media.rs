@@ -1,5 +1,5 @@
 //! What ffmpeg writes, cut by us, read by ffmpeg again: every kind of stream, whole and damaged.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support {
     pub mod media;

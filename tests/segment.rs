@@ -1,5 +1,5 @@
 //! What must hold of cutting, whatever the stream and however it is pushed.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support {
     pub mod synth;

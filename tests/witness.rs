@@ -1,5 +1,5 @@
 //! Our reading of tables and PES headers beside that of `mpeg2ts-reader`, which shares nothing with us.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support {
     pub mod media;
