@@ -280,6 +280,10 @@ password = \"hush-6\"
     );
     let ended = run(command.env("KEY", "hush-4"));
     assert!(!mistakes(&ended).contains("hush"), "{}", ended.stderr);
+    place.file("live.toml", EXAMPLE);
+    let broken = "destination=[{url=\"s3://b/x\",secret_access_key=\"hush-7\" ";
+    let ended = run(&mut place.config(&["check", "live.toml", "--set", broken]));
+    assert!(!mistakes(&ended).contains("hush"), "{}", ended.stderr);
     place.file("live.toml", &text.replace("password = \"hush-6\"", "password = \"hush-6"));
     let ended = run(&mut command);
     assert!(!mistakes(&ended).contains("hush"), "{}", ended.stderr);

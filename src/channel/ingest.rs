@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM};
+use super::{MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM, MAX_SEGMENT_BYTES};
 use crate::codec::Format;
 use crate::encoder;
 use crate::segment::{Cutter, Head, Options, Output, Segment, Segmenter};
@@ -80,7 +80,12 @@ pub async fn ingest(
     items: mpsc::Sender<(usize, Item)>,
 ) {
     let rendition = output.rendition();
-    let mut stream = Stream { segmenter: Segmenter::new(&options), formats: Formats::default(), received: 0 };
+    let mut stream = Stream {
+        segmenter: Segmenter::new(&options),
+        formats: Formats::default(),
+        received: 0,
+        since_segment: 0,
+    };
     loop {
         let chunk = match output.read().await {
             Ok(Some(chunk)) => chunk,
@@ -114,23 +119,37 @@ struct Stream {
     segmenter: Segmenter,
     formats: Formats,
     received: u64,
+    /// Bytes received since a segment was whole.
+    since_segment: u64,
 }
 
 impl Stream {
     fn push(&mut self, chunk: bytes::Bytes, arrived: SystemTime) -> Vec<Item> {
         self.received += chunk.len() as u64;
+        self.since_segment += chunk.len() as u64;
         let formats = &mut self.formats;
-        self.segmenter.push(chunk).filter_map(|output| item(output, arrived, formats)).collect()
+        let items: Vec<_> =
+            self.segmenter.push(chunk).filter_map(|output| item(output, arrived, formats)).collect();
+        if items.iter().any(|item| matches!(item, Item::Segment(_))) {
+            self.since_segment = 0;
+        }
+        items
+    }
+
+    /// Whether the open segment has grown beyond what is held in memory: nothing in the stream ends it.
+    fn is_endless(&self) -> bool {
+        self.since_segment > MAX_SEGMENT_BYTES
     }
 
     fn is_hopeless(&mut self) -> bool {
         let cutter = self.segmenter.cutter();
         (self.received > MAX_BYTES_WITHOUT_PACKETS && !cutter.has_packets())
             || (self.received > MAX_BYTES_WITHOUT_PROGRAM && cutter.program().is_none())
+            || self.is_endless()
     }
 
     fn finish(mut self) -> Vec<Item> {
-        let is_hopeless = self.is_hopeless();
+        let (is_hopeless, is_endless) = (self.is_hopeless(), self.is_endless());
         let cutter = self.segmenter.cutter();
         let what = match (self.received, cutter.has_packets(), cutter.program()) {
             (0, ..) => Some("its encoder gave no bytes"),
@@ -138,6 +157,9 @@ impl Stream {
                 Some("its encoder's output is no MPEG transport stream: does its command end in -f mpegts -?")
             }
             (_, true, None) => Some("there is no program in its transport stream"),
+            _ if is_endless => Some(
+                "no segment came to its end in 512 MiB of its stream: is it scrambled, or without timestamps?",
+            ),
             _ => None,
         };
         let ending = match what.map(str::to_owned) {
@@ -248,6 +270,7 @@ mod tests {
             segmenter: Segmenter::new(&Options::default()),
             formats: Formats::default(),
             received: 0,
+            since_segment: 0,
         };
         for chunk in bytes.chunks(10_000) {
             stream.push(Bytes::copy_from_slice(chunk), SystemTime::UNIX_EPOCH);

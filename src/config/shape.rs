@@ -56,6 +56,8 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
         Value::Dict(..) => "a table".into(),
         Value::Array(..) => "a list".into(),
         _ if remote::is_secret(name) => "a secret".into(),
+        // A list that is no list yet may have secrets in it.
+        Value::String(..) if name == "destination" => "a text".into(),
         Value::String(_, text) => quoted(text),
         Value::Char(_, c) => quoted(&c.to_string()),
         Value::Bool(_, is) => is.to_string(),

@@ -42,7 +42,9 @@ pub enum Output {
     Anomaly(Anomaly),
 }
 
-/// Cuts a transport stream into whole segments, each held until it is complete.
+/// Cuts a transport stream into whole segments, each held until it is complete: memory grows with the longest. A
+/// stream that nothing ends a segment of, such as one that turns scrambled, is for its owner to give up; a
+/// [`Cutter`] holds no segments.
 ///
 /// ```
 /// use segcast::segment::{Options, Output, Segmenter};
