@@ -680,6 +680,44 @@ fn a_break_in_the_source_is_one_break_for_all_renditions() {
 }
 
 #[test]
+fn an_encoders_own_jumps_break_the_others_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let clips = ["testsrc2", "testsrc"].map(|kind| clip(&folder.path().join(kind), kind, 4, &H264));
+    // The second one smooths what the first one passes on.
+    let smooth = "ffmpeg -v error -i - -c copy -f mpegts -";
+    let text = fan_out(&format!("cat {} {}", clips[0], clips[1]), &[("raw", "cat"), ("smooth", smooth)]);
+    let config = write(folder.path().join("live.toml"), &text);
+    Run::start(folder.path(), &[&config]).end().expect(0, &[]);
+    let tags = ["raw", "smooth"].map(|name| {
+        let media = whole(&folder.path().join("live").join(name).join("index.m3u8"));
+        assert!(media.is_ended && media.duration() > Duration::from_millis(7900), "{media:?}");
+        media.discontinuity_sequence + media.segments.iter().filter(|one| one.is_discontinuity).count() as u64
+    });
+    assert_eq!(tags, [1, 1]);
+}
+
+#[test]
+fn a_rendition_that_comes_late_is_offered_late_and_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = pattern("live", "\"-re\"")
+        + "[[rendition]]\nname = \"late\"\ncommand = \"sleep 5; ffmpeg -v error -nostdin -re -f lavfi -i testsrc2=s=96x54:r=25 \
+           -c:v libx264 -preset ultrafast -g 25 -f mpegts -\"\n";
+    let config = write(folder.path().join("live.toml"), &text);
+    let live = folder.path().join("live");
+    let playlists = ["high", "low", "late"].map(|name| live.join(name).join("index.m3u8"));
+    let mut run = Run::start(folder.path(), &[&config]);
+    let viewer = Viewer::watch(live.join("index.m3u8"), playlists.to_vec());
+    run.until("the others are out", || playlists[0].exists() && playlists[1].exists());
+    assert!(!playlists[2].exists() && !live.join("index.m3u8").exists());
+    run.until("all are out", || live.join("index.m3u8").exists());
+    run.signal("INT");
+    run.end().expect(0, &[]);
+    let seen = viewer.end();
+    assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
+    assert!(playlists.iter().all(|path| whole(path).is_ended));
+}
+
+#[test]
 fn channels_in_one_process_end_together_and_share_no_folder() {
     let folder = tempfile::tempdir().unwrap();
     let text = pattern("live", "\"-re\"");
@@ -782,7 +820,7 @@ fn a_full_disk_ends_the_channel_and_leaves_playlists_whole() {
     let config = write(folder.path().join("live.toml"), &text);
     let shell = "trap '' XFSZ; ulimit -f 200; exec \"$@\"";
     let ended = Run::start_in_shell(folder.path(), shell, &[&config]).end();
-    ended.expect(1, &["cannot write ", "own/0000", "every destination has failed"]);
+    ended.expect(1, &["cannot write ", "own/own-0000", "every destination has failed"]);
     let media = whole(&folder.path().join("live/own/index.m3u8"));
     assert!(media.segments.len() >= 2, "{media:?}");
     let files = fs::read_dir(folder.path().join("live/own")).unwrap().flatten();
