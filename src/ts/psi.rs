@@ -1,4 +1,4 @@
-//! The tables that tell what is in a stream: PAT (§2.4.4.4) and PMT (§2.4.4.9).
+//! The tables that tell what is in a stream: PAT and PMT (§2.4.4).
 
 use bytes::Bytes;
 
