@@ -137,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let begun = ["old.ts", "young.ts"].map(|name| Staged::create(&folder.path().join(name)).unwrap());
         begun[0].file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
-        begun.map(std::mem::forget);
+        begun.into_iter().for_each(std::mem::forget);
         fs::write(folder.path().join("b.ts"), "whole").unwrap();
         assert_eq!(sweep(folder.path()).unwrap(), 1);
         assert!(folder.path().join("b.ts").exists());
