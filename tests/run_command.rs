@@ -452,6 +452,17 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn an_end_before_the_beginning_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write(folder.path().join("live.toml"), &pattern("live", "\"-re\""));
+    let mut run = Run::start(folder.path(), &[&config]);
+    let log = run.log.clone();
+    run.until("it has begun", || fs::read_to_string(&log).unwrap().contains("to live/index.m3u8"));
+    run.signal("INT");
+    run.end_within(Duration::from_secs(20)).expect(0, &["finishing"]);
+}
+
+#[test]
 fn a_killed_encoder_ends_the_channel_with_whole_playlists() {
     let folder = tempfile::tempdir().unwrap();
     let config = write(folder.path().join("live.toml"), &pattern("live", "\"-re\""));

@@ -223,7 +223,7 @@ mod tests {
     async fn nothing_is_put_behind_a_put_that_failed() {
         let place = Place { fails_at: "b.ts", ..Place::default() };
         let (mut delivery, mut notices) = place.start();
-        ["a.ts", "b.ts", "index.m3u8"].into_iter().for_each(|key| delivery.add(put(key)));
+        ["a.ts", "b.ts", "index.m3u8"].iter().for_each(|key| delivery.add(put(key)));
         notices.recv().await.unwrap();
         assert!(delivery.has_failed(), "what is told is true by then");
         delivery.add(put("c.ts"));

@@ -181,7 +181,8 @@ impl Channel {
     }
 
     fn judge(&mut self, rendition: usize, what: Option<String>) {
-        if let Some(what) = what {
+        // Who is asked to finish early may have nothing to show yet.
+        if let Some(what) = what.filter(|_| !self.is_finishing) {
             let rendition = self.summary.renditions[rendition].name.clone();
             self.lose(Error::Stream { rendition, what });
         }
@@ -255,7 +256,7 @@ impl Channel {
 
     /// A rendition is gone. In a fan-out the others go on without it.
     fn lose(&mut self, error: Error) {
-        if self.is_fan_out && !self.presentation.is_ended() {
+        if self.is_fan_out && !self.is_finishing && !self.presentation.is_ended() {
             tracing::error!("{}; the others go on", chain(&error));
             self.failure.get_or_insert(error);
         } else {
@@ -265,6 +266,10 @@ impl Channel {
 
     /// Ends the channel in order, with an error.
     fn fail(&mut self, error: Error) {
+        if self.is_finishing && self.failure.is_some() {
+            tracing::debug!("{}", chain(&error));
+            return;
+        }
         tracing::error!("{}", chain(&error));
         self.failure.get_or_insert(error);
         self.finish();
