@@ -25,6 +25,7 @@ fn streams() -> impl Strategy<Value = Synth> {
         interleave: audio.1,
         stuffing,
         first_pts,
+        ..Synth::default()
     })
 }
 

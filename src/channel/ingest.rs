@@ -39,6 +39,9 @@ pub enum Ending {
     Hopeless(String),
 }
 
+/// Anchors kept for renditions that lag behind.
+const ANCHORS: usize = 16;
+
 /// What the renditions of a channel share, so that they cut at the same pictures.
 #[derive(Clone, Debug)]
 pub struct Shared {
@@ -59,7 +62,7 @@ impl Shared {
             cutter.limit_to(longest);
         }
         let anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
-        for (timeline, anchor) in anchors.iter().rev().take(2) {
+        for (timeline, anchor) in anchors.iter() {
             cutter.share_anchor(*timeline, *anchor);
         }
     }
@@ -68,6 +71,10 @@ impl Shared {
         if let Some((timeline, anchor)) = cutter.anchor() {
             let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
             anchors.entry(timeline).or_insert(anchor);
+            // Of a source that loops there is no end of timelines.
+            while anchors.len() > ANCHORS {
+                anchors.pop_first();
+            }
         }
     }
 }

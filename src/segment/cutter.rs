@@ -10,7 +10,7 @@ use super::outlet::Outlet;
 use super::timing::{Picture, Timing};
 use super::{Extent, Head, Options};
 use crate::codec::{AccessUnit, Format};
-use crate::time::Ticks;
+use crate::time::{Rate, Ticks};
 use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program};
 
 /// Bytes held at most until the head of one access unit tells what it is.
@@ -216,6 +216,7 @@ impl Core {
             let reference = program.reference().map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
+                self.timing.follow_another();
                 self.formatted.clear();
             }
             self.outlet.arrange(&program, reference);
@@ -234,10 +235,14 @@ impl Core {
         let is_other = !self.formatted.insert(pid);
         if Some(pid) == self.reference {
             self.is_new_format = is_other;
-            if let Format::Video(video) = &format
-                && let Some(rate) = video.frame_rate
-            {
-                self.timing.set_frame(rate.period());
+            match &format {
+                Format::Video(video) => {
+                    video.frame_rate.map(|rate| self.timing.set_frame(rate.period()));
+                }
+                Format::Audio(audio) => {
+                    let frames = Rate::new(audio.sample_rate_hz, audio.samples_per_frame);
+                    frames.map(|frames| self.timing.set_sound(frames));
+                }
             }
         } else if is_other {
             self.timing.break_at_next();
@@ -264,7 +269,14 @@ impl Core {
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
                 let pts = if is_plausible(pts - dts) { pts } else { dts };
-                let picture = Picture { pts, dts, random_access, has_parameter_sets, is_new_format };
+                let picture = Picture {
+                    pts,
+                    dts,
+                    random_access,
+                    has_parameter_sets,
+                    is_new_format,
+                    size_bytes: start.len,
+                };
                 if self.timing.needs_next(&picture) {
                     self.candidate = Some((start, picture));
                     return;

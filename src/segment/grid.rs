@@ -6,6 +6,10 @@ use crate::time::Ticks;
 /// second is 5 ms.
 const TOLERANCE: Ticks = Ticks::new(450);
 
+/// How far before a shared line a rendition's first picture may lie and still be the one that the others begin with:
+/// encoders with more reordering than others give the same picture a later time.
+const SKEW: Ticks = Ticks::new(Ticks::PER_SECOND / 4);
+
 /// Lines at anchor + k × target. Boundaries taken by them never drift, however uneven they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -39,6 +43,34 @@ impl Grid {
         let lines = from_anchor.div_euclid(self.target.count()) + 1;
         self.next_line = self.anchor + Ticks::new(lines.saturating_mul(self.target.count()));
     }
+}
+
+/// What another rendition's lines are counted from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Anchors {
+    /// In this timeline.
+    pub here: Option<Ticks>,
+    /// In the next.
+    pub next: Option<Ticks>,
+}
+
+impl Anchors {
+    /// The next timeline begins.
+    pub fn turn(&mut self) {
+        self.here = self.next.take();
+    }
+
+    /// The lines for a stream that begins with a picture at `start`.
+    pub fn grid(&self, target: Ticks, start: Ticks) -> Grid {
+        let anchor = self.here.filter(|anchor| !is_just_before(start, *anchor, target));
+        Grid::new(anchor.unwrap_or(start), target, start)
+    }
+}
+
+/// Whether `pts` lies a little before a line of anchor + k × target.
+fn is_just_before(pts: Ticks, anchor: Ticks, target: Ticks) -> bool {
+    let ahead = (anchor - pts).count().rem_euclid(target.count().max(1));
+    ahead > 0 && ahead <= SKEW.count().min(target.count() / 4)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! segment begins with PAT and PMT and holds whole PES packets only. Which segments a playlist names is not
 //! decided here but in [`live`](crate::live).
 
+mod cadence;
 mod cutter;
 mod grid;
 mod lanes;

@@ -15,8 +15,8 @@ use crate::ts::{self, Anomaly, AnomalyKind, PACKET_LEN, PesStart, Pid, Program};
 
 /// How far the stream goes on while an earlier segment waits for the ends of its PES packets.
 const TAIL_LIMIT: Ticks = Ticks::new(Ticks::PER_SECOND);
-/// Bytes kept for the next segment at most.
-const MAX_LEAD_BYTES: usize = 4 << 20;
+/// The stretch of the stream, in bytes, from which packets are kept for the next segment: each keeps its whole chunk.
+const MAX_LEAD_BYTES: u64 = 8 << 20;
 /// A stream's first PES packets belong to the first segment if they lie at most so far before it.
 const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
 
@@ -39,9 +39,8 @@ struct Waiting {
 /// Packets that wait for the segment that opens next.
 #[derive(Debug, Default)]
 struct Lead {
-    /// Bytes, and the PTS of the PES packet that they belong to.
-    packets: VecDeque<(Option<Ticks>, Bytes)>,
-    size_bytes: usize,
+    /// With the PTS of the PES packet that they belong to.
+    packets: VecDeque<(Option<Ticks>, ts::Run)>,
     /// Whether they are to follow the first packet of the segment that has opened.
     is_due: bool,
 }
@@ -137,42 +136,43 @@ impl Outlet {
                 self.emit(ordinal, run.bytes);
             }
             Owner::Next => {
-                let pts = lane.pts;
-                self.lead.size_bytes += run.bytes.len();
-                self.lead.packets.push_back((pts, run.bytes));
-                self.bound_lead();
+                let (pts, at) = (lane.pts, run.at);
+                self.lead.packets.push_back((pts, run));
+                self.bound_lead(at);
             }
-            Owner::Nobody => self.leave_out(run.at, &run.bytes),
+            Owner::Nobody => self.leave_out(&run),
         }
     }
 
-    fn bound_lead(&mut self) {
-        while self.lead.size_bytes > MAX_LEAD_BYTES
-            && let Some((_, bytes)) = self.lead.packets.pop_front()
+    /// The stream has come to byte `at`: what waits for too long goes on without the next segment.
+    fn bound_lead(&mut self, at: u64) {
+        let is_old = |(_, run): &(_, ts::Run)| at.saturating_sub(run.at) > MAX_LEAD_BYTES;
+        while self.lead.packets.front().is_some_and(is_old)
+            && let Some((_, run)) = self.lead.packets.pop_front()
         {
-            self.lead.size_bytes -= bytes.len();
             match self.current.as_ref().map(|open| open.ordinal) {
-                Some(ordinal) => self.emit(ordinal, bytes),
-                None => self.leave_out(0, &bytes),
+                Some(ordinal) => self.emit(ordinal, run.bytes),
+                None => self.leave_out(&run),
             }
         }
     }
 
     /// Hands on what waited for a segment to open; around `start`, where a timeline begins there.
     fn deliver_lead(&mut self, ordinal: u64, start: Option<Ticks>) {
-        for (pts, bytes) in std::mem::take(&mut self.lead).packets {
+        for (pts, run) in std::mem::take(&mut self.lead).packets {
             let ahead = pts.zip(start).map(|(pts, start)| pts - start);
             if ahead.is_none_or(|ahead| ahead > Ticks::ZERO - LEAD_SPAN && !is_jump(ahead.max(Ticks::ZERO))) {
-                self.emit(ordinal, bytes);
+                self.emit(ordinal, run.bytes);
             } else {
-                self.leave_out(0, &bytes);
+                self.leave_out(&run);
             }
         }
     }
 
-    fn leave_out(&mut self, at: u64, bytes: &Bytes) {
-        let (_, packets) = self.left_out.get_or_insert((at, 0));
-        *packets += (bytes.len() / PACKET_LEN) as u64;
+    fn leave_out(&mut self, run: &ts::Run) {
+        let (at, packets) = self.left_out.get_or_insert((run.at, 0));
+        *at = run.at.min(*at);
+        *packets += (run.bytes.len() / PACKET_LEN) as u64;
     }
 
     fn tell_left_out(&mut self) {
@@ -297,4 +297,48 @@ impl Outlet {
 fn position_in(whole: &Bytes, part: &Bytes) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     (at + part.len() <= whole.len()).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: Pid = Pid::new(0x101);
+
+    /// A program of H.264 and AAC, the sound of which waits for the first picture.
+    fn outlet() -> Outlet {
+        let section = [
+            &[2, 0xb0, 23, 0, 1, 0xc1, 0, 0, 0xe1, 0x00, 0xf0, 0, 0x1b, 0xe1, 0x00, 0xf0, 0][..],
+            &[0x0f, 0xe1, 0x01, 0xf0, 0, 0, 0, 0, 0],
+        ];
+        let program = Program::parse(&section.concat(), 1, Pid::new(0x1000)).unwrap();
+        let mut outlet = Outlet::default();
+        outlet.arrange(&program, Some(Pid::new(0x100)));
+        let pts = Some(Ticks::ZERO);
+        let start = PesStart {
+            pid: SOUND,
+            at: 0,
+            stream_id: 0xc0,
+            pts,
+            dts: pts,
+            len: None,
+            is_marked_random_access: false,
+        };
+        outlet.route(ts::Event::Pes(start));
+        outlet
+    }
+
+    #[test]
+    fn what_waits_for_a_segment_keeps_no_more_than_its_share_of_the_stream() {
+        let mut outlet = outlet();
+        let chunks: Vec<_> = (0..200).map(|_| Bytes::from(vec![0x47; 64 << 10])).collect();
+        for (n, chunk) in (0..).zip(&chunks) {
+            outlet.begin_chunk(chunk.clone());
+            let at = n * chunk.len() as u64;
+            outlet.route(ts::Event::Packets(ts::Run { pid: SOUND, at, bytes: chunk.slice(..PACKET_LEN) }));
+        }
+        outlet.begin_chunk(Bytes::new());
+        let kept: usize = chunks.iter().filter(|chunk| !chunk.is_unique()).map(Bytes::len).sum();
+        assert!(kept <= MAX_LEAD_BYTES as usize + (64 << 10), "{} KiB", kept >> 10);
+    }
 }

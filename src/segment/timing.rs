@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::grid::Grid;
+use super::cadence::{Cadence, MAX_FRAME};
+use super::grid::{Anchors, Grid};
 use super::{Head, OnMissingRandomAccess};
 use crate::codec::RandomAccess;
-use crate::time::Ticks;
+use crate::time::{Rate, Ticks};
 
 /// Decoding times may run back by so much before it counts as a jump: some encoders restamp a frame or two.
 const BACK_TOLERANCE: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
@@ -13,8 +14,6 @@ const BACK_TOLERANCE: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 const FORWARD_LIMIT: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
 /// Until the longest segment is promised, a segment may grow to so many targets.
 const FIRST_LIMIT: u32 = 3;
-/// The longest that a picture (or an audio PES packet) is believed to last.
-const MAX_FRAME: Ticks = Ticks::new(Ticks::PER_SECOND);
 
 /// One access unit of the reference stream, as far as cutting goes.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +28,8 @@ pub struct Picture {
     pub has_parameter_sets: bool,
     /// Whether the stream became another with it.
     pub is_new_format: bool,
+    /// Size of its PES packet, if that says so.
+    pub size_bytes: Option<usize>,
 }
 
 /// What a picture means for the segments.
@@ -50,18 +51,14 @@ pub struct Timing {
     target: Ticks,
     policy: OnMissingRandomAccess,
     grid: Option<Grid>,
-    shared_anchor: Option<Ticks>,
+    shared: Anchors,
     timelines: u32,
     /// The open segment's first PTS.
     start: Option<Ticks>,
     /// When waiting for a random access point began.
     waiting_since: Option<Ticks>,
     is_break_due: bool,
-    last_dts: Option<Ticks>,
-    max_pts: Option<Ticks>,
-    /// The farthest that one picture has moved `max_pts`: how far the next one may.
-    widest_stride: Ticks,
-    frame: Ticks,
+    cadence: Cadence,
     last_access: Option<Ticks>,
     widest_spacing: Ticks,
     longest: Option<Ticks>,
@@ -74,24 +71,31 @@ impl Timing {
             target: Ticks::from(target).max(Ticks::new(1)),
             policy,
             grid: None,
-            shared_anchor: None,
+            shared: Anchors::default(),
             timelines: 0,
             start: None,
             waiting_since: None,
             is_break_due: false,
-            last_dts: None,
-            max_pts: None,
-            widest_stride: Ticks::ZERO,
-            frame: Ticks::ZERO,
+            cadence: Cadence::default(),
             last_access: None,
             widest_spacing: Ticks::ZERO,
             longest: None,
         }
     }
 
+    /// Pictures to come are those of another stream.
+    pub fn follow_another(&mut self) {
+        self.cadence = Cadence::default();
+    }
+
     /// The duration of a picture, where the stream says it.
     pub fn set_frame(&mut self, frame: Ticks) {
-        self.frame = frame.clamp(Ticks::ZERO, MAX_FRAME);
+        self.cadence.set_frame(frame);
+    }
+
+    /// The stream is sound, of so many frames a second.
+    pub fn set_sound(&mut self, frames: Rate) {
+        self.cadence.set_sound(frames);
     }
 
     /// The stream becomes another with the next random access point.
@@ -108,10 +112,13 @@ impl Timing {
         Some(end)
     }
 
-    /// Lines are to be counted from `anchor` in timeline `timeline` (the first is 0), if that has not begun.
+    /// Lines are to be counted from `anchor` in timeline `timeline` (the first is 0), if that has not begun and is
+    /// this one or the next.
     pub fn share_anchor(&mut self, timeline: u32, anchor: Ticks) {
-        if self.grid.is_none() && self.timelines == timeline {
-            self.shared_anchor = Some(anchor);
+        if self.timelines == timeline {
+            self.shared.here = Some(anchor);
+        } else if self.timelines.checked_add(1) == Some(timeline) {
+            self.shared.next = Some(anchor);
         }
     }
 
@@ -123,8 +130,7 @@ impl Timing {
     /// When the open segment would end if the stream ended now. How long its last picture lasts is a guess, by
     /// which it is not made longer than the longest.
     pub fn end(&self) -> Option<Ticks> {
-        let (start, pts) = self.start.zip(self.max_pts)?;
-        let end = pts + self.frame.max(Ticks::new(1));
+        let (start, end) = self.start.zip(self.cadence.end())?;
         Some(if self.policy == OnMissingRandomAccess::Cut { end.min(start + self.limit()) } else { end })
     }
 
@@ -142,7 +148,7 @@ impl Timing {
     /// Whether this picture can only be judged when it is known which one is the next to be shown after it: a
     /// segment that goes on behind it may turn out longer than the longest.
     pub fn needs_next(&self, picture: &Picture) -> bool {
-        self.is_place_to_force(picture, picture.pts + self.widest_stride.max(self.frame))
+        self.is_place_to_force(picture, picture.pts + self.cadence.stride())
     }
 
     /// Judges the next access unit, in decoding order. `next` is the PTS of the one shown after it, where
@@ -159,14 +165,13 @@ impl Timing {
         } else {
             self.go_on(picture, next, &mut judgement);
         }
-        self.max_pts = self.max_pts.max(Some(picture.pts));
-        self.last_dts = Some(picture.dts);
+        self.cadence.go_on_to(picture);
         judgement
     }
 
     /// By how much the timeline jumps at this picture, if it does.
     fn jump(&self, picture: &Picture) -> Option<i64> {
-        let step = picture.dts - self.last_dts?;
+        let step = picture.dts - self.cadence.last_dts()?;
         let start = self.start?;
         // A hole that no segment may span breaks the timeline as well, however short it is.
         let is_hole = step > MAX_FRAME && picture.pts - start > self.limit();
@@ -176,9 +181,8 @@ impl Timing {
     fn leave_timeline(&mut self) {
         self.timelines += 1;
         self.grid = None;
-        self.shared_anchor = None;
-        self.last_dts = None;
-        self.max_pts = None;
+        self.shared.turn();
+        self.cadence.restart();
         self.last_access = None;
         self.waiting_since = None;
         self.is_break_due = false;
@@ -186,16 +190,7 @@ impl Timing {
 
     /// Learns picture durations and the spacing of random access points.
     fn measure(&mut self, picture: &Picture) {
-        if let Some(last) = self.last_dts {
-            let step = picture.dts - last;
-            let is_plausible = step > Ticks::ZERO && step <= MAX_FRAME;
-            if is_plausible && (self.frame == Ticks::ZERO || step < self.frame) {
-                self.frame = step;
-            }
-        }
-        if let Some(max) = self.max_pts.filter(|max| picture.pts > *max) {
-            self.widest_stride = self.widest_stride.max((picture.pts - max).min(MAX_FRAME));
-        }
+        self.cadence.measure(picture);
         if picture.random_access.is_some() {
             if let Some(last) = self.last_access {
                 self.widest_spacing = self.widest_spacing.max(picture.pts - last);
@@ -205,7 +200,7 @@ impl Timing {
     }
 
     fn begin(&mut self, picture: &Picture, judgement: &mut Judgement) {
-        let has_jumped = self.last_dts.is_some_and(|last| is_jump(picture.dts - last));
+        let has_jumped = self.cadence.last_dts().is_some_and(|last| is_jump(picture.dts - last));
         if has_jumped {
             self.waiting_since = None;
         }
@@ -230,7 +225,7 @@ impl Timing {
         }
         // Where another stream begins, its timestamps may run back over those of the old one; and where a picture
         // comes later than any stride told, nothing says what lasts so long.
-        let is_apart = is_beyond || is_break && self.max_pts.is_some_and(|max| picture.pts <= max);
+        let is_apart = is_beyond || is_break && self.cadence.max_pts().is_some_and(|max| picture.pts <= max);
         let end = if is_apart { self.end() } else { Some(picture.pts) }.unwrap_or(picture.pts);
         judgement.end = Some(end);
         judgement.is_forced = is_forced || is_beyond && !is_access;
@@ -253,8 +248,7 @@ impl Timing {
         match &mut self.grid {
             Some(grid) => grid.pass(picture.pts),
             None => {
-                let anchor = self.shared_anchor.unwrap_or(picture.pts);
-                self.grid = Some(Grid::new(anchor, self.target, picture.pts));
+                self.grid = Some(self.shared.grid(self.target, picture.pts));
             }
         }
     }
@@ -264,7 +258,7 @@ impl Timing {
     /// lies behind it.
     fn is_place_to_force(&self, picture: &Picture, next: Ticks) -> bool {
         let (Some(start), OnMissingRandomAccess::Cut) = (self.start, self.policy) else { return false };
-        let is_ahead = self.max_pts.is_some_and(|max| picture.pts > max) && picture.pts > start;
+        let is_ahead = self.cadence.max_pts().is_some_and(|max| picture.pts > max) && picture.pts > start;
         picture.random_access.is_none() && is_ahead && next - start > self.limit()
     }
 
@@ -319,8 +313,7 @@ mod tests {
         for n in frames {
             let pts = Ticks::new(offset + n as i64 * FRAME);
             let random_access = (n % gop == 0).then_some(RandomAccess::Closed);
-            let picture =
-                Picture { pts, dts: pts, random_access, has_parameter_sets: true, is_new_format: false };
+            let picture = picture_at(pts.count(), random_access);
             let next = timing.needs_next(&picture).then_some(pts + Ticks::new(FRAME));
             let judgement = timing.judge(&picture, next);
             if let Some(head) = judgement.begin {
@@ -369,9 +362,7 @@ mod tests {
     fn a_jump_ends_the_segment_and_waits_for_a_point() {
         let mut timing = timing(4);
         starts(&mut timing, 50, 0..110, 0);
-        let pts = Ticks::new(5);
-        let picture =
-            Picture { pts, dts: pts, random_access: None, has_parameter_sets: false, is_new_format: false };
+        let picture = picture_at(5, None);
         let judgement = timing.judge(&picture, None);
         assert_eq!(judgement.end, Some(Ticks::new(110 * FRAME)));
         assert!(judgement.begin.is_none() && judgement.jump.is_some());
@@ -384,7 +375,7 @@ mod tests {
         starts(&mut timing, 50, 0..105, 0);
         let pts = Ticks::new(100 * FRAME);
         let random_access = Some(RandomAccess::Closed);
-        let picture = Picture { pts, dts: pts, random_access, has_parameter_sets: true, is_new_format: true };
+        let picture = Picture { is_new_format: true, ..picture_at(pts.count(), random_access) };
         let judgement = timing.judge(&picture, None);
         assert_eq!(judgement.end, Some(Ticks::new(105 * FRAME)));
         assert_eq!(judgement.begin.map(|head| (head.start, head.is_discontinuity)), Some((pts, true)));
@@ -392,7 +383,14 @@ mod tests {
 
     fn picture_at(pts: i64, random_access: Option<RandomAccess>) -> Picture {
         let pts = Ticks::new(pts);
-        Picture { pts, dts: pts, random_access, has_parameter_sets: true, is_new_format: false }
+        Picture {
+            pts,
+            dts: pts,
+            random_access,
+            has_parameter_sets: true,
+            is_new_format: false,
+            size_bytes: None,
+        }
     }
 
     #[test]
@@ -421,6 +419,24 @@ mod tests {
         assert_eq!(times(starts(&mut late, 25, 30..400, 0)), [2.0, 4.0, 8.0, 12.0]);
         late.share_anchor(1, Ticks::new(1));
         assert_eq!(late.anchor(), Some((0, Ticks::ZERO)));
+    }
+
+    #[test]
+    fn a_rendition_whose_timestamps_lie_a_frame_before_the_others_is_cut_at_the_same_pictures() {
+        for early in [-2, -1, 0, 1, 2] {
+            let mut timing = timing(4);
+            timing.share_anchor(0, Ticks::new(-early * FRAME));
+            assert_eq!(times(starts(&mut timing, 50, 0..400, 0)), [0.0, 4.0, 8.0, 12.0], "{early}");
+        }
+    }
+
+    #[test]
+    fn an_anchor_told_before_the_jump_holds_behind_it() {
+        let mut timing = timing(4);
+        starts(&mut timing, 50, 0..110, 0);
+        let hour = 3600 * Ticks::PER_SECOND;
+        timing.share_anchor(1, Ticks::new(hour));
+        assert_eq!(times(starts(&mut timing, 25, 40..400, hour)), [3602.0, 3604.0, 3608.0, 3612.0]);
     }
 
     #[test]

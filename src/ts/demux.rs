@@ -210,7 +210,7 @@ impl Demuxer {
         };
         let take = track.take(packet, at, &mut self.outcome);
         if take == Take::Hold {
-            track.hold(at, input.slice(packets.clone()));
+            track.hold(at, packet);
         }
         let has_released = track.has_released();
         if !self.outcome.before.is_empty() || has_released {

@@ -76,7 +76,11 @@ impl Programs {
 
     fn list(&mut self) {
         let mut known = std::mem::take(&mut self.listed);
-        for &(number, pmt_pid) in self.sections.iter().flat_map(|pat| &pat.programs).take(MAX_PROGRAMS) {
+        let selection = self.selection;
+        let is_wanted =
+            |(number, _): &&(u16, Pid)| !matches!(selection, Selection::Number(one) if one != *number);
+        let all = self.sections.iter().flat_map(|pat| &pat.programs);
+        for &(number, pmt_pid) in all.filter(is_wanted).take(MAX_PROGRAMS) {
             let is_it = |listed: &Listed| listed.number == number && listed.pmt_pid == pmt_pid;
             let program = known.iter().position(is_it).and_then(|index| known.swap_remove(index).program);
             self.listed.push(Listed { number, pmt_pid, program });
@@ -191,6 +195,15 @@ mod tests {
         assert!(programs.take_pmt(&pmt_of(1, 0, &[AUDIO]), Pid::new(0x1000)));
         assert!(!programs.take_pmt(&pmt_of(1, 0, &[AUDIO]), Pid::new(0x1000)));
         assert!(programs.take_pmt(&pmt_of(1, 1, &[AUDIO, VIDEO]), Pid::new(0x1000)));
+    }
+
+    #[test]
+    fn the_one_asked_for_is_found_however_many_there_are() {
+        let many: Vec<_> = (1..=200).map(|number| (number, 0x1000 + number)).collect();
+        let mut programs = Programs::new(Selection::Number(150));
+        programs.take_pat(pat(&many));
+        assert!(programs.take_pmt(&pmt_of(150, 0, &[VIDEO]), Pid::new(0x1000 + 150)));
+        assert_eq!(chosen(&programs), [150]);
     }
 
     #[test]

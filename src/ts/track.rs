@@ -293,9 +293,9 @@ impl Track {
         }
     }
 
-    /// Keeps a packet back until the header is whole.
-    pub fn hold(&mut self, at: u64, packet: Bytes) {
-        self.held.push((at, packet));
+    /// Keeps a packet back until the header is whole: a copy, for a slice would keep the whole chunk.
+    pub fn hold(&mut self, at: u64, packet: Packet<'_>) {
+        self.held.push((at, Bytes::copy_from_slice(packet.bytes())));
     }
 
     fn open(&mut self, header: &Header, out: &mut Outcome) {

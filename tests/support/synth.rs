@@ -7,7 +7,6 @@ use segcast::ts::{PACKET_LEN, Pid, packetize};
 pub const VIDEO: Pid = Pid::new(0x100);
 pub const AUDIO: Pid = Pid::new(0x101);
 const PMT: Pid = Pid::new(0x1000);
-const FRAME: u64 = 3600;
 
 /// What the stream is like.
 #[derive(Clone, Debug)]
@@ -23,6 +22,8 @@ pub struct Synth {
     /// Null packets after each picture.
     pub stuffing: usize,
     pub first_pts: u64,
+    /// From one picture to the next, in 90 kHz ticks.
+    pub frame: u64,
 }
 
 impl Default for Synth {
@@ -35,6 +36,7 @@ impl Default for Synth {
             interleave: 3,
             stuffing: 0,
             first_pts: 126_000,
+            frame: 3600,
         }
     }
 }
@@ -50,7 +52,7 @@ impl Synth {
     pub fn bytes(&self) -> Vec<u8> {
         let mut mux = Mux::default();
         for n in 0..self.pictures {
-            let pts = self.first_pts + n as u64 * FRAME;
+            let pts = self.first_pts + n as u64 * self.frame;
             if n % 3 == 0 {
                 mux.tables(self.audio_bytes.is_some());
             }

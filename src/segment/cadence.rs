@@ -1,0 +1,185 @@
+//! How one stream's access units follow each other, and how long the last of them lasts.
+
+use super::timing::Picture;
+use crate::time::{Rate, Ticks};
+
+/// The longest that a picture (or an audio PES packet) is believed to last.
+pub const MAX_FRAME: Ticks = Ticks::new(Ticks::PER_SECOND);
+/// Bytes of sound that the measure of its rate looks back on, more or less.
+const MEMORY_BYTES: u64 = 256 << 10;
+
+/// What the access units of a timeline so far tell of the next.
+#[derive(Clone, Debug, Default)]
+pub struct Cadence {
+    last_dts: Option<Ticks>,
+    max_pts: Option<Ticks>,
+    /// The farthest that one picture has moved `max_pts`: how far the next one may.
+    widest_stride: Ticks,
+    frame: Ticks,
+    sound: Option<Sound>,
+}
+
+/// A PES packet of sound holds some frames, each as long as the others; how many, its size tells.
+#[derive(Clone, Copy, Debug)]
+struct Sound {
+    frames: Rate,
+    /// PTS and size of the last PES packet.
+    last: Option<(Ticks, u64)>,
+    /// PES packets before it lasted so long, and had so many bytes.
+    measured: (Ticks, u64),
+}
+
+impl Cadence {
+    /// The duration of a picture, where the stream says it.
+    pub fn set_frame(&mut self, frame: Ticks) {
+        self.frame = frame.clamp(Ticks::ZERO, MAX_FRAME);
+    }
+
+    /// The stream is sound, of so many frames a second.
+    pub fn set_sound(&mut self, frames: Rate) {
+        self.sound = Some(Sound { frames, last: None, measured: (Ticks::ZERO, 0) });
+    }
+
+    /// Decoding time of the last access unit.
+    pub const fn last_dts(&self) -> Option<Ticks> {
+        self.last_dts
+    }
+
+    /// The latest presentation time.
+    pub const fn max_pts(&self) -> Option<Ticks> {
+        self.max_pts
+    }
+
+    /// How far the next picture may move the latest presentation time.
+    pub fn stride(&self) -> Ticks {
+        self.widest_stride.max(self.frame)
+    }
+
+    /// When what has come is over: how long the last picture lasts is a guess.
+    pub fn end(&self) -> Option<Ticks> {
+        let last = match &self.sound {
+            Some(sound) => sound.last_span(),
+            None => self.frame,
+        };
+        Some(self.max_pts? + last.max(Ticks::new(1)))
+    }
+
+    /// Another timeline begins. What is known of frames still holds.
+    pub fn restart(&mut self) {
+        self.last_dts = None;
+        self.max_pts = None;
+        if let Some(sound) = &mut self.sound {
+            sound.last = None;
+        }
+    }
+
+    /// Learns durations from the step to `picture`.
+    pub fn measure(&mut self, picture: &Picture) {
+        if let Some(last) = self.last_dts {
+            let step = picture.dts - last;
+            let is_plausible = step > Ticks::ZERO && step <= MAX_FRAME;
+            if is_plausible && (self.frame == Ticks::ZERO || step < self.frame) {
+                self.frame = step;
+            }
+        }
+        if let Some(max) = self.max_pts.filter(|max| picture.pts > *max) {
+            self.widest_stride = self.widest_stride.max((picture.pts - max).min(MAX_FRAME));
+        }
+        if let Some(sound) = &mut self.sound {
+            sound.measure(picture.pts);
+        }
+    }
+
+    /// Goes on to `picture`.
+    pub fn go_on_to(&mut self, picture: &Picture) {
+        self.max_pts = self.max_pts.max(Some(picture.pts));
+        self.last_dts = Some(picture.dts);
+        if let Some(sound) = &mut self.sound {
+            sound.last = picture.size_bytes.map(|size| (picture.pts, size as u64));
+        }
+    }
+}
+
+impl Sound {
+    fn measure(&mut self, next: Ticks) {
+        let Some((pts, size_bytes)) = self.last else { return };
+        let step = next - pts;
+        if step > Ticks::ZERO && step <= MAX_FRAME {
+            let (span, bytes) = &mut self.measured;
+            *span = *span + step;
+            *bytes += size_bytes;
+            if *bytes > MEMORY_BYTES {
+                self.measured = (Ticks::new(span.count() / 2), *bytes / 2);
+            }
+        }
+    }
+
+    /// Whole frames, as many as its size suggests; one where nothing does.
+    fn last_span(&self) -> Ticks {
+        let frame = 1.0 / self.frames.per_second();
+        let (span, bytes) = self.measured;
+        let count = match self.last {
+            Some((_, size_bytes)) if bytes > 0 => {
+                let seconds = span.count() as f64 / Ticks::PER_SECOND as f64;
+                (size_bytes as f64 * seconds / bytes as f64 / frame).round().max(1.0)
+            }
+            _ => 1.0,
+        };
+        Ticks::new((count * frame * Ticks::PER_SECOND as f64).round() as i64).min(MAX_FRAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(pts: i64, size_bytes: usize) -> Picture {
+        let pts = Ticks::new(pts);
+        Picture {
+            pts,
+            dts: pts,
+            random_access: None,
+            has_parameter_sets: false,
+            is_new_format: false,
+            size_bytes: Some(size_bytes),
+        }
+    }
+
+    /// When a stream of AAC at 48 kHz ends, whose PES packets hold so many frames of about 340 bytes each.
+    fn end_of(frames: &[i64]) -> Option<i64> {
+        let mut cadence = Cadence::default();
+        cadence.set_sound(Rate::new(48_000, 1024).unwrap());
+        let mut pts = 0;
+        for (n, count) in frames.iter().enumerate() {
+            let packet = packet(pts, 14 + *count as usize * (330 + n % 3 * 10));
+            cadence.measure(&packet);
+            cadence.go_on_to(&packet);
+            pts += count * 1920;
+        }
+        cadence.end().map(Ticks::count)
+    }
+
+    #[test]
+    fn the_last_packet_of_sound_lasts_as_many_frames_as_it_holds() {
+        assert_eq!(end_of(&[8, 8, 8, 3]), Some(27 * 1920));
+        assert_eq!(end_of(&[8, 3, 8, 8, 1]), Some(28 * 1920));
+        assert_eq!(end_of(&[1, 1, 8]), Some(10 * 1920));
+        assert_eq!(end_of(&[8; 1000]), Some(8000 * 1920));
+        assert_eq!(end_of(&[4]), Some(1920), "nothing tells how many they are");
+        assert_eq!(end_of(&[]), None);
+    }
+
+    #[test]
+    fn a_packet_of_sound_behind_a_jump_is_no_measure() {
+        let mut cadence = Cadence::default();
+        cadence.set_sound(Rate::new(48_000, 1024).unwrap());
+        for pts in [0, 8 * 1920, 16 * 1920] {
+            cadence.measure(&packet(pts, 2000));
+            cadence.go_on_to(&packet(pts, 2000));
+        }
+        cadence.restart();
+        cadence.measure(&packet(80_000, 2000));
+        cadence.go_on_to(&packet(80_000, 1000));
+        assert_eq!(cadence.end(), Some(Ticks::new(80_000 + 4 * 1920)));
+    }
+}
