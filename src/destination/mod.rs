@@ -2,7 +2,7 @@
 //! only what is there follows from doing its plan in order.
 //!
 //! - [`Destination`]: the one small contract.
-//! - [`Copy`]: a local folder.
+//! - [`Copy`](struct@Copy): a local folder.
 //! - [`Staged`]: a file that appears only when it is whole, for those who write one piece by piece.
 
 mod copy;
