@@ -1,12 +1,13 @@
 //! One destination's task: it does the plan's steps in their order.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::MAX_QUEUED_BYTES;
 use crate::chunks::Chunks;
@@ -26,7 +27,7 @@ pub enum Job {
 pub struct Delivery {
     /// What people call it.
     pub name: String,
-    jobs: Option<mpsc::UnboundedSender<Job>>,
+    jobs: Option<mpsc::UnboundedSender<(Instant, Job)>>,
     state: Arc<State>,
     task: JoinHandle<Result<(), Error>>,
 }
@@ -58,7 +59,7 @@ impl Delivery {
         if queued > MAX_QUEUED_BYTES {
             self.jobs = None;
             self.task.abort();
-        } else if jobs.send(job).is_err() {
+        } else if jobs.send((Instant::now(), job)).is_err() {
             self.jobs = None;
         }
     }
@@ -98,6 +99,13 @@ impl Delivery {
     }
 }
 
+impl Drop for Delivery {
+    /// What waits is let go: the channel has ended, and another may begin in the same place.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Job {
     fn size_bytes(&self) -> u64 {
         match self {
@@ -121,26 +129,76 @@ impl Drop for Notice {
     }
 }
 
+/// How late playlists were at this destination: the longest in the last while.
+///
+/// A plan's deletions are due by the time at which it was made. Where a playlist arrived late, viewers read the one
+/// before for longer, and what that names must stay for as much longer (RFC 8216 §6.2.2).
+#[derive(Debug)]
+struct Lateness {
+    worst: Duration,
+    since: Instant,
+}
+
+impl Lateness {
+    /// How long one late playlist counts.
+    const MEMORY: Duration = Duration::from_secs(600);
+
+    fn new() -> Self {
+        Self { worst: Duration::ZERO, since: Instant::now() }
+    }
+
+    fn note(&mut self, late: Duration) {
+        if late >= self.worst || self.since.elapsed() > Self::MEMORY {
+            *self = Self { worst: late, since: Instant::now() };
+        }
+    }
+}
+
 async fn work(
     destination: &dyn Destination,
-    mut queue: mpsc::UnboundedReceiver<Job>,
+    mut queue: mpsc::UnboundedReceiver<(Instant, Job)>,
     state: &State,
 ) -> Result<(), Error> {
-    while let Some(job) = queue.recv().await {
+    let mut lateness = Lateness::new();
+    // Deletions that are not due here yet; what is left of them at the end the next run deletes.
+    let mut later: VecDeque<(Instant, String)> = VecDeque::new();
+    loop {
+        let due = later.front().map(|(due, _)| *due);
+        let (queued, job) = tokio::select! {
+            next = queue.recv() => match next {
+                Some(next) => next,
+                None => return Ok(()),
+            },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some((_, key)) = later.pop_front() {
+                    delete(destination, &key).await;
+                }
+                continue;
+            }
+        };
         let size_bytes = job.size_bytes();
         match job {
-            Job::Put(key, body) => destination.put(&key, body).await?,
-            // What cannot be deleted is no loss to viewers.
-            Job::Delete(key) => {
-                if let Err(error) = destination.delete(&key).await {
-                    tracing::warn!(destination = destination.name(), "{}", super::chain(&error));
+            Job::Put(key, body) => {
+                destination.put(&key, body).await?;
+                if key.ends_with(".m3u8") {
+                    lateness.note(queued.elapsed());
                 }
             }
+            Job::Delete(key) if (queued + lateness.worst) > Instant::now() => {
+                later.push_back((queued + lateness.worst, key));
+            }
+            Job::Delete(key) => delete(destination, &key).await,
         }
         state.queued_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
         state.done.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(())
+}
+
+/// What cannot be deleted is no loss to viewers.
+async fn delete(destination: &dyn Destination, key: &str) {
+    if let Err(error) = destination.delete(key).await {
+        tracing::warn!(destination = destination.name(), "{}", super::chain(&error));
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +216,8 @@ mod tests {
         done: Arc<Mutex<Vec<String>>>,
         fails_at: &'static str,
         blocks_at: &'static str,
+        /// Takes a minute.
+        slow_at: &'static str,
     }
 
     impl Place {
@@ -173,6 +233,9 @@ mod tests {
         async fn act(&self, what: String) -> Result<(), Error> {
             if !self.blocks_at.is_empty() && what.contains(self.blocks_at) {
                 std::future::pending::<()>().await;
+            }
+            if !self.slow_at.is_empty() && what.contains(self.slow_at) {
+                tokio::time::sleep(Duration::from_secs(60)).await;
             }
             if !self.fails_at.is_empty() && what.contains(self.fails_at) {
                 return Err(Error::new(Kind::Transient, format!("do {what}"), "disk full".into()));
@@ -270,5 +333,36 @@ mod tests {
         assert!(body.is_unique(), "nobody holds what waited");
         let error = delivery.finish(PATIENCE).await.unwrap_err();
         assert_eq!(super::super::chain(&error), "cannot keep up at place: more than 256 MiB wait");
+    }
+
+    async fn until_done(place: &Place, what: &str) {
+        while !place.done().iter().any(|done| done.contains(what)) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_playlists_come_late_deletions_come_as_late() {
+        let place = Place { slow_at: "index.m3u8", ..Place::default() };
+        let (mut delivery, _notices) = place.start();
+        delivery.add(put("index.m3u8"));
+        until_done(&place, "index.m3u8").await;
+        let due = Instant::now();
+        delivery.add(Job::Delete("a.ts".to_owned()));
+        delivery.add(put("b.ts"));
+        until_done(&place, "b.ts").await;
+        assert!(due.elapsed() < Duration::from_secs(1), "nothing waits behind a deletion");
+        until_done(&place, "a.ts").await;
+        assert!(due.elapsed() >= Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_let_go_with_the_channel() {
+        let place = Place { slow_at: "a.ts", ..Place::default() };
+        let (mut delivery, mut notices) = place.start();
+        ["a.ts", "b.ts"].iter().for_each(|key| delivery.add(put(key)));
+        drop(delivery);
+        notices.recv().await.unwrap();
+        assert!(place.done().is_empty());
     }
 }

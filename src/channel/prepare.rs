@@ -1,16 +1,23 @@
 //! What is done before the first byte: do destinations take files, and what did an earlier run leave there?
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::deliver::Delivery;
 use super::{Error, Options, chain};
 use crate::chunks::Chunks;
-use crate::destination::{self, Destination};
+use crate::destination::{self, Destination, Kind, Target};
 use crate::live::{self, Presentation};
 use crate::playlist;
 
 /// What the file begins with by which it is seen whether a destination takes files.
 const PROBE: &str = ".segcast-probe";
+
+/// How long a destination may take to show that it takes files.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The renditions' playlists at one destination, as an earlier run left them.
 type Found = Vec<Option<playlist::Media>>;
@@ -24,11 +31,11 @@ pub async fn prepare(
     let mut found = Vec::new();
     let mut deliveries = Vec::new();
     let mut refused = None;
-    for target in &options.destinations {
-        let destination = target.open();
-        let name = destination.name();
-        match probe(destination.as_ref(), &options.presentation).await {
-            Ok(earlier) => {
+    // All at the same time: one that does not answer holds up nobody for longer than the limit.
+    let looking: Vec<_> = options.destinations.iter().map(|target| look(target, options)).collect();
+    for (name, looked) in looking {
+        match looked.await.unwrap_or_else(|join| Err(broken(&name, join.into()))) {
+            Ok((earlier, destination)) => {
                 found.push(earlier);
                 deliveries.push(Delivery::start(destination, ended.clone()));
             }
@@ -48,6 +55,26 @@ pub async fn prepare(
             Ok((presentation, deliveries, refused))
         }
     }
+}
+
+type Looked = Result<(Found, Box<dyn Destination>), destination::Error>;
+
+/// Begins to look at one destination.
+fn look(target: &Target, options: &Options) -> (String, JoinHandle<Looked>) {
+    let destination = target.open();
+    let name = destination.name();
+    let (said, presentation) = (name.clone(), options.presentation.clone());
+    let looked = tokio::spawn(async move {
+        match timeout(PROBE_LIMIT, probe(destination.as_ref(), &presentation)).await {
+            Ok(found) => found.map(|found| (found, destination)),
+            Err(_) => Err(broken(&said, format!("no answer within {} s", PROBE_LIMIT.as_secs()).into())),
+        }
+    });
+    (name, looked)
+}
+
+fn broken(name: &str, source: Box<dyn std::error::Error + Send + Sync>) -> destination::Error {
+    destination::Error::new(Kind::Transient, format!("put anything at {name}"), source)
 }
 
 /// Puts and deletes a small file; what an earlier run's playlists say.

@@ -237,11 +237,14 @@ impl Core {
             self.is_new_format = is_other;
             match &format {
                 Format::Video(video) => {
-                    video.frame_rate.map(|rate| self.timing.set_frame(rate.period()));
+                    if let Some(rate) = video.frame_rate {
+                        self.timing.set_frame(rate.period());
+                    }
                 }
                 Format::Audio(audio) => {
-                    let frames = Rate::new(audio.sample_rate_hz, audio.samples_per_frame);
-                    frames.map(|frames| self.timing.set_sound(frames));
+                    if let Some(frames) = Rate::new(audio.sample_rate_hz, audio.samples_per_frame) {
+                        self.timing.set_sound(frames);
+                    }
                 }
             }
         } else if is_other {
