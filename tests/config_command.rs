@@ -197,7 +197,7 @@ fn mistakes_are_named_wherever_they_were_written() {
     let expected = "\
 environment variable SEGCAST_OUTPUT__SEGMNET: output.segmnet: unknown key
   did you mean `segment`?
-flag: output.window: expected a whole number, came \"two\"";
+command line: output.window: expected a whole number, came \"two\"";
     assert_eq!(mistakes(&run(&mut command)), expected);
 }
 

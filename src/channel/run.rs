@@ -82,7 +82,7 @@ async fn run_with(
             Some(()) = endings.recv() => channel.drop_failed().await,
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                 Stop::No => {}
-                Stop::Finish => channel.finish(),
+                Stop::Finish => channel.finish_as_asked(),
                 Stop::Now => return Err(Error::StoppedNow),
             },
             () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => channel.tick(),
@@ -110,6 +110,8 @@ struct Channel {
     failure: Option<Error>,
     outcomes: Vec<Outcome>,
     is_finishing: bool,
+    /// Whether it is our caller who wants the end.
+    is_asked: bool,
     is_fan_out: bool,
     /// Of encoders, by the first of their renditions.
     paces: BTreeMap<usize, Pace>,
@@ -136,6 +138,7 @@ impl Channel {
             failure: None,
             outcomes: vec![Outcome::default(); options.presentation.renditions.len()],
             is_finishing: false,
+            is_asked: false,
             is_fan_out: options.ladder.feed == Feed::FanOut,
             paces: BTreeMap::new(),
             is_on_air: false,
@@ -180,10 +183,15 @@ impl Channel {
         self.judge(rendition, what);
     }
 
+    /// Whoever is asked to end may not have begun: no stream is no error then.
     fn judge(&mut self, rendition: usize, what: Option<String>) {
         // Who is asked to finish early may have nothing to show yet.
         if let Some(what) = what.filter(|_| !self.is_finishing) {
             let rendition = self.summary.renditions[rendition].name.clone();
+            if self.is_asked {
+                tracing::warn!("rendition {rendition}: {what}");
+                return;
+            }
             self.lose(Error::Stream { rendition, what });
         }
     }
@@ -272,6 +280,12 @@ impl Channel {
         }
         tracing::error!("{}", chain(&error));
         self.failure.get_or_insert(error);
+        self.finish();
+    }
+
+    /// Ends the channel in order, because our caller wants it.
+    fn finish_as_asked(&mut self) {
+        self.is_asked = true;
         self.finish();
     }
 

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(required = true, value_name = "CONFIG")]
     files: Vec<PathBuf>,
     /// The folder that the stream is put in; the same as --set output.directory=DIR.
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     output: Option<String>,
     #[command(flatten)]
     overrides: Overrides,

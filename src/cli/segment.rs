@@ -40,7 +40,7 @@ pub struct Args {
     /// vod for a regular file, live otherwise, unless told.
     #[arg(short, long, value_name = "KIND")]
     playlist: Option<Playlist>,
-    /// Segments in a live playlist.
+    /// Segments in a live playlist, at least.
     #[arg(short, long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(3..))]
     window: u16,
     /// The program's number; the first with video, unless told.

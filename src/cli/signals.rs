@@ -35,6 +35,7 @@ impl Signals {
     /// Tells `stop` of each one.
     pub async fn pass_on(mut self, stop: watch::Sender<Stop>) {
         self.next().await;
+        tracing::info!("asked to end; a second signal ends at once");
         stop.send_replace(Stop::Finish);
         self.next().await;
         stop.send_replace(Stop::Now);

@@ -389,7 +389,7 @@ audio = { codec = "aac", bitrate = "96k" }
         let read = |text: &str| parse_str(Format::Toml, "live.toml", text, &environment, &overrides);
         let expected = "\
 environment variable SEGCAST_OUTPUT__SEGMENT: output.segment: expected from 500ms to 1h, came 100ms
-flag: output.window: expected from 3 to 100000 segments, came 2";
+command line: output.window: expected from 3 to 100000 segments, came 2";
         assert_eq!(read(EXAMPLE).unwrap_err().to_string(), expected);
 
         let good =

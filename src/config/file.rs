@@ -80,7 +80,7 @@ pub struct Output {
     /// The segment duration aimed at; 6s if absent.
     #[schemars(example = &"4s", example = 2.5)]
     pub segment: Written<Duration>,
-    /// Segments in a live playlist; 6 if absent.
+    /// Segments in a live playlist, more where three target durations need more; 6 if absent.
     pub window: Option<u32>,
     /// What kind of playlist is kept.
     pub playlist: Playlist,

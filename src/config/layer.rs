@@ -14,7 +14,11 @@ pub const PREFIX: &str = "SEGCAST_";
 
 /// The names of the layers above the file.
 const ENVIRONMENT: &str = "environment";
-const FLAG: &str = "flag";
+const FLAG: &str = "command line";
+
+/// What is told to who wants another folder for a file of the original.
+const NO_OUTPUT: &str = "a file of the original names folders in its transfer profiles: \
+                         --set PROFILE.directory=DIR sets one";
 
 /// No key of ours stands deeper than this.
 const DEEPEST: usize = 8;
@@ -121,7 +125,10 @@ impl Layers {
                 insert(&mut flags, key, value(shape, key, text));
             } else {
                 let top = key.split('.').next().unwrap_or_default();
-                let hint = suggest(top, "keys", known.iter().copied());
+                let hint = match key.as_str() {
+                    "output.directory" if !known.contains(&"output") => Some(NO_OUTPUT.into()),
+                    _ => suggest(top, "keys", known.iter().copied()),
+                };
                 let message = "unknown key".into();
                 mistakes.push(Mistake { file: FLAG.into(), key: key.clone(), message, hint });
             }
@@ -228,7 +235,7 @@ mod tests {
         assert_eq!(layers.find("output.window").unwrap().to_i128(), Some(9));
         assert_eq!(layers.find("output.segment").unwrap().as_str(), Some("2s"));
         assert_eq!(layers.origin("name"), "environment variable SEGCAST_NAME");
-        assert_eq!(layers.origin("output.window"), "flag");
+        assert_eq!(layers.origin("output.window"), "command line");
         assert_eq!(layers.origin("rendition[0].name"), "a.toml");
         assert_eq!(layers.origin("rendition[1].name"), "a.toml");
     }
@@ -239,7 +246,7 @@ mod tests {
             layers(&[("SEGCAST_NAME", "1.10")], &[("input.args", "[\"-re\"]"), ("output.directory", "7")]);
         assert_eq!(
             layers.err().unwrap().to_string(),
-            "flag: input.args: unknown key\n  known keys: name, output, rendition"
+            "command line: input.args: unknown key\n  known keys: name, output, rendition"
         );
         let layers = self::layers(&[("SEGCAST_NAME", "1.10")], &[("output.directory", "7")]).unwrap();
         assert_eq!(layers.find("name").unwrap().as_str(), Some("1.10"));

@@ -481,7 +481,13 @@ mod tests {
         assert_eq!(options.destinations, [copy("x")]);
         let overrides = [("output.segment".to_owned(), "2".to_owned())];
         let error = read(&overrides).unwrap_err().to_string();
-        assert!(error.starts_with("flag: output.segment: unknown key\n  known keys: temp_dir, "), "{error}");
+        assert!(
+            error.starts_with("command line: output.segment: unknown key\n  known keys: temp_dir, "),
+            "{error}"
+        );
+        let overrides = [("output.directory".to_owned(), "x".to_owned())];
+        let error = read(&overrides).unwrap_err().to_string();
+        assert!(error.ends_with("--set PROFILE.directory=DIR sets one"), "{error}");
     }
 
     #[test]
