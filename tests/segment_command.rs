@@ -416,3 +416,22 @@ fn damage_is_counted_and_the_rest_is_saved() {
         assert_eq!(names(&output), listing(&there), "{name}");
     }
 }
+
+#[test]
+fn a_folder_has_one_writer_at_a_time() {
+    let (_temporary, output) = folder();
+    let stream = read("h264-aac.ts");
+    let mut running = Running::start(segment("-", &output, &["--segment", "1s"]).stdin(Stdio::piped()));
+    running.feed(&stream);
+    running.until("the first playlist", || output.join("index.m3u8").exists());
+    let other = media("h264-aac.ts");
+    let ended = run(&mut segment(other.to_str().unwrap(), &output, &[]));
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("another segcast is writing it"), "{}", ended.stderr);
+    let before = parsed(&playlist(&output)).segments.len();
+    let ended = running.end().good();
+    assert!(before > 0 && parsed(&playlist(&output)).end_list, "{}", ended.stderr);
+    // It is given back with the process, and nothing is left of it.
+    assert!(names(&output).iter().all(|name| !name.starts_with('.')), "{:?}", names(&output));
+    run(&mut segment(other.to_str().unwrap(), &output, &[])).good();
+}

@@ -41,13 +41,16 @@ struct State {
 }
 
 impl Delivery {
-    /// Starts the task. `ended` is told when it ends, whatever the reason.
-    pub fn start(destination: Box<dyn Destination>, ended: mpsc::UnboundedSender<()>) -> Self {
+    /// Starts the task. `ended` is told when it ends, whatever the reason; once `first`, the playlist that viewers
+    /// open, is there, it is said.
+    pub fn start(destination: Box<dyn Destination>, first: &str, ended: mpsc::UnboundedSender<()>) -> Self {
         let name = destination.name();
         let (jobs, queue) = mpsc::unbounded_channel();
         let notice = Notice { state: Arc::default(), ended };
         let state = Arc::clone(&notice.state);
-        let task = tokio::spawn(async move { work(destination.as_ref(), queue, &notice.state).await });
+        let first = first.to_owned();
+        let task =
+            tokio::spawn(async move { work(destination.as_ref(), &first, queue, &notice.state).await });
         Self { name, jobs: Some(jobs), state, task }
     }
 
@@ -156,10 +159,12 @@ impl Lateness {
 
 async fn work(
     destination: &dyn Destination,
+    first: &str,
     mut queue: mpsc::UnboundedReceiver<(Instant, Job)>,
     state: &State,
 ) -> Result<(), Error> {
     let mut lateness = Lateness::new();
+    let mut is_on_air = false;
     // Deletions that are not due here yet; what is left of them at the end the next run deletes.
     let mut later: VecDeque<(Instant, String)> = VecDeque::new();
     loop {
@@ -182,6 +187,9 @@ async fn work(
                 destination.put(&key, body).await?;
                 if key.ends_with(".m3u8") {
                     lateness.note(queued.elapsed());
+                }
+                if key == first && !std::mem::replace(&mut is_on_air, true) {
+                    tracing::info!("on air: {}/{key}", destination.name());
                 }
             }
             Job::Delete(key) if (queued + lateness.worst) > Instant::now() => {
@@ -223,7 +231,7 @@ mod tests {
     impl Place {
         fn start(&self) -> (Delivery, mpsc::UnboundedReceiver<()>) {
             let (ended, notices) = mpsc::unbounded_channel();
-            (Delivery::start(Box::new(self.clone()), ended), notices)
+            (Delivery::start(Box::new(self.clone()), "index.m3u8", ended), notices)
         }
 
         fn done(&self) -> Vec<String> {

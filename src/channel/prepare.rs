@@ -37,7 +37,7 @@ pub async fn prepare(
         match looked.await.unwrap_or_else(|join| Err(broken(&name, join.into()))) {
             Ok((earlier, destination)) => {
                 found.push(earlier);
-                deliveries.push(Delivery::start(destination, ended.clone()));
+                deliveries.push(Delivery::start(destination, options.presentation.entry(), ended.clone()));
             }
             Err(source) => {
                 let error = Error::Destination { name, source };
@@ -77,15 +77,19 @@ fn broken(name: &str, source: Box<dyn std::error::Error + Send + Sync>) -> desti
     destination::Error::new(Kind::Transient, format!("put anything at {name}"), source)
 }
 
-/// Puts and deletes a small file; what an earlier run's playlists say.
+/// Puts and deletes a small file, and claims the playlists; what an earlier run's say.
 async fn probe(destination: &dyn Destination, options: &live::Options) -> Result<Found, destination::Error> {
     // Another channel may be put in the same folder under other names, and look at the same time.
     let own = options.renditions.first().map_or("", |first| &first.playlist).replace('/', "-");
     let key = format!("{PROBE}-{own}");
     destination.put(&key, Chunks::from("segcast\n".to_owned())).await?;
     destination.delete(&key).await?;
+    if let Some(multivariant) = &options.multivariant {
+        destination.claim(multivariant).await?;
+    }
     let mut found = Vec::new();
     for rendition in &options.renditions {
+        destination.claim(&rendition.playlist).await?;
         let text = destination.get(&rendition.playlist).await?;
         found.push(text.and_then(|text| read(&rendition.playlist, &text)));
     }

@@ -115,7 +115,6 @@ struct Channel {
     is_fan_out: bool,
     /// Of encoders, by the first of their renditions.
     paces: BTreeMap<usize, Pace>,
-    is_on_air: bool,
 }
 
 impl Channel {
@@ -141,7 +140,6 @@ impl Channel {
             is_asked: false,
             is_fan_out: options.ladder.feed == Feed::FanOut,
             paces: BTreeMap::new(),
-            is_on_air: false,
         }
     }
 
@@ -209,23 +207,12 @@ impl Channel {
         for step in plan {
             let job = match step {
                 Step::PutSegment { key, .. } => Job::Put(key, segment.clone().unwrap_or_default()),
-                Step::PutPlaylist { key, text } => {
-                    self.announce(&key);
-                    Job::Put(key, Chunks::from(text))
-                }
+                Step::PutPlaylist { key, text } => Job::Put(key, Chunks::from(text)),
                 Step::Delete { key } => Job::Delete(key),
             };
             for delivery in &mut self.deliveries {
                 delivery.add(job.clone());
             }
-        }
-    }
-
-    /// Says once that there is something to play.
-    fn announce(&mut self, key: &str) {
-        let is_first = self.presentation.options().multivariant.as_deref().is_none_or(|first| first == key);
-        if is_first && !std::mem::replace(&mut self.is_on_air, true) {
-            tracing::info!("on air: {key}");
         }
     }
 
@@ -253,6 +240,9 @@ impl Channel {
                 let is_abandoned =
                     renditions.iter().any(|&rendition| self.outcomes[rendition].is_abandoned());
                 match result {
+                    Err(error) if self.is_called_off(&renditions) => {
+                        tracing::warn!("ended before its first segment: {}", chain(&error));
+                    }
                     Err(error) if !is_abandoned => self.lose(error.into()),
                     _ => {}
                 }
@@ -260,6 +250,12 @@ impl Channel {
             encoder::Event::Dropped { reason, .. } => self.lose(reason.into()),
             _ => {}
         }
+    }
+
+    /// Whether the channel was asked to end before anything had come of these renditions: no failure then.
+    fn is_called_off(&self, renditions: &[usize]) -> bool {
+        let is_empty = |&rendition: &usize| self.summary.renditions[rendition].segments == 0;
+        self.is_finishing && self.failure.is_none() && renditions.iter().all(is_empty)
     }
 
     /// A rendition is gone. In a fan-out the others go on without it.

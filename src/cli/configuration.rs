@@ -53,12 +53,16 @@ pub struct Overrides {
     /// Set a key of the file, such as output.segment=2s; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
     pairs: Vec<(String, String)>,
+    /// The folder that the stream is put in; the same as --set output.directory=DIR.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<String>,
 }
 
 impl Overrides {
     /// The keys and their values as text.
-    pub fn pairs(&self) -> &[(String, String)] {
-        &self.pairs
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let output = self.output.iter().map(|directory| ("output.directory".to_owned(), directory.clone()));
+        self.pairs.iter().cloned().chain(output).collect()
     }
 }
 
@@ -74,7 +78,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Check { file, overrides } => {
-            let checked = config::load(file, overrides.pairs())?;
+            let checked = config::load(file, &overrides.pairs())?;
             let ladder = &checked.options.ladder;
             let font = encoder::clock_font(&ladder.ffmpeg);
             let commands = encoder::commands(ladder, font.as_deref())?;

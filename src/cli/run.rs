@@ -31,9 +31,6 @@ pub struct Args {
     /// Configuration files, one for each channel.
     #[arg(required = true, value_name = "CONFIG")]
     files: Vec<PathBuf>,
-    /// The folder that the stream is put in; the same as --set output.directory=DIR.
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<String>,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
@@ -45,8 +42,7 @@ pub struct Args {
 /// # Errors
 /// If a file is wrong, or a channel ended otherwise than by its source's end or by being asked to.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut overrides = args.overrides.pairs().to_vec();
-    overrides.extend(args.output.iter().map(|directory| ("output.directory".to_owned(), directory.clone())));
+    let overrides = args.overrides.pairs();
     let mut channels = Vec::new();
     for file in &args.files {
         channels.push(config::load(file, &overrides)?);
@@ -132,10 +128,7 @@ async fn run_all(channels: Vec<channel::Options>) -> anyhow::Result<()> {
             async move {
                 for target in &options.destinations {
                     let target = target.open().name();
-                    let first = options.presentation.multivariant.as_deref();
-                    let first =
-                        first.or(options.presentation.renditions.first().map(|one| one.playlist.as_str()));
-                    tracing::info!("{}: to {target}/{}", options.name, first.unwrap_or_default());
+                    tracing::info!("{}: to {target}/{}", options.name, options.presentation.entry());
                 }
                 let name = options.name.clone();
                 channel::run(&options, stopped).await.map(drop).with_context(|| name)

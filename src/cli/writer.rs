@@ -6,10 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::bail;
 use bytes::Bytes;
 
 use super::tell;
-use crate::destination::{Staged, sweep};
+use crate::destination::{Claim, Staged, sweep};
 use crate::live::{self, Kind, Plan, Presentation, Step};
 use crate::playlist::{self, Media};
 use crate::segment::{Event, Extent, Head};
@@ -44,6 +45,8 @@ pub struct Writer {
     /// Segments of what an earlier run left in this folder, to be deleted once a VOD has taken its place.
     stale: BTreeSet<String>,
     is_quiet: bool,
+    /// That nobody else writes here; held from the first segment on.
+    claim: Option<Claim>,
     began: Instant,
     /// Written so far.
     pub segments: u64,
@@ -88,6 +91,7 @@ impl Writer {
             drafts: VecDeque::new(),
             stale,
             is_quiet,
+            claim: None,
             began: Instant::now(),
             segments: 0,
             duration: Duration::ZERO,
@@ -134,7 +138,17 @@ impl Writer {
     fn make_ready(&mut self) -> anyhow::Result<()> {
         let folder = &self.directory;
         fs::create_dir_all(folder).map_err(|error| cannot("create the folder", folder, &error))?;
-        sweep(folder).map_err(|error| cannot("write in", folder, &error)).map(drop)
+        sweep(folder).map_err(|error| cannot("write in", folder, &error))?;
+        let playlist = folder.join(PLAYLIST);
+        let claim = Claim::take(&playlist).map_err(|error| cannot("write in", folder, &error))?;
+        if claim.is_none() {
+            bail!(
+                "cannot write {}: another segcast is writing it; end that one, or choose another folder",
+                playlist.display()
+            );
+        }
+        self.claim = claim;
+        Ok(())
     }
 
     /// Writes what lies in the chunk in hand.

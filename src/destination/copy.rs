@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::claim::Claim;
 use super::staged::{Staged, sweep};
 use super::{Destination, Error, Kind, Pending};
 use crate::chunks::Chunks;
@@ -17,12 +18,13 @@ pub struct Copy {
     directory: Arc<Path>,
     /// Folders that are known to be there.
     ready: Arc<Mutex<HashSet<PathBuf>>>,
+    claims: Arc<Mutex<Vec<Claim>>>,
 }
 
 impl Copy {
     /// The folder at `directory`; it is created with the first file.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.into(), ready: Arc::default() }
+        Self { directory: directory.into(), ready: Arc::default(), claims: Arc::default() }
     }
 
     fn path(&self, key: &str) -> Result<PathBuf, Error> {
@@ -33,7 +35,7 @@ impl Copy {
 
     /// Makes the folder of `path`, the first time that something is put there.
     fn make_ready(&self, path: &Path) -> Result<(), Error> {
-        let folder = path.parent().unwrap_or(&self.directory);
+        let folder = self.folder_of(path);
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if !ready.contains(folder) {
             std::fs::create_dir_all(folder).map_err(|source| error("create", folder, source))?;
@@ -57,6 +59,22 @@ impl Copy {
             self.ready.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         result.map_err(|source| error("write", &path, source))
+    }
+
+    fn claim_now(&self, key: &str) -> Result<(), Error> {
+        let path = self.path(key)?;
+        self.make_ready(&path)?;
+        let claim = Claim::take(&path).map_err(|source| error("write in", self.folder_of(&path), source))?;
+        let Some(claim) = claim else {
+            let source = "another segcast is writing it: end that one, or choose another folder".into();
+            return Err(Error::new(Kind::Refused, format!("write {}", path.display()), source));
+        };
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+        Ok(())
+    }
+
+    fn folder_of<'a>(&'a self, path: &'a Path) -> &'a Path {
+        path.parent().unwrap_or(&self.directory)
     }
 
     fn delete_now(&self, key: &str) -> Result<(), Error> {
@@ -88,6 +106,11 @@ impl Copy {
 impl Destination for Copy {
     fn name(&self) -> String {
         self.directory.display().to_string()
+    }
+
+    fn claim(&self, key: &str) -> Pending<'_, ()> {
+        let key = key.to_owned();
+        self.blocking(move |this| this.claim_now(&key))
     }
 
     fn put(&self, key: &str, body: Chunks) -> Pending<'_, ()> {
@@ -143,6 +166,18 @@ mod tests {
         copy.delete("a/ü 1.ts").await.unwrap();
         copy.delete("a/ü 1.ts").await.unwrap();
         assert_eq!(copy.get("a/ü 1.ts").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_playlist_has_one_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Copy::new(folder.path());
+        first.claim("a/index.m3u8").await.unwrap();
+        let second = Copy::new(folder.path());
+        assert_eq!(second.claim("a/index.m3u8").await.unwrap_err().kind(), Kind::Refused);
+        second.claim("b/index.m3u8").await.unwrap();
+        drop(first);
+        second.claim("a/index.m3u8").await.unwrap();
     }
 
     #[tokio::test]

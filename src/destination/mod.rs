@@ -3,8 +3,10 @@
 //!
 //! - [`Destination`]: the one small contract.
 //! - [`struct@Copy`]: a local folder.
+//! - [`Claim`]: that one process writes a playlist, and no other.
 //! - [`Staged`]: a file that appears only when it is whole, for those who write one piece by piece.
 
+mod claim;
 mod copy;
 mod staged;
 
@@ -14,6 +16,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
+pub use claim::Claim;
 pub use copy::Copy;
 pub use staged::{Staged, sweep};
 
@@ -45,6 +48,13 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send +
 pub trait Destination: Send + Sync {
     /// What people call it; without secrets.
     fn name(&self) -> String;
+
+    /// Claims the place of a playlist, where the destination can tell that another process writes it: that is an
+    /// error. The claim is held as long as the destination.
+    fn claim(&self, key: &str) -> Pending<'_, ()> {
+        let _ = key;
+        Box::pin(async { Ok(()) })
+    }
 
     /// Puts a file, over one that is there. It is seen whole or not at all.
     fn put(&self, key: &str, body: Chunks) -> Pending<'_, ()>;

@@ -41,7 +41,10 @@ impl Line {
         let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = secret::hide(&text);
         let Some((before, level, after)) = split_level(&text) else {
-            return Self { level: Level::Unknown, text: text.into_owned() };
+            // How far a shell command's own ffmpeg has come, twice a second.
+            let is_status = text.starts_with("frame=") || text.starts_with("size=");
+            let level = if is_status { Level::Trace } else { Level::Unknown };
+            return Self { level, text: text.into_owned() };
         };
         let who = before.trim().trim_start_matches('[').trim_end_matches(']');
         let who = who.split(" @ 0x").next().unwrap_or_default().trim();
@@ -170,6 +173,9 @@ mod tests {
             line(Level::Error, "h264: non-existing PPS")
         );
         assert_eq!(parse("sh: 1: nope: not found"), line(Level::Unknown, "sh: 1: nope: not found"));
+        let status =
+            "frame=  100 fps= 25 q=28.0 size=     256kB time=00:00:04.00 bitrate= 524.3kbits/s speed=1x";
+        assert_eq!(parse(status), line(Level::Trace, status));
         assert_eq!(parse("[unfinished"), line(Level::Unknown, "[unfinished"));
     }
 

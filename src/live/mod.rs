@@ -89,6 +89,14 @@ pub struct Options {
     pub renditions: Vec<Rendition>,
 }
 
+impl Options {
+    /// Key of the playlist that viewers open: the multivariant one, or the lone rendition's.
+    pub fn entry(&self) -> &str {
+        let first = || self.renditions.first().map_or("", |rendition| &rendition.playlist);
+        self.multivariant.as_deref().unwrap_or_else(first)
+    }
+}
+
 /// One rendition's names and declared numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendition {
