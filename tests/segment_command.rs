@@ -335,7 +335,7 @@ fn halted(output: &Path, command: &mut Command) -> Running {
 
 #[test]
 fn a_signal_ends_a_stream_as_its_source_would() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let (_temporary, output) = folder();
         let mut command = segment("-", &output, &["--segment", "1s", "--window", "20"]);
         let running = halted(&output, command.stdout(Stdio::piped()).stderr(Stdio::piped()));

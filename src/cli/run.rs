@@ -25,7 +25,7 @@ Examples:
   segcast run old.yml                        a file of the original streamer, as it is
   SEGCAST_OUTPUT__SEGMENT=2s segcast run live.toml
 
-SIGINT (Ctrl-C) or SIGTERM: encoders finish, the last segments are written, playlists get EXT-X-ENDLIST. A second \
+SIGINT (Ctrl-C), SIGTERM or SIGHUP: encoders finish, the last segments are written, playlists get EXT-X-ENDLIST. A second \
 signal ends at once.")]
 pub struct Args {
     /// Configuration files, one for each channel.

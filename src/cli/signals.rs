@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once.
 
 use std::io;
 
@@ -11,6 +11,8 @@ use crate::channel::Stop;
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal is closed; none where that is to be ignored, as under `nohup`.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -21,7 +23,9 @@ impl Signals {
     pub fn take() -> io::Result<Self> {
         // A write beyond a limit on files' sizes then fails, and is reported, instead of ending the process.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup })
     }
 
     /// Waits for the next one.
@@ -29,6 +33,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
         }
     }
 
@@ -40,4 +45,12 @@ impl Signals {
         self.next().await;
         stop.send_replace(Stop::Now);
     }
+}
+
+/// Whether whoever started us wants us to outlive the terminal. Without /proc nobody can tell.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & 1 << (rustix::process::Signal::HUP.as_raw() - 1) != 0
 }

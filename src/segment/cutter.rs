@@ -438,6 +438,17 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_of_sound_alone_loses_nothing() {
+        let mut events = vec![program(0, 0x0f)];
+        for second in 0..3 {
+            events.extend(pes(VIDEO, second * SECOND));
+            let at = if second == 0 { 100 * SECOND } else { second * SECOND };
+            events.extend(pes(OTHER, at));
+        }
+        assert_eq!(cut(events).iter().map(|(_, packets)| packets).sum::<usize>(), 3);
+    }
+
+    #[test]
     fn packets_in_no_pes_packet_go_to_the_newest_segment() {
         let mut events = vec![program(0, 0x0f)];
         for second in 0..3 {

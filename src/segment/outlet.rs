@@ -28,6 +28,13 @@ struct Open {
     size_bytes: u64,
 }
 
+impl Open {
+    /// Whether packets from before it may be of another timeline.
+    const fn begins_timeline(&self) -> bool {
+        self.ordinal == 0 || self.head.is_discontinuity
+    }
+}
+
 /// A segment that takes no new PES packets, while its last ones come in.
 #[derive(Debug)]
 struct Waiting {
@@ -130,7 +137,8 @@ impl Outlet {
                 if self.lead.is_due && Some(run.pid) == self.reference {
                     // Behind the first packet, not the first run: how long that is the chunks decide.
                     self.emit(ordinal, run.bytes.split_to(PACKET_LEN.min(run.bytes.len())));
-                    let start = self.current.as_ref().map(|open| open.head.start);
+                    let begun = self.current.as_ref().filter(|open| open.begins_timeline());
+                    let start = begun.map(|open| open.head.start);
                     self.deliver_lead(ordinal, start);
                 }
                 self.emit(ordinal, run.bytes);
