@@ -39,7 +39,7 @@ Examples:
   segcast config check live.toml             what would run, without running it
 
 Exit codes:
-  0    done; for a channel also when it was asked to end by SIGINT or SIGTERM
+  0    done; for a channel also when it was asked to end by a signal
   1    failed: input, encoder, stream or destination
   2    wrong command line or configuration
   130  ended at once by a second signal";
