@@ -13,30 +13,8 @@ use std::process::Command;
 
 use support::command::{Ended, decoded, media, names, run, run_with, segcast, size};
 
-/// As the documentation has it.
-const EXAMPLE: &str = r#"
-[input]
-url = "test"              # the built-in pattern; else anything ffmpeg opens; "-" is standard input
-# command = "cat {url}"   # instead: a command that writes media to stdout
-args = ["-re"]            # extra ffmpeg input options
-
-[output]
-directory = "live"        # shorthand for one copy destination
-segment = "4s"
-window = 6
-playlist = "live"         # live | event | vod
-
-[[rendition]]
-name = "720p"
-video = { codec = "h264", size = "1280x720", bitrate = "2800k", preset = "veryfast", fps = 30 }
-audio = { codec = "aac", bitrate = "128k" }
-
-[[rendition]]
-name = "360p"
-video = { codec = "h264", size = "640x360", bitrate = "800k" }
-audio = { codec = "aac", bitrate = "96k" }
-# args = [...] adds encoder options; command = "ffmpeg … -f mpegts -" replaces the whole line
-"#;
+/// As README.md has it.
+const EXAMPLE: &str = concat!("\n", include_str!("../examples/live.toml"));
 
 const EXAMPLE_YAML: &str = r#"
 input:
@@ -112,6 +90,11 @@ fn sample(name: &str) -> PathBuf {
 fn mistakes(ended: &Ended) -> &str {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{}", ended.stderr);
     ended.stderr.strip_prefix("segcast: ").unwrap().trim_end()
+}
+
+#[test]
+fn the_readme_shows_the_example() {
+    assert!(include_str!("../README.md").contains(EXAMPLE));
 }
 
 #[test]

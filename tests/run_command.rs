@@ -397,31 +397,7 @@ fn a_live_ladder_is_true_at_every_moment_and_ends_in_order() {
 #[test]
 fn the_first_example_works_as_it_stands() {
     let folder = tempfile::tempdir().unwrap();
-    let config = write(
-        folder.path().join("live.toml"),
-        r#"[input]
-url = "test"              # the built-in pattern; else anything ffmpeg opens; "-" is standard input
-# command = "cat {url}"   # instead: a command that writes media to stdout
-args = ["-re"]            # extra ffmpeg input options
-
-[output]
-directory = "live"        # shorthand for one copy destination
-segment = "4s"
-window = 6
-playlist = "live"         # live | event | vod
-
-[[rendition]]
-name = "720p"
-video = { codec = "h264", size = "1280x720", bitrate = "2800k", preset = "veryfast", fps = 30 }
-audio = { codec = "aac", bitrate = "128k" }
-
-[[rendition]]
-name = "360p"
-video = { codec = "h264", size = "640x360", bitrate = "800k" }
-audio = { codec = "aac", bitrate = "96k" }
-# args = [...] adds encoder options; command = "ffmpeg … -f mpegts -" replaces the whole line
-"#,
-    );
+    let config = write(folder.path().join("live.toml"), include_str!("../examples/live.toml"));
     let live = folder.path().join("live");
     let mut run = Run::start(folder.path(), &[&config]);
     run.until("it is out", || is_file(&live.join("index.m3u8")));

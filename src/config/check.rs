@@ -268,29 +268,7 @@ mod tests {
     use crate::encoder::ladder::{Audio, Feed, Input, Video};
     use crate::time::Rate;
 
-    const EXAMPLE: &str = r#"
-[input]
-url = "test"              # the built-in pattern; else anything ffmpeg opens; "-" is standard input
-# command = "cat {url}"   # instead: a command that writes media to stdout
-args = ["-re"]            # extra ffmpeg input options
-
-[output]
-directory = "live"        # shorthand for one copy destination
-segment = "4s"
-window = 6
-playlist = "live"         # live | event | vod
-
-[[rendition]]
-name = "720p"
-video = { codec = "h264", size = "1280x720", bitrate = "2800k", preset = "veryfast", fps = 30 }
-audio = { codec = "aac", bitrate = "128k" }
-
-[[rendition]]
-name = "360p"
-video = { codec = "h264", size = "640x360", bitrate = "800k" }
-audio = { codec = "aac", bitrate = "96k" }
-# args = [...] adds encoder options; command = "ffmpeg … -f mpegts -" replaces the whole line
-"#;
+    const EXAMPLE: &str = concat!("\n", include_str!("../../examples/live.toml"));
 
     /// A good file to which `more` is added.
     fn with(more: &str) -> String {
