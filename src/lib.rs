@@ -74,6 +74,9 @@ pub mod ts;
 pub mod channel;
 #[cfg(feature = "channel")]
 #[allow(clippy::disallowed_methods)]
+pub mod delivery;
+#[cfg(feature = "channel")]
+#[allow(clippy::disallowed_methods)]
 pub mod destination;
 #[cfg(feature = "channel")]
 #[allow(clippy::disallowed_methods)]

@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["segment", "survey"],
     &["live"],
     &["encoder", "destination", "origin"],
+    &["delivery"],
     &["channel"],
     &["config"],
     &["cli"],

@@ -29,7 +29,7 @@ mod summary;
 
 use std::time::Duration;
 
-use crate::{destination, encoder, live};
+use crate::{delivery, destination, encoder, live};
 
 pub use run::run;
 pub use summary::{Rendition, Summary};
@@ -44,7 +44,9 @@ pub struct Options {
     /// How it presents itself; its renditions stand in the ladder's order.
     pub presentation: live::Options,
     /// Where it is put.
-    pub destinations: Vec<destination::Target>,
+    pub destinations: Vec<delivery::Options>,
+    /// Where segments wait that a destination has not taken yet.
+    pub spool: delivery::Spool,
 }
 
 /// How a channel is asked to end.

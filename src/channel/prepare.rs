@@ -9,7 +9,8 @@ use tokio::time::timeout;
 use super::deliver::Delivery;
 use super::{Error, Options, chain};
 use crate::chunks::Chunks;
-use crate::destination::{self, Destination, Kind, Target};
+use crate::delivery;
+use crate::destination::{self, Destination, Kind};
 use crate::live::{self, Presentation};
 use crate::playlist;
 
@@ -32,7 +33,7 @@ pub async fn prepare(
     let mut deliveries = Vec::new();
     let mut refused = None;
     // All at the same time: one that does not answer holds up nobody for longer than the limit.
-    let looking: Vec<_> = options.destinations.iter().map(|target| look(target, options)).collect();
+    let looking: Vec<_> = options.destinations.iter().map(|served| look(served, options)).collect();
     for (name, looked) in looking {
         match looked.await.unwrap_or_else(|join| Err(broken(&name, join.into()))) {
             Ok((earlier, destination)) => {
@@ -60,11 +61,12 @@ pub async fn prepare(
 type Looked = Result<(Found, Box<dyn Destination>), destination::Error>;
 
 /// Begins to look at one destination.
-fn look(target: &Target, options: &Options) -> (String, JoinHandle<Looked>) {
-    let destination = target.open();
-    let name = destination.name();
+fn look(served: &delivery::Options, options: &Options) -> (String, JoinHandle<Looked>) {
+    let name = served.target.to_string();
+    let target = served.target.clone();
     let (said, presentation) = (name.clone(), options.presentation.clone());
     let looked = tokio::spawn(async move {
+        let destination = target.open()?;
         match timeout(PROBE_LIMIT, probe(destination.as_ref(), &presentation)).await {
             Ok(found) => found.map(|found| (found, destination)),
             Err(_) => Err(broken(&said, format!("no answer within {} s", PROBE_LIMIT.as_secs()).into())),

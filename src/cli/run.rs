@@ -1,6 +1,6 @@
 //! `segcast run`: live channels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args as Arguments;
@@ -13,7 +13,7 @@ use super::logging;
 use super::signals::Signals;
 use crate::channel::{self, Stop};
 use crate::destination::Target;
-use crate::{config, live};
+use crate::{config, delivery, live};
 
 /// Run live channels from their configuration files.
 #[derive(Debug, Arguments)]
@@ -79,13 +79,12 @@ pub struct SharedFolder {
 fn refuse_shared_folders(options: &[channel::Options]) -> Result<(), SharedFolder> {
     for (n, other) in options.iter().enumerate() {
         for one in &options[..n] {
-            let folders: Vec<_> = one.destinations.iter().map(folder).collect();
-            let shared = other.destinations.iter().map(folder).find(|folder| folders.contains(folder));
+            let folders: Vec<_> = one.destinations.iter().map(place).collect();
+            let shared = other.destinations.iter().map(place).find(|folder| folders.contains(folder));
             let names = names(&one.presentation);
             let what = names.into_iter().find(|name| self::names(&other.presentation).contains(name));
             if let (Some(folder), Some(what)) = (shared, what) {
-                let (one, other, folder) =
-                    (one.name.clone(), other.name.clone(), folder.display().to_string());
+                let (one, other, folder) = (one.name.clone(), other.name.clone(), folder);
                 return Err(SharedFolder { one, other, what, folder });
             }
         }
@@ -93,10 +92,17 @@ fn refuse_shared_folders(options: &[channel::Options]) -> Result<(), SharedFolde
     Ok(())
 }
 
-/// Where a destination really is, as far as it is there yet.
-fn folder(target: &Target) -> PathBuf {
-    let Target::Copy { directory } = target;
-    let path = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+/// Where a destination really is, as far as that can be told from here.
+fn place(served: &delivery::Options) -> String {
+    match &served.target {
+        Target::Copy(options) => real(&options.directory).display().to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Where a folder really is, as far as it is there yet.
+fn real(directory: &Path) -> PathBuf {
+    let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let known = path.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
     match known.and_then(|(there, real)| Some(real.join(path.strip_prefix(there).ok()?))) {
         // What is joined may be empty, and leaves a slash behind.
@@ -126,8 +132,8 @@ async fn run_all(channels: Vec<channel::Options>) -> anyhow::Result<()> {
             if is_one { tracing::Span::none() } else { tracing::info_span!("channel", name = options.name) };
         running.spawn(
             async move {
-                for target in &options.destinations {
-                    let target = target.open().name();
+                for served in &options.destinations {
+                    let target = &served.target;
                     tracing::info!("{}: to {target}/{}", options.name, options.presentation.entry());
                 }
                 let name = options.name.clone();

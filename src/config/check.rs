@@ -11,7 +11,7 @@ use super::shape::{Mistakes, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Environment, Error, schema, shape};
 use crate::encoder::ladder::{Ladder, Rendition};
-use crate::{channel, destination, live};
+use crate::{channel, delivery, destination, live};
 
 /// Segments outside of these are not worth serving.
 const SHORTEST_SEGMENT: Duration = Duration::from_millis(500);
@@ -63,7 +63,13 @@ impl Checker<'_> {
         let segment = file.output.segment.0;
         let ladder = Ladder { ffmpeg: file.ffmpeg.clone(), input, feed, segment, renditions };
         Checked {
-            options: channel::Options { name, ladder, presentation, destinations },
+            options: channel::Options {
+                name,
+                ladder,
+                presentation,
+                destinations,
+                spool: delivery::Spool::default(),
+            },
             later,
             log: file.log.clone(),
             notes: std::mem::take(&mut self.notes),
@@ -213,7 +219,7 @@ impl Checker<'_> {
         &mut self,
         file: &File,
         environment: &Environment,
-    ) -> (Vec<destination::Target>, Vec<Remote>) {
+    ) -> (Vec<delivery::Options>, Vec<Remote>) {
         let mut places = BTreeMap::new();
         let mut order = Vec::new();
         if let Some(folder) = &file.output.directory {
@@ -245,7 +251,9 @@ impl Checker<'_> {
             match place {
                 Place::Folder(directory) => {
                     self.need(&key, directory.clone(), Must::MakeFolder);
-                    targets.push(destination::Target::Copy { directory });
+                    targets.push(delivery::Options::new(destination::Target::Copy(
+                        destination::copy::Options::new(directory),
+                    )));
                 }
                 Place::Remote(remote) => later.push(remote),
             }
@@ -333,7 +341,10 @@ mod tests {
             renditions: vec![names("720p"), names("360p")],
         };
         assert_eq!(options.presentation, presentation);
-        assert_eq!(options.destinations, [destination::Target::Copy { directory: "live".into() }]);
+        assert_eq!(
+            options.destinations,
+            [delivery::Options::new(destination::Target::Copy(destination::copy::Options::new("live")))]
+        );
     }
 
     #[test]
@@ -349,7 +360,9 @@ mod tests {
     fn everything_is_read() {
         let checked = ours(&sample("ladder.toml")).unwrap();
         let folders = ["live", "/srv/live two"];
-        let targets = folders.map(|name| destination::Target::Copy { directory: name.into() });
+        let targets = folders.map(|name| {
+            delivery::Options::new(destination::Target::Copy(destination::copy::Options::new(name)))
+        });
         assert_eq!(checked.options.destinations, targets);
         assert_eq!(checked.later[0].settings["secret_access_key"].expose(), "hunter2");
         assert_eq!(checked.options.presentation.renditions[1].segment_key(7), "sound-00007.ts");

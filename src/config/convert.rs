@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::error::Error;
+use super::expand::escape;
 use super::file::{Level, LogFormat};
 use super::remote::{Remote, is_secret, variable};
-use super::secret::escape;
 use super::value::{Bitrate, Kind as _, Size};
 use super::{Checked, Dialect, Environment, Format};
 use crate::destination::Target;
@@ -57,9 +57,9 @@ fn render(checked: &Checked) -> String {
     for (n, rendition) in ladder.renditions.iter().enumerate() {
         page.rendition(checked, n, rendition);
     }
-    for target in options.destinations.iter().skip(1) {
+    for served in options.destinations.iter().skip(1) {
         page.table("[[destination]]");
-        page.set("url", &*folder(target));
+        page.set("url", &*folder(&served.target));
     }
     for (n, remote) in checked.later.iter().enumerate() {
         page.remote(n + 1, remote);
@@ -78,8 +78,7 @@ fn feed(feed: Feed) -> &'static str {
 
 /// A folder as a destination's `url`, in which `$` and `://` have a meaning of their own.
 fn folder(target: &Target) -> String {
-    let Target::Copy { directory } = target;
-    let path = escape(&directory.to_string_lossy());
+    let path = escape(&target.to_string());
     if path.contains("://") && !path.starts_with(['/', '.']) { format!("./{path}") } else { path }
 }
 
@@ -138,9 +137,8 @@ impl Page {
         if checked.dialect == Dialect::Original {
             self.comment("temp_dir has no counterpart: segments go from memory to the destinations.");
         }
-        if let Some(target) = checked.options.destinations.first() {
-            let Target::Copy { directory } = target;
-            self.set("directory", directory.to_string_lossy().as_ref());
+        if let Some(served) = checked.options.destinations.first() {
+            self.set("directory", &*served.target.to_string());
         }
         self.set("segment", presentation.target.write());
         match presentation.kind {

@@ -29,9 +29,9 @@ impl Checked {
             line(format!("  {}, {} …", rendition.playlist, rendition.segment_key(1)));
         }
         line("destinations".into());
-        for target in &self.options.destinations {
-            let Target::Copy { directory } = target;
-            line(format!("  {} (folder)", directory.display()));
+        for served in &self.options.destinations {
+            let kind = if matches!(served.target, Target::Copy(_)) { " (folder)" } else { "" };
+            line(format!("  {}{kind}", served.target));
         }
         self.later.iter().for_each(|remote| line(format!("  {remote}: not used yet")));
         line(format!("log          {}", self.log()));

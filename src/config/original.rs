@@ -19,7 +19,7 @@ use super::shape::{Mistakes, join, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Environment, Error, transfer};
 use crate::encoder::ladder::{Feed, Input, Ladder, Rendition};
-use crate::{channel, destination, live};
+use crate::{channel, delivery, destination, live};
 
 /// The keys that may stand at the top, beside the profiles' own names.
 pub(super) const KEYS: [&str; 14] = [
@@ -86,7 +86,13 @@ impl<'a> Reader<'a> {
         };
         let name = super::stem(&layers.file);
         Checked {
-            options: channel::Options { name, ladder, presentation, destinations },
+            options: channel::Options {
+                name,
+                ladder,
+                presentation,
+                destinations,
+                spool: delivery::Spool::default(),
+            },
             later,
             log: self.log(top),
             notes: std::mem::take(&mut self.notes),
@@ -284,14 +290,16 @@ impl<'a> Reader<'a> {
         rate_bps
     }
 
-    fn transfers(&mut self, top: Table<'a>) -> (Vec<destination::Target>, Vec<Remote>) {
+    fn transfers(&mut self, top: Table<'a>) -> (Vec<delivery::Options>, Vec<Remote>) {
         let (mut targets, mut later) = (Vec::new(), Vec::new());
         for name in self.names(top, "transfer_profile").0 {
             let Some(table) = self.profile("transfer_profile", &name, "transfer_type") else { continue };
             match transfer::place(self, table) {
                 Some(super::remote::Place::Folder(directory)) => {
                     self.need(&join(&name, "directory"), directory.clone(), Must::MakeFolder);
-                    targets.push(destination::Target::Copy { directory });
+                    targets.push(delivery::Options::new(destination::Target::Copy(
+                        destination::copy::Options::new(directory),
+                    )));
                 }
                 Some(super::remote::Place::Remote(remote)) => later.push(remote),
                 None => {}
@@ -341,8 +349,8 @@ mod tests {
         read(&with(from, to)).unwrap_err().to_string()
     }
 
-    fn copy(directory: &str) -> destination::Target {
-        destination::Target::Copy { directory: directory.into() }
+    fn copy(directory: &str) -> delivery::Options {
+        delivery::Options::new(destination::Target::Copy(destination::copy::Options::new(directory)))
     }
 
     #[test]

@@ -12,8 +12,9 @@ use serde::Deserialize;
 
 use super::Environment;
 use super::error::{nearest, suggest};
-use super::secret::{Secret, expand};
+use super::expand::expand;
 use super::shape::{Mistakes, join, quoted};
+use crate::destination::Secret;
 
 /// One `[[destination]]`: its keys, all of them text.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -347,7 +348,12 @@ mod tests {
     fn file_urls_are_folders() {
         for (url, path) in [("file:///srv/a%20b", "/srv/a b"), ("FILE://localhost/x", "/x"), ("a/b", "a/b")] {
             let targets = ours(&with(&format!("url = '{url}'"))).unwrap().options.destinations;
-            assert_eq!(targets, [crate::destination::Target::Copy { directory: path.into() }]);
+            assert_eq!(
+                targets,
+                [crate::delivery::Options::new(crate::destination::Target::Copy(
+                    crate::destination::copy::Options::new(path)
+                ))]
+            );
         }
         for url in ["file://host/x", "file:///a%2", "file:///a%zz", "file:///%ff", "file:///%00"] {
             let told = mistakes(&with(&format!("url = '{url}'")));

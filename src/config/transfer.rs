@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::error::suggest;
 use super::reader::{Reader, Table};
 use super::remote::{Place, Remote, Scheme};
-use super::secret::Secret;
 use super::shape::{join, quoted};
+use crate::destination::Secret;
 
 const TYPES: [&str; 4] = ["copy", "ftp", "scp", "s3"];
 

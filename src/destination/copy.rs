@@ -12,6 +12,26 @@ use super::staged::{Staged, sweep};
 use super::{Destination, Error, Kind, Pending};
 use crate::chunks::Chunks;
 
+/// A folder, and how files are written there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Created if it is not there.
+    pub directory: PathBuf,
+    /// Whether each file is brought to the disk (fsync) before it gets its name, and its name before the next one is.
+    pub is_synced: bool,
+    /// Permissions of files, such as 0o644; the process's usual ones if none are given.
+    pub file_mode: Option<u32>,
+    /// Permissions of folders that are created here.
+    pub folder_mode: Option<u32>,
+}
+
+impl Options {
+    /// The folder at `directory`, as usual.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), ..Self::default() }
+    }
+}
+
 /// A local folder. Each file appears under its name only when it is whole.
 #[derive(Clone, Debug)]
 pub struct Copy {
@@ -22,9 +42,9 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// The folder at `directory`; it is created with the first file.
-    pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.into(), ready: Arc::default(), claims: Arc::default() }
+    /// The folder; it is created with the first file.
+    pub fn new(options: Options) -> Self {
+        Self { directory: options.directory.into(), ready: Arc::default(), claims: Arc::default() }
     }
 
     fn path(&self, key: &str) -> Result<PathBuf, Error> {
@@ -159,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_put_can_be_got_and_deleted() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = Copy::new(&folder.path().join("made/on demand"));
+        let copy = Copy::new(Options::new(folder.path().join("made/on demand")));
         copy.put("a/ü 1.ts", text("one")).await.unwrap();
         copy.put("a/ü 1.ts", text("two")).await.unwrap();
         assert_eq!(copy.get("a/ü 1.ts").await.unwrap().as_deref(), Some(&b"two"[..]));
@@ -171,9 +191,9 @@ mod tests {
     #[tokio::test]
     async fn a_playlist_has_one_writer() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Copy::new(folder.path());
+        let first = Copy::new(Options::new(folder.path()));
         first.claim("a/index.m3u8").await.unwrap();
-        let second = Copy::new(folder.path());
+        let second = Copy::new(Options::new(folder.path()));
         assert_eq!(second.claim("a/index.m3u8").await.unwrap_err().kind(), Kind::Refused);
         second.claim("b/index.m3u8").await.unwrap();
         drop(first);
@@ -183,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn keys_that_lead_outside_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = Copy::new(folder.path());
+        let copy = Copy::new(Options::new(folder.path()));
         for key in ["../x", "a/../../x", "/etc/x", "", "a//b"] {
             assert_eq!(copy.put(key, text("x")).await.unwrap_err().kind(), Kind::Invalid, "{key}");
         }
@@ -192,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn a_folder_that_was_taken_away_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = Copy::new(&folder.path().join("live"));
+        let copy = Copy::new(Options::new(folder.path().join("live")));
         copy.put("a.ts", text("one")).await.unwrap();
         std::fs::remove_dir_all(folder.path().join("live")).unwrap();
         assert_eq!(copy.put("b.ts", text("two")).await.unwrap_err().kind(), Kind::Missing);
@@ -203,7 +223,8 @@ mod tests {
     async fn a_file_where_the_folder_should_be_is_said() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("live"), "").unwrap();
-        let error = Copy::new(&folder.path().join("live")).put("a.ts", text("x")).await.unwrap_err();
+        let error =
+            Copy::new(Options::new(folder.path().join("live"))).put("a.ts", text("x")).await.unwrap_err();
         assert!(error.to_string().starts_with("cannot create "), "{error}");
     }
 }

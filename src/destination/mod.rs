@@ -2,49 +2,45 @@
 //! only what is there follows from doing its plan in order.
 //!
 //! - [`Destination`]: the one small contract.
-//! - [`struct@Copy`]: a local folder.
+//! - [`Target`]: a place as it is configured; [`Target::open`] makes a [`Destination`] of it.
+//! - [`copy`], [`object`], [`http`], [`ftp`], [`ssh`]: one kind each, with its options.
+//! - [`Headers`]: what is said of objects where the protocol has words for it.
 //! - [`Claim`]: that one process writes a playlist, and no other.
 //! - [`Staged`]: a file that appears only when it is whole, for those who write one piece by piece.
 
 mod claim;
-mod copy;
+pub mod copy;
+pub mod ftp;
+mod header;
+pub mod http;
+pub mod object;
+mod secret;
+pub mod ssh;
 mod staged;
+mod target;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use claim::Claim;
 pub use copy::Copy;
+pub use header::{Headers, content_type, is_playlist};
+pub use secret::Secret;
 pub use staged::{Staged, sweep};
+pub use target::Target;
 
 use crate::chunks::Chunks;
-
-/// A place that files are put to, as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A local folder.
-    Copy {
-        /// Created if it is not there.
-        directory: PathBuf,
-    },
-}
-
-impl Target {
-    /// The place itself.
-    pub fn open(&self) -> Box<dyn Destination> {
-        match self {
-            Self::Copy { directory } => Box::new(Copy::new(directory)),
-        }
-    }
-}
 
 /// What an operation on a destination comes to.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// A place that files are put to. Keys are relative paths with `/` between their parts.
+///
+/// Operations may run at the same time, on different keys. One whose future is dropped ends there: its connection is
+/// not used again, and nothing of it comes over what is put under the same key later.
 pub trait Destination: Send + Sync {
     /// What people call it; without secrets.
     fn name(&self) -> String;
@@ -72,6 +68,7 @@ pub trait Destination: Send + Sync {
 pub struct Error {
     kind: Kind,
     what: String,
+    retry_after: Option<Duration>,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
@@ -97,7 +94,19 @@ impl Error {
         what: impl Into<String>,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Self {
-        Self { kind, what: what.into(), source }
+        Self { kind, what: what.into(), retry_after: None, source }
+    }
+
+    /// It was told when to come back (Retry-After, RFC 9110 §10.2.3).
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// When to come back, if that was told.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// What to do about it.

@@ -1,0 +1,1 @@
+//! What every kind of destination must do, whatever it is.

@@ -1,0 +1,13 @@
+//! Every kind of destination against real servers on loopback. `tests/servers.sh` installs what they need.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "channel")]
+
+mod conformance;
+mod copy;
+mod ftp;
+mod http;
+mod object;
+mod proxy;
+mod server;
+mod ssh;

@@ -1,0 +1,1 @@
+//! Object storage: SeaweedFS, Azurite, and an emulator of Google's.

@@ -1,0 +1,1 @@
+//! A TCP proxy on loopback that spoils what goes through it.

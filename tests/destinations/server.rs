@@ -1,0 +1,87 @@
+//! Servers of the tests' own: started on loopback, stopped by their process id.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to answer.
+const START: Duration = Duration::from_secs(60);
+
+/// A running server with a folder of its own. Both are gone when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub port: u16,
+    /// Its folder: configuration, logs, files.
+    pub folder: TempDir,
+}
+
+impl Server {
+    /// Starts `command`, which has been told to listen on `port`; it answers when this returns. What it prints goes to
+    /// `output` in `folder`.
+    pub fn start(mut command: Command, port: u16, folder: TempDir) -> Self {
+        let output = std::fs::File::create(folder.path().join("output")).unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let mut server = Self { child, port, folder };
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(server.address()).is_err() {
+            let ended = server.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{command:?} has ended, {ended:?}:\n{}", server.output());
+            assert!(Instant::now() < deadline, "{command:?} does not answer:\n{}", server.output());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// What it has printed.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on just now.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A program of Debian's, which may stand where only root looks.
+pub fn system(program: &str) -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/lib/openssh"]);
+    folders
+        .find_map(|folder| Some(Path::new(folder).join(program)).filter(|path| path.exists()))
+        .unwrap_or_else(|| panic!("{program} is not installed: run tests/servers.sh first"))
+}
+
+/// A program that `tests/servers.sh` has installed from PyPI or npm.
+pub fn installed(program: &str) -> PathBuf {
+    let root = std::env::var_os("SEGCAST_SERVERS").map(PathBuf::from);
+    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"));
+    let places = [root.join("python/bin").join(program), root.join("node_modules/.bin").join(program)];
+    places
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{program} is not in {}: run tests/servers.sh first", root.display()))
+}
