@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use segcast::live::{self, Kind, Plan, Presentation, Step};
+use segcast::live::{self, Kind, Plan, Presentation, Retention, Snapshot, Step};
 use segcast::playlist::Media;
 use segcast::segment::{Options, Output, Segmenter};
 use segcast::ts::AnomalyKind;
@@ -30,18 +30,24 @@ struct Folder {
     media: Option<Media>,
     /// By number, for ever.
     shown: BTreeMap<u64, Duration>,
+    retention: Retention,
 }
 
 impl Folder {
-    fn perform(&mut self, plan: Plan, now: Duration) {
+    fn perform(&mut self, plan: Plan, snapshot: &Snapshot, now: Duration) {
         for step in plan {
             match step {
                 Step::PutSegment { key, .. } => {
                     self.segments.insert(key, now);
                 }
                 Step::PutPlaylist { text, .. } => self.show(Media::parse(&text).unwrap()),
-                Step::Delete { key } => drop(self.segments.remove(&key)),
             }
+        }
+        if let Some(view) = snapshot.view(0) {
+            self.retention.show(0, view, now);
+        }
+        while let Some(key) = self.retention.take(now) {
+            self.segments.remove(&key);
         }
     }
 
@@ -67,17 +73,16 @@ impl Folder {
     }
 }
 
-fn presentation(found: Option<Media>) -> Presentation {
+fn options() -> live::Options {
     let rendition = live::Rendition { playlist: PLAYLIST.to_owned(), ..live::Rendition::default() };
-    let options = live::Options {
+    live::Options {
         kind: Kind::Live { window: 6 },
         target: TARGET,
         multivariant: None,
         url_prefix: String::new(),
         has_date_time: true,
         renditions: vec![rendition],
-    };
-    Presentation::resume(options, &[found])
+    }
 }
 
 /// Two stretches that do not follow each other, the second from `first_pts` on backwards in time.
@@ -101,8 +106,10 @@ fn a_week_of_wraps_jumps_and_restarts_loses_no_time_and_no_number() {
     for life in 0..LIVES {
         // Close enough below the wrap that each life's first stretch runs over it.
         let first_pts = (1 << 33) - (life + 1) * 90_000 * 1000;
-        let began = now;
-        let mut presentation = presentation(folder.media.clone());
+        let found = folder.media.clone();
+        folder.retention = Retention::default();
+        found.iter().for_each(|media| folder.retention.take_up(&options(), 0, media, now));
+        let mut presentation = Presentation::resume(options(), &[found]);
         let mut segmenter = Segmenter::new(&Options { target: TARGET, ..Options::default() });
         let (mut spans, mut last) = (Duration::ZERO, None);
         let mut take = |output, now: &mut Duration, presentation: &mut Presentation| match output {
@@ -114,9 +121,9 @@ fn a_week_of_wraps_jumps_and_restarts_loses_no_time_and_no_number() {
                     last.is_some_and(|last| last < 1 << 33) && segment.extent.head.start.count() >= 1 << 33,
                 );
                 last = Some(segment.extent.head.start.count());
-                let plan = presentation.close(0, &segment.extent, *now - began);
+                let plan = presentation.close(0, &segment.extent);
                 assert!(plan.anomalies().is_empty());
-                folder.perform(plan, *now);
+                folder.perform(plan, &presentation.snapshot(), *now);
             }
             Output::Anomaly(anomaly) => {
                 let is_jump = matches!(anomaly.kind, AnomalyKind::TimestampJump { .. });

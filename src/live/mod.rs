@@ -1,7 +1,7 @@
 //! The presentation: what a channel shows, as numbers and lists only.
 //!
 //! Segments are opened and closed ([`Presentation::open`], [`Presentation::close`]); what comes back is a
-//! [`Plan`]: segments to put, playlists to put, keys to delete, in the order that keeps every playlist true.
+//! [`Plan`]: segments to put and playlists to put, in the order that keeps every playlist true.
 //! It decides and does nothing: the destinations perform the plan, readers take an immutable [`Snapshot`].
 //! Time comes in by the door, monotonic since the channel's start, so a week of stream is tested in seconds.
 //!
@@ -12,7 +12,7 @@
 //! | `timeline` | discontinuities of the whole channel, and wall time from PTS |
 //! | `target` | the target duration |
 //! | `variant` | bandwidths and the multivariant playlist |
-//! | `expiry` | when a removed segment may be deleted |
+//! | `retention` | when what a place no longer shows may be deleted there |
 //! | `resume` | how an earlier run's playlists are taken up |
 //! | `naming` | keys, and the URIs that lead to them |
 //!
@@ -32,7 +32,7 @@
 //! presentation.open(0, &head, SystemTime::UNIX_EPOCH);
 //! let four = Duration::from_secs(4);
 //! let extent = segment::Extent { head, duration: four, size_bytes: 1_000_000, longest: four };
-//! let plan = presentation.close(0, &extent, four);
+//! let plan = presentation.close(0, &extent);
 //! assert!(matches!(&plan.steps()[0], live::Step::PutSegment { key, .. } if key == "00001.ts"));
 //! assert!(matches!(&plan.steps()[1], live::Step::PutPlaylist { key, .. } if key == "index.m3u8"));
 //! ```
@@ -41,22 +41,25 @@
 
 use std::time::Duration;
 
-mod expiry;
 mod naming;
 mod plan;
 mod presentation;
 #[cfg(test)]
 mod replay;
 mod resume;
+mod retention;
 mod snapshot;
 mod target;
 mod timeline;
 mod variant;
+mod view;
 mod window;
 
 pub use plan::{Anomaly, Plan, Step};
 pub use presentation::Presentation;
+pub use retention::Retention;
 pub use snapshot::Snapshot;
+pub use view::View;
 
 /// What kind of playlist is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Keys, and the URIs that lead to them.
 
-use super::Rendition;
+use super::{Options, Rendition};
 use crate::playlist;
 
 /// The URI by which the playlist at key `from` names what is at key `to`.
@@ -36,6 +36,12 @@ pub(super) fn key(url_prefix: &str, from: &str, uri: &str) -> Option<String> {
         }
     }
     Some(names.join("/"))
+}
+
+/// The key that `uri`, found in a playlist of `rendition`, leads to, if that is one that the rendition would give.
+pub(super) fn own_key(options: &Options, rendition: &Rendition, uri: &str) -> Option<String> {
+    let number = number(rendition, uri)?;
+    key(&options.url_prefix, &rendition.playlist, uri).filter(|key| *key == rendition.segment_key(number))
 }
 
 /// The number in a segment's name, wherever it is said to lie.

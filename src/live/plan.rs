@@ -31,11 +31,6 @@ pub enum Step {
         /// What it says.
         text: String,
     },
-    /// Delete an object that no playlist has named for long enough; it is no error if it is not there.
-    Delete {
-        /// Where it is.
-        key: String,
-    },
 }
 
 /// What should not have happened, and was dealt with.

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::expiry::Expiry;
 use super::snapshot::Snapshot;
 use super::target::{Target, whole_seconds};
 use super::timeline::Timeline;
 use super::variant::Profile;
-use super::window::{Entry, Removed, Window};
+use super::window::{Entry, Window};
 use super::{Anomaly, Kind, Options, Plan, Step, naming, resume};
 use crate::codec::Format;
 use crate::playlist::{self, Multivariant};
@@ -30,7 +29,6 @@ pub struct Presentation {
     timeline: Timeline,
     target: Target,
     multivariant: Listing,
-    expiry: Expiry,
     snapshot: Arc<Snapshot>,
 }
 
@@ -45,8 +43,6 @@ struct Run {
     opened: Option<bool>,
     window: Window,
     profile: Profile,
-    /// An earlier run's segments, shown until this one's first playlist is put.
-    retired: Vec<Removed>,
     /// Whether its playlist is at the destinations.
     is_out: bool,
     is_ended: bool,
@@ -69,23 +65,18 @@ impl Presentation {
     /// Goes on after an earlier run, of which each rendition's playlist was found at the destination.
     ///
     /// Numbers go on, above every number found. A playlist without EXT-X-ENDLIST keeps its segments, with a
-    /// discontinuity after them; one with it begins anew, and its segments are deleted when their time is over.
+    /// discontinuity after them; one with it begins anew.
     pub fn resume(options: Options, earlier: &[Option<playlist::Media>]) -> Self {
         let start = resume::start(&options, earlier);
         let passed: Vec<u64> = start.renditions.iter().map(|one| one.breaks).collect();
-        let mut expiry = Expiry::default();
-        let run = |one: resume::Beginning| {
-            one.leftover.into_iter().for_each(|old| expiry.schedule(old.keep, old.key));
-            Run {
-                next: one.next,
-                closed: 0,
-                opened: None,
-                is_out: !one.window.is_empty(),
-                window: one.window,
-                profile: Profile::default(),
-                retired: one.retired,
-                is_ended: false,
-            }
+        let run = |one: resume::Beginning| Run {
+            next: one.next,
+            closed: 0,
+            opened: None,
+            is_out: !one.window.is_empty(),
+            window: one.window,
+            profile: Profile::default(),
+            is_ended: false,
         };
         let runs: Vec<Run> = start.renditions.into_iter().map(run).collect();
         let snapshot = Snapshot { views: vec![None; runs.len()], multivariant: None };
@@ -94,7 +85,6 @@ impl Presentation {
             target: Target::new(start.target),
             multivariant: Listing::default(),
             snapshot: Arc::new(snapshot),
-            expiry,
             runs,
             options,
         }
@@ -107,16 +97,15 @@ impl Presentation {
         }
     }
 
-    /// The segment of `rendition` that was opened last is complete. `now` counts from the channel's start.
+    /// The segment of `rendition` that was opened last is complete.
     ///
     /// After [`end`](Self::end) it is too late: such a segment is not put.
-    pub fn close(&mut self, rendition: usize, extent: &Extent, now: Duration) -> Plan {
+    pub fn close(&mut self, rendition: usize, extent: &Extent) -> Plan {
         let mut plan = Plan::default();
         if !self.runs[rendition].is_ended {
             self.append(rendition, extent, &mut plan);
-            self.publish(rendition, now, &mut plan);
+            self.publish(rendition, &mut plan);
         }
-        self.delete_due(now, &mut plan);
         plan
     }
 
@@ -131,28 +120,15 @@ impl Presentation {
 
     /// Nothing more of `rendition` will come: it is finished, or was dropped. Its playlist gets its end; when
     /// all renditions have ended, everything there is has been written.
-    pub fn end(&mut self, rendition: usize, now: Duration) -> Plan {
+    pub fn end(&mut self, rendition: usize) -> Plan {
         let mut plan = Plan::default();
         if !self.runs[rendition].is_ended {
             self.runs[rendition].is_ended = true;
             self.timeline.leave(rendition);
             self.multivariant.is_due = true;
-            self.publish(rendition, now, &mut plan);
+            self.publish(rendition, &mut plan);
         }
-        self.delete_due(now, &mut plan);
         plan
-    }
-
-    /// Deletes what may go by `now`.
-    pub fn tick(&mut self, now: Duration) -> Plan {
-        let mut plan = Plan::default();
-        self.delete_due(now, &mut plan);
-        plan
-    }
-
-    /// When the next [`tick`](Self::tick) will have something to delete.
-    pub fn next_expiry(&self) -> Option<Duration> {
-        self.expiry.next()
     }
 
     /// The number that the next segment of `rendition` gets, or the open one has.
@@ -229,15 +205,15 @@ impl Presentation {
     }
 
     /// Puts what may be shown now that `rendition` has something new.
-    fn publish(&mut self, rendition: usize, now: Duration, plan: &mut Plan) {
+    fn publish(&mut self, rendition: usize, plan: &mut Plan) {
         if self.target.fixed().is_some() {
-            self.put_playlist(rendition, now, plan);
+            self.put_playlist(rendition, plan);
         } else if self.is_ready() {
             self.fix_target(plan);
             for rendition in 0..self.runs.len() {
                 let run = &self.runs[rendition];
                 if run.closed > 0 || run.is_ended {
-                    self.put_playlist(rendition, now, plan);
+                    self.put_playlist(rendition, plan);
                 }
             }
         } else {
@@ -268,19 +244,13 @@ impl Presentation {
         }
     }
 
-    fn put_playlist(&mut self, rendition: usize, now: Duration, plan: &mut Plan) {
+    fn put_playlist(&mut self, rendition: usize, plan: &mut Plan) {
         let (Some(target), run) = (self.target.fixed(), &mut self.runs[rendition]) else { return };
         if run.window.is_empty() {
             return;
         }
-        let mut gone = std::mem::take(&mut run.retired);
         if let Kind::Live { window } = self.options.kind {
-            gone.extend(run.window.trim(window, target));
-            // Only what may be removed one day needs to know how long it was shown.
-            run.window.note_shown();
-        }
-        for old in gone {
-            self.expiry.schedule(now.saturating_add(old.keep), old.key);
+            run.window.trim(window, target);
         }
         let mut view = run.window.view(target, self.options.has_date_time);
         view.media.is_ended = run.is_ended;
@@ -339,12 +309,6 @@ impl Presentation {
         }
         Some(listing)
     }
-
-    fn delete_due(&mut self, now: Duration, plan: &mut Plan) {
-        while let Some(key) = self.expiry.take(now) {
-            plan.push(Step::Delete { key });
-        }
-    }
 }
 
 impl Run {
@@ -402,7 +366,7 @@ mod tests {
             self.now += duration;
             let longest = Duration::from_secs(4);
             let extent = Extent { head, duration, size_bytes: seconds as u64 * 125_000, longest };
-            self.presentation.close(rendition, &extent, self.now)
+            self.presentation.close(rendition, &extent)
         }
 
         fn segment(&mut self, rendition: usize) -> Plan {
@@ -415,14 +379,14 @@ mod tests {
         }
 
         fn end(&mut self, rendition: usize) -> Plan {
-            self.presentation.end(rendition, self.now)
+            self.presentation.end(rendition)
         }
     }
 
     fn keys(plan: &Plan) -> Vec<&str> {
         fn key(step: &Step) -> &str {
             match step {
-                Step::PutSegment { key, .. } | Step::PutPlaylist { key, .. } | Step::Delete { key } => key,
+                Step::PutSegment { key, .. } | Step::PutPlaylist { key, .. } => key,
             }
         }
         plan.into_iter().map(key).collect()
@@ -460,17 +424,6 @@ mod tests {
         );
         assert_eq!(text(&plan, "index.m3u8"), Some(expected.as_str()));
         assert!(feed.end(0).is_empty() && feed.segment(0).is_empty());
-    }
-
-    #[test]
-    fn a_removed_segment_goes_after_its_own_and_its_longest_playlists_duration() {
-        let mut feed = Feed::lone(LIVE);
-        (0..3).for_each(|_| assert_eq!(keys(&feed.segment(0)).len(), 2));
-        // 00001.ts leaves at 16 s, after playlists of 12 s: it stays until 32 s.
-        assert_eq!(keys(&feed.segment(0)), ["00004.ts", "index.m3u8"]);
-        assert_eq!(feed.presentation.next_expiry(), Some(Duration::from_secs(32)));
-        assert!(feed.presentation.tick(Duration::from_millis(31_999)).is_empty());
-        assert_eq!(keys(&feed.presentation.tick(Duration::from_secs(32))), ["00001.ts"]);
     }
 
     #[test]
@@ -524,7 +477,6 @@ mod tests {
         let plan = feed.segment(0);
         let text = text(&plan, "index.m3u8").unwrap();
         assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && text.contains("\n00001.ts\n"));
-        assert_eq!(feed.presentation.next_expiry(), None);
     }
 
     #[test]
@@ -658,10 +610,13 @@ mod tests {
         let plan = feed.segment(0);
         let snapshot = feed.presentation.snapshot();
         feed.segment(0);
-        assert_eq!(snapshot.render(0, &BTreeSet::new()).as_deref(), text(&plan, "index.m3u8"));
-        let lines = "#EXT-X-GAP\n#EXTINF:4.000000,\n00002.ts\n";
-        assert!(snapshot.render(0, &BTreeSet::from([2, 3])).unwrap().ends_with(lines));
-        assert_eq!((snapshot.numbers(0), snapshot.numbers(1)), (&[1, 2][..], &[][..]));
-        assert_eq!(snapshot.render(1, &BTreeSet::new()), None);
+        let view = snapshot.view(0).unwrap();
+        assert_eq!(Some(view.media().render().as_str()), text(&plan, "index.m3u8"));
+        let with_gaps = view.with_gaps(&BTreeSet::from([2, 3]));
+        assert!(with_gaps.media().render().ends_with("#EXT-X-GAP\n#EXTINF:4.000000,\n00002.ts\n"));
+        assert_eq!(with_gaps.named().map(|(key, _)| key).collect::<Vec<_>>(), ["00001.ts"]);
+        assert_eq!(view.truncated(1).numbers().collect::<Vec<_>>(), [1]);
+        assert_eq!((view.end(), view.truncated(1).end()), (3, 2));
+        assert!(snapshot.view(1).is_none());
     }
 }

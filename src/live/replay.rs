@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::{Kind, Options, Plan, Presentation, Rendition, Step};
+use super::{Kind, Options, Plan, Presentation, Rendition, Retention, Snapshot, Step};
 use crate::playlist::{Media, Multivariant};
 use crate::segment::{Extent, Head};
 use crate::time::{Rate, Ticks};
@@ -27,6 +27,7 @@ pub(super) struct Directory {
     /// Durations of all segments that were ever shown, by playlist.
     pub(super) shown: HashMap<String, Duration>,
     pub(super) multivariant_puts: usize,
+    retention: Retention,
 }
 
 #[derive(Default)]
@@ -43,7 +44,8 @@ fn resolve(key: &str, uri: &str) -> String {
 }
 
 impl Directory {
-    pub(super) fn perform(&mut self, plan: Plan, now: Duration) {
+    /// Does what `plan` says, which leads to `snapshot`, and deletes what may go.
+    pub(super) fn perform(&mut self, plan: Plan, snapshot: &Snapshot, now: Duration) {
         for step in plan {
             match step {
                 Step::PutSegment { rendition, number, key } => {
@@ -64,8 +66,17 @@ impl Directory {
                     self.multivariant_puts += 1;
                 }
                 Step::PutPlaylist { key, text } => self.put_media(key, Media::parse(&text).unwrap(), now),
-                Step::Delete { key } => self.delete(&key, now),
             }
+        }
+        for rendition in 0..snapshot.renditions() {
+            snapshot.view(rendition).into_iter().for_each(|view| self.retention.show(rendition, view, now));
+        }
+        self.delete_due(now);
+    }
+
+    fn delete_due(&mut self, now: Duration) {
+        while let Some(key) = self.retention.take(now) {
+            self.delete(&key, now);
         }
     }
 
@@ -138,6 +149,13 @@ pub(super) fn options(kind: Kind, names: &[&str]) -> Options {
     }
 }
 
+/// Closes four seconds of `rendition`.
+pub(super) fn segment(presentation: &mut Presentation, rendition: usize) -> Plan {
+    let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+    presentation.open(rendition, &head, UNIX_EPOCH);
+    presentation.close(rendition, &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET })
+}
+
 /// A segment on the grid of a 30000/1001 stream that began at `origin`: the `position`th, `jump` ahead.
 fn extent(origin: i64, position: u64, jump: i64, is_discontinuity: bool) -> Extent {
     let frame = Rate::new(30_000, 1001).unwrap().period().count();
@@ -171,9 +189,9 @@ fn a_week_of_stream_keeps_every_rule() {
             let skew = Duration::from_millis(rendition as u64 * 150);
             presentation.open(rendition, &extent.head, UNIX_EPOCH + opened + skew);
             let now = TARGET * (position as u32 + 1) + skew;
-            let plan = presentation.close(rendition, &extent, now);
+            let plan = presentation.close(rendition, &extent);
             assert!(plan.anomalies().is_empty());
-            directory.perform(plan, now);
+            directory.perform(plan, &presentation.snapshot(), now);
         }
         spans += extent.duration;
         if position % 1000 == 7 {
@@ -230,7 +248,6 @@ struct World {
     directory: Directory,
     options: Options,
     now: Duration,
-    began: Duration,
     /// How often we came back.
     lives: usize,
     /// By rendition: segments in this life, PTS offset, whether a jump waits.
@@ -245,7 +262,6 @@ impl World {
             directory: Directory::default(),
             options,
             now: Duration::ZERO,
-            began: Duration::ZERO,
             lives: 0,
             feeds: Default::default(),
         }
@@ -261,8 +277,8 @@ impl World {
         self.feeds[rendition] = (position + 1, offset, false);
         self.presentation.open(rendition, &extent.head, self.wall());
         self.now += Duration::from_millis(10);
-        let plan = self.presentation.close(rendition, &extent, self.now - self.began);
-        self.directory.perform(plan, self.now);
+        let plan = self.presentation.close(rendition, &extent);
+        self.directory.perform(plan, &self.presentation.snapshot(), self.now);
     }
 
     fn come_back(&mut self) {
@@ -273,7 +289,11 @@ impl World {
             .map(|names| self.directory.media.get(&names.playlist).map(|media| media.render()))
             .map(|text| text.map(|text| Media::parse(&text).unwrap()))
             .collect();
-        self.began = self.now;
+        self.directory.retention = Retention::default();
+        for (rendition, media) in found.iter().enumerate() {
+            let retention = &mut self.directory.retention;
+            media.iter().for_each(|media| retention.take_up(&self.options, rendition, media, self.now));
+        }
         self.lives += 1;
         self.presentation = Presentation::resume(self.options.clone(), &found);
         self.feeds = Default::default();
@@ -307,16 +327,15 @@ impl World {
             Event::Crash => self.come_back(),
             Event::Restart => {
                 for rendition in 0..3 {
-                    let plan = self.presentation.end(rendition, self.now - self.began);
-                    self.directory.perform(plan, self.now);
+                    let plan = self.presentation.end(rendition);
+                    self.directory.perform(plan, &self.presentation.snapshot(), self.now);
                 }
                 assert!(self.directory.media.values().all(|media| media.is_ended));
                 self.come_back();
             }
             Event::Pause(seconds) => {
                 self.now += Duration::from_secs(seconds.into());
-                let plan = self.presentation.tick(self.now - self.began);
-                self.directory.perform(plan, self.now);
+                self.directory.delete_due(self.now);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::window::{Entry, Removed, Window};
+use super::window::{Entry, Window};
 use super::{Kind, Options, Rendition, naming, target};
 use crate::playlist;
 
@@ -36,14 +36,10 @@ pub(super) struct Beginning {
     pub(super) breaks: u64,
     /// What is still shown.
     pub(super) window: Window,
-    /// Shown until the first new playlist is put, and kept from then on as long as each must be.
-    pub(super) retired: Vec<Removed>,
-    /// Out of the playlist already: kept from now on as long as each must be.
-    pub(super) leftover: Vec<Removed>,
 }
 
 /// What one earlier playlist says, if there is one.
-struct Earlier<'a> {
+pub(super) struct Earlier<'a> {
     rendition: &'a Rendition,
     media: Option<&'a playlist::Media>,
     /// Above every number found.
@@ -73,7 +69,7 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
             target = target.max(Some(bound(media)));
             one.go_on(options, media)
         }
-        _ => one.begin_anew(options, next, breaks),
+        _ => Beginning { next, breaks, window: Window::new(next, breaks) },
     });
     Start { renditions: renditions.collect(), breaks, target }
 }
@@ -85,7 +81,7 @@ fn bound(media: &playlist::Media) -> Duration {
 }
 
 impl<'a> Earlier<'a> {
-    fn new(rendition: &'a Rendition, media: Option<&'a playlist::Media>) -> Self {
+    pub(super) fn new(rendition: &'a Rendition, media: Option<&'a playlist::Media>) -> Self {
         let Some(found) = media else { return Self { rendition, media, next: 1, breaks: 0 } };
         let numbers = found.segments.iter().filter_map(|segment| naming::number(rendition, &segment.uri));
         let above = numbers.max().map_or(1, |highest| highest.saturating_add(1));
@@ -107,21 +103,7 @@ impl<'a> Earlier<'a> {
     }
 
     fn go_on(&self, options: &Options, media: &playlist::Media) -> Beginning {
-        Beginning {
-            next: self.next,
-            breaks: self.breaks,
-            window: self.window(options, media),
-            retired: Vec::new(),
-            leftover: self.leftover(options, media),
-        }
-    }
-
-    fn begin_anew(&self, options: &Options, next: u64, breaks: u64) -> Beginning {
-        let (retired, leftover) = match self.media {
-            Some(media) => (self.window(options, media).into_removed(), self.leftover(options, media)),
-            None => (Vec::new(), Vec::new()),
-        };
-        Beginning { next, breaks, window: Window::new(next, breaks), retired, leftover }
+        Beginning { next: self.next, breaks: self.breaks, window: self.window(options, media) }
     }
 
     fn window(&self, options: &Options, media: &playlist::Media) -> Window {
@@ -129,27 +111,26 @@ impl<'a> Earlier<'a> {
         let mut date = None;
         for (at, segment) in (0..).zip(&media.segments) {
             let number = naming::number(self.rendition, &segment.uri);
-            let key = naming::key(&options.url_prefix, &self.rendition.playlist, &segment.uri);
-            let is_ours =
-                number.is_some_and(|number| key.as_ref() == Some(&self.rendition.segment_key(number)));
+            let key = naming::own_key(options, self.rendition, &segment.uri);
             date = segment.date_time.or(date);
             let segment = playlist::Segment { date_time: date, ..segment.clone() };
             date = date.and_then(|at| at.checked_add(segment.duration));
             let number = number.unwrap_or(media.media_sequence.saturating_add(at));
-            window.push(Entry::new(number, key.filter(|_| is_ours), segment), media.is_independent);
+            window.push(Entry::new(number, key, segment), media.is_independent);
         }
-        window.note_shown();
         window
     }
 
-    /// What the earlier run had taken out of its window and had no time to delete: never more than about another
-    /// window. How long the playlists were that held it is not known any more, so they count as full ones.
-    fn leftover(&self, options: &Options, media: &playlist::Media) -> Vec<Removed> {
+    /// What the earlier run had taken out of its window and had no time to delete, each with how long it is to stay:
+    /// never more than about another window. How long the playlists were that held it is not known any more, so they
+    /// count as full ones.
+    pub(super) fn leftover(&self, kind: Kind) -> Vec<(String, Duration)> {
+        let Some(media) = self.media else { return Vec::new() };
         let first = media.segments.first().and_then(|segment| naming::number(self.rendition, &segment.uri));
         if media.kind.is_some() || first != Some(media.media_sequence) {
             return Vec::new();
         }
-        let window = match options.kind {
+        let window = match kind {
             Kind::Live { window } => u32::try_from(window).unwrap_or(u32::MAX).max(FULL),
             Kind::Event | Kind::Vod => FULL,
         };
@@ -157,20 +138,19 @@ impl<'a> Earlier<'a> {
         let keep = longest.saturating_add(media.target_duration);
         let count = u64::from(window).max(media.segments.len() as u64).saturating_mul(2).min(LEFTOVER);
         let numbers = media.media_sequence.saturating_sub(count).max(1)..media.media_sequence;
-        numbers.map(|number| Removed { key: self.rendition.segment_key(number), keep }).collect()
+        numbers.map(|number| (self.rendition.segment_key(number), keep)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
+    use std::time::SystemTime;
 
     use proptest::prelude::*;
 
-    use super::super::{Plan, Presentation, Step, replay};
+    use super::super::replay::segment as close;
+    use super::super::{Plan, Presentation, Retention, Step, replay};
     use super::*;
-    use crate::segment::{Extent, Head};
-    use crate::time::Ticks;
 
     const LIVE: Kind = Kind::Live { window: 3 };
     const FOUR: Duration = Duration::from_secs(4);
@@ -183,12 +163,6 @@ mod tests {
         numbers.map(|number| format!("#EXTINF:4,\n{number:05}.ts\n")).collect()
     }
 
-    fn close(presentation: &mut Presentation, rendition: usize, now: Duration) -> Plan {
-        let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
-        presentation.open(rendition, &head, UNIX_EPOCH);
-        presentation.close(rendition, &Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR }, now)
-    }
-
     /// The media playlist put at `high/index.m3u8`.
     fn shown(plan: &Plan) -> playlist::Media {
         let texts = plan.steps().iter().filter_map(|step| match step {
@@ -198,51 +172,56 @@ mod tests {
         playlist::Media::parse(texts.collect::<Vec<_>>().last().unwrap()).unwrap()
     }
 
-    fn deleted(plan: &Plan) -> Vec<&str> {
-        let keys = plan.steps().iter().filter_map(|step| match step {
-            Step::Delete { key } => Some(key.as_str()),
-            _ => None,
-        });
-        keys.collect()
+    /// A lone rendition that goes on after `earlier`, and what of it stays at the place where that was found.
+    fn resumed(earlier: Option<playlist::Media>) -> (Presentation, Retention) {
+        let options = replay::options(LIVE, &["high"]);
+        let mut retention = Retention::default();
+        earlier.iter().for_each(|media| retention.take_up(&options, 0, media, Duration::ZERO));
+        (Presentation::resume(options, &[earlier]), retention)
+    }
+
+    fn deleted(retention: &mut Retention, seconds: u64) -> Vec<String> {
+        std::iter::from_fn(|| retention.take(Duration::from_secs(seconds))).collect()
     }
 
     #[test]
     fn a_playlist_without_an_end_goes_on_after_a_discontinuity() {
-        let options = replay::options(LIVE, &["high"]);
         let earlier = media(&format!(
             "#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n{}",
             segments(7..10)
         ));
-        let mut presentation = Presentation::resume(options, &[earlier]);
+        let (mut presentation, mut retention) = resumed(earlier);
         assert_eq!(presentation.next_number(0), 10);
-        let media = shown(&close(&mut presentation, 0, FOUR));
+        let media = shown(&close(&mut presentation, 0));
         assert_eq!((media.media_sequence, media.discontinuity_sequence), (8, 3));
         let uris: Vec<_> =
             media.segments.iter().map(|one| (one.uri.as_str(), one.is_discontinuity)).collect();
         assert_eq!(uris, [("00008.ts", false), ("00009.ts", false), ("00010.ts", true)]);
         assert!(!media.is_independent, "the earlier playlist did not say so");
         // What the earlier run had taken out and left behind goes too, in time.
-        let plan = presentation.tick(Duration::from_secs(100));
-        let all = ["high/00001.ts", "high/00002.ts", "high/00003.ts", "high/00004.ts", "high/00005.ts"];
-        assert_eq!(deleted(&plan), [&all[..], &["high/00006.ts", "high/00007.ts"]].concat());
+        assert_eq!(deleted(&mut retention, 15), [""; 0]);
+        let left = [1, 2, 3, 4, 5, 6].map(|number| format!("high/{number:05}.ts"));
+        assert_eq!(deleted(&mut retention, 20), left);
+        retention.show(0, presentation.snapshot().view(0).unwrap(), FOUR);
+        assert_eq!(deleted(&mut retention, 100), ["high/00007.ts"]);
     }
 
     #[test]
     fn a_restart_raises_the_discontinuity_sequence() {
-        let options = replay::options(LIVE, &["high"]);
         let earlier = media(&format!(
             "#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n{}#EXT-X-ENDLIST\n",
             segments(1..4)
         ));
-        let mut presentation = Presentation::resume(options, &[earlier]);
-        let media = shown(&close(&mut presentation, 0, FOUR));
+        let (mut presentation, mut retention) = resumed(earlier);
+        let media = shown(&close(&mut presentation, 0));
         assert_eq!((media.media_sequence, media.discontinuity_sequence), (4, 3));
         assert_eq!(media.segments.len(), 1);
         assert!(!media.segments[0].is_discontinuity && media.is_independent);
         // Out at 4 s; each stays 4 s and the 12 s of the playlist longer.
-        assert!(presentation.tick(Duration::from_millis(19_999)).is_empty());
-        let plan = presentation.tick(Duration::from_secs(20));
-        assert_eq!(deleted(&plan), ["high/00001.ts", "high/00002.ts", "high/00003.ts"]);
+        assert_eq!(retention.next(), None);
+        retention.show(0, presentation.snapshot().view(0).unwrap(), FOUR);
+        assert_eq!(deleted(&mut retention, 19), [""; 0]);
+        assert_eq!(deleted(&mut retention, 20), ["high/00001.ts", "high/00002.ts", "high/00003.ts"]);
     }
 
     #[test]
@@ -259,22 +238,24 @@ mod tests {
         let options = replay::options(LIVE, &["high"]);
         let earlier = media(&format!("#EXT-X-MEDIA-SEQUENCE:2\n{}", segments(50..52)));
         let mut presentation = Presentation::resume(options, &[earlier]);
-        let media = shown(&close(&mut presentation, 0, FOUR));
+        let media = shown(&close(&mut presentation, 0));
         assert_eq!(media.media_sequence, 2);
         assert_eq!(media.segments[2].uri, "00052.ts");
     }
 
     #[test]
     fn names_that_are_not_ours_are_shown_and_never_deleted() {
-        let options = replay::options(LIVE, &["high"]);
         let foreign =
             "#EXTINF:4,\n../../etc/passwd\n#EXTINF:4,\nhttp://h/a.ts\n#EXTINF:4,\n../low/00001.ts\n";
-        let mut presentation = Presentation::resume(options, &[media(foreign)]);
-        let media = shown(&close(&mut presentation, 0, FOUR));
+        let (mut presentation, mut retention) = resumed(media(foreign));
+        let media = shown(&close(&mut presentation, 0));
         assert_eq!(media.segments[0].uri, "http://h/a.ts");
-        (2..9).for_each(|n| drop(close(&mut presentation, 0, FOUR * n)));
-        let plan = presentation.tick(Duration::from_secs(1000));
-        assert!(deleted(&plan).iter().all(|key| key.starts_with("high/")), "{plan:?}");
+        for _ in 2..9 {
+            close(&mut presentation, 0);
+            retention.show(0, presentation.snapshot().view(0).unwrap(), FOUR);
+        }
+        let deleted = deleted(&mut retention, 1000);
+        assert!(deleted.len() > 3 && deleted.iter().all(|key| key.starts_with("high/")), "{deleted:?}");
     }
 
     #[test]
@@ -282,7 +263,7 @@ mod tests {
         let options = replay::options(LIVE, &["high"]);
         let earlier = media("#EXT-X-TARGETDURATION:9\n#EXTINF:8.5,\n00001.ts\n");
         let mut presentation = Presentation::resume(options, &[earlier]);
-        assert_eq!(shown(&close(&mut presentation, 0, FOUR)).target_duration, Duration::from_secs(9));
+        assert_eq!(shown(&close(&mut presentation, 0)).target_duration, Duration::from_secs(9));
     }
 
     prop_compose! {
@@ -316,15 +297,22 @@ mod tests {
         fn any_earlier_playlists_are_survived(
             earlier in proptest::collection::vec(proptest::option::of(playlists()), 0..4),
         ) {
-            let mut presentation = Presentation::resume(replay::options(LIVE, &["high", "low"]), &earlier);
-            for n in 1..12 {
+            let options = replay::options(LIVE, &["high", "low"]);
+            let mut presentation = Presentation::resume(options.clone(), &earlier);
+            let mut retention = Retention::default();
+            for (rendition, media) in earlier.iter().enumerate() {
+                media.iter().for_each(|media| retention.take_up(&options, rendition, media, Duration::ZERO));
+            }
+            for _ in 1..12 {
                 for rendition in [0, 1] {
                     let before = presentation.next_number(rendition);
-                    close(&mut presentation, rendition, FOUR * n);
+                    close(&mut presentation, rendition);
+                    let snapshot = presentation.snapshot();
+                    snapshot.view(rendition).into_iter().for_each(|view| retention.show(rendition, view, FOUR));
                     prop_assert!(presentation.next_number(rendition) > before || before == u64::MAX);
                 }
             }
-            presentation.tick(Duration::MAX);
+            while retention.take(Duration::MAX).is_some() {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::snapshot::View;
+use super::view::{Named, View};
 use crate::playlist;
 
 /// The segments in one media playlist, with its sequence numbers.
@@ -30,25 +30,11 @@ pub(super) struct Entry {
     pub(super) segment: playlist::Segment,
     /// Whether the date is shown wherever the segment stands.
     is_date_shown: bool,
-    /// The duration of the longest playlist that it was in.
-    longest: Duration,
-}
-
-/// A segment that no playlist names any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Removed {
-    pub(super) key: String,
-    /// How long it must stay (§6.2.2).
-    pub(super) keep: Duration,
 }
 
 impl Entry {
     pub(super) const fn new(number: u64, key: Option<String>, segment: playlist::Segment) -> Self {
-        Self { number, key, is_date_shown: segment.is_discontinuity, segment, longest: Duration::ZERO }
-    }
-
-    fn into_removed(self) -> Option<Removed> {
-        Some(Removed { key: self.key?, keep: self.segment.duration.saturating_add(self.longest) })
+        Self { number, key, is_date_shown: segment.is_discontinuity, segment }
     }
 }
 
@@ -86,38 +72,23 @@ impl Window {
     }
 
     /// Removes the oldest while there are more than `limit` segments and three target durations stay (§6.2.2).
-    pub(super) fn trim(&mut self, limit: usize, target: Duration) -> Vec<Removed> {
-        let mut removed = Vec::new();
+    pub(super) fn trim(&mut self, limit: usize, target: Duration) {
         let floor = target.saturating_mul(3);
         while self.entries.len() > limit.max(1) {
             let Some(first) = self.entries.front() else { break };
             if self.duration - first.segment.duration < floor {
                 break;
             }
-            removed.extend(self.remove_first());
+            self.remove_first();
         }
-        removed
     }
 
-    fn remove_first(&mut self) -> Option<Removed> {
-        let first = self.entries.pop_front()?;
+    fn remove_first(&mut self) {
+        let Some(first) = self.entries.pop_front() else { return };
         self.duration -= first.segment.duration;
         self.media_sequence = self.media_sequence.saturating_add(1);
         let tags = u64::from(first.segment.is_discontinuity);
         self.discontinuity_sequence = self.discontinuity_sequence.saturating_add(tags);
-        first.into_removed()
-    }
-
-    /// Notes that the playlist is shown as it is now.
-    pub(super) fn note_shown(&mut self) {
-        for entry in &mut self.entries {
-            entry.longest = entry.longest.max(self.duration);
-        }
-    }
-
-    /// Gives up all segments at once, as they were shown last.
-    pub(super) fn into_removed(self) -> Vec<Removed> {
-        self.entries.into_iter().filter_map(Entry::into_removed).collect()
     }
 
     /// The playlist as it is now; dates stand at the first segment and after each discontinuity.
@@ -139,7 +110,11 @@ impl Window {
                 segments: self.entries.iter().enumerate().map(segment).collect(),
                 is_ended: false,
             },
-            numbers: self.entries.iter().map(|entry| entry.number).collect(),
+            entries: self
+                .entries
+                .iter()
+                .map(|entry| Named { number: entry.number, key: entry.key.clone() })
+                .collect(),
         }
     }
 }
@@ -166,10 +141,12 @@ mod tests {
     #[test]
     fn three_target_durations_stay() {
         let mut window = filled(&[4, 4, 1, 1, 1, 1]);
-        assert_eq!(window.trim(2, Duration::from_secs(4)), []);
+        let numbers = |window: &Window| window.view(Duration::ZERO, false).numbers().collect::<Vec<_>>();
+        window.trim(2, Duration::from_secs(4));
+        assert_eq!(numbers(&window), [1, 2, 3, 4, 5, 6]);
         window.push(entry(7, 4, false), true);
-        assert_eq!(window.trim(2, Duration::from_secs(4)).len(), 1);
-        assert_eq!(window.view(Duration::ZERO, false).numbers, [2, 3, 4, 5, 6, 7]);
+        window.trim(2, Duration::from_secs(4));
+        assert_eq!(numbers(&window), [2, 3, 4, 5, 6, 7]);
     }
 
     #[test]
@@ -183,14 +160,6 @@ mod tests {
         assert_eq!(sequences(&window), (2, 0, true));
         window.trim(4, Duration::from_secs(1));
         assert_eq!(sequences(&window), (3, 1, false));
-    }
-
-    #[test]
-    fn a_removed_segment_is_kept_as_long_as_the_longest_playlist_it_was_in() {
-        let mut window = filled(&[4; 6]);
-        window.note_shown();
-        let removed = window.trim(5, Duration::from_secs(4));
-        assert_eq!(removed, [Removed { key: "1".to_owned(), keep: Duration::from_secs(28) }]);
     }
 
     #[test]

@@ -1,0 +1,69 @@
+//! One rendition's playlist at one moment.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::playlist;
+
+/// One rendition's playlist at one moment, and the segments that it names. It never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub(super) media: playlist::Media,
+    pub(super) entries: Vec<Named>,
+}
+
+/// What stands behind a segment in a playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The number in its name.
+    pub(super) number: u64,
+    /// Where it lies; none if an earlier run's name leads nowhere that is ours.
+    pub(super) key: Option<String>,
+}
+
+impl View {
+    /// The playlist.
+    pub const fn media(&self) -> &playlist::Media {
+        &self.media
+    }
+
+    /// The numbers in the segments' names, the oldest first.
+    pub fn numbers(&self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator {
+        self.entries.iter().map(|entry| entry.number)
+    }
+
+    /// Where the segments lie that are ours and no gaps, and how long they last; the oldest first.
+    pub fn named(&self) -> impl Iterator<Item = (&str, Duration)> {
+        let entries = self.entries.iter().zip(&self.media.segments);
+        entries.filter_map(|(entry, segment)| Some((entry.key.as_deref()?, segment.duration)))
+    }
+
+    /// The media sequence number behind the last segment.
+    pub fn end(&self) -> u64 {
+        self.media.media_sequence.saturating_add(self.media.segments.len() as u64)
+    }
+
+    /// This playlist as a place shows it that lacks the segments numbered `missing`: those are marked EXT-X-GAP.
+    #[must_use]
+    pub fn with_gaps(&self, missing: &BTreeSet<u64>) -> Self {
+        let mut view = self.clone();
+        for (entry, segment) in view.entries.iter_mut().zip(&mut view.media.segments) {
+            if missing.contains(&entry.number) {
+                segment.is_gap = true;
+                entry.key = None;
+            }
+        }
+        view
+    }
+
+    /// This playlist with its first `count` segments alone, and without an end if that leaves some out: as it was
+    /// before the others came.
+    #[must_use]
+    pub fn truncated(&self, count: usize) -> Self {
+        let mut view = self.clone();
+        view.media.is_ended &= count >= view.entries.len();
+        view.media.segments.truncate(count);
+        view.entries.truncate(count);
+        view
+    }
+}
