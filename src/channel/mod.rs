@@ -19,7 +19,6 @@
 //! # }
 //! ```
 
-mod deliver;
 mod ingest;
 mod outcome;
 mod pace;
@@ -68,10 +67,10 @@ pub enum Error {
     /// An encoder could not be started, or died.
     #[error(transparent)]
     Encoder(#[from] encoder::Error),
-    /// No destination takes files.
-    #[error("nothing can be put at {name}: every destination has failed")]
+    /// A destination does not take files, or takes no more.
+    #[error("nothing can be put at {name}")]
     Destination {
-        /// The last one.
+        /// Which one.
         name: String,
         /// What it said.
         source: destination::Error,
@@ -89,8 +88,6 @@ pub enum Error {
     StoppedNow,
 }
 
-/// Bytes that may wait for one destination; one that falls behind farther is given up.
-const MAX_QUEUED_BYTES: u64 = 256 << 20;
 /// How long a destination may do nothing while the channel's end waits for it.
 const LAST_PUTS: Duration = Duration::from_secs(30);
 /// How long killed encoders are waited for.
@@ -101,9 +98,3 @@ const MAX_BYTES_WITHOUT_PACKETS: u64 = 256 << 10;
 const MAX_BYTES_WITHOUT_PROGRAM: u64 = 16 << 20;
 /// Bytes of one rendition that may come before a segment is whole: what a channel holds of it in memory.
 const MAX_SEGMENT_BYTES: u64 = 512 << 20;
-
-/// An error and what is behind it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
-}

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::deliver::{Delivery, Job};
 use super::ingest::{Ending, Item, Shared, ingest};
 use super::outcome::Outcome;
 use super::pace::Pace;
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use super::summary::{Rendition, Summary};
-use super::{BURIAL, Error, LAST_PUTS, Options, Stop, chain};
-use crate::chunks::Chunks;
+use super::{BURIAL, Error, LAST_PUTS, Options, Stop};
+use crate::delivery::{self, Delivery, Store, chain};
 use crate::encoder::ladder::Feed;
 use crate::encoder::{self, Control, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
@@ -48,8 +47,9 @@ async fn run_with(
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Summary, Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let (presentation, deliveries, refused) = tokio::select! {
-        prepared = prepare(options, &ended) => prepared?,
+    let began = Instant::now();
+    let prepared = tokio::select! {
+        prepared = prepare(options, began, &ended) => prepared?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
     };
     drop(ended);
@@ -64,12 +64,9 @@ async fn run_with(
     }
     drop(items);
 
-    let mut channel = Channel::new(options, presentation, deliveries, running.control.clone(), longest);
-    channel.failure = refused;
+    let mut channel = Channel::new(options, prepared, running.control.clone(), longest);
     let (mut has_items, mut has_events) = (true, true);
     while has_items || has_events {
-        // One that lies beyond what the clock can tell never comes.
-        let expiry = channel.presentation.next_expiry().and_then(|at| channel.began.checked_add(at));
         tokio::select! {
             item = received.recv(), if has_items => match item {
                 Some((rendition, item)) => channel.take(rendition, item),
@@ -85,7 +82,6 @@ async fn run_with(
                 Stop::Finish => channel.finish_as_asked(),
                 Stop::Now => return Err(Error::StoppedNow),
             },
-            () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => channel.tick(),
         }
     }
     channel.close(stop).await
@@ -103,7 +99,7 @@ struct Channel {
     presentation: Presentation,
     deliveries: Vec<Delivery>,
     control: Control,
-    began: Instant,
+    store: Store,
     longest: watch::Sender<Option<Duration>>,
     summary: Summary,
     /// What ends the channel with an error, once everything is written.
@@ -120,21 +116,20 @@ struct Channel {
 impl Channel {
     fn new(
         options: &Options,
-        presentation: Presentation,
-        deliveries: Vec<Delivery>,
+        prepared: Prepared,
         control: Control,
         longest: watch::Sender<Option<Duration>>,
     ) -> Self {
         let names = options.presentation.renditions.iter().map(|rendition| rendition.name.clone());
         let renditions = names.map(|name| Rendition { name, ..Rendition::default() }).collect();
         Self {
-            presentation,
-            deliveries,
+            presentation: prepared.presentation,
+            deliveries: prepared.deliveries,
             control,
-            began: Instant::now(),
+            store: Store::new(options.spool.clone()),
             longest,
-            summary: Summary { renditions },
-            failure: None,
+            summary: Summary { renditions, destinations: Vec::new() },
+            failure: prepared.refused,
             outcomes: vec![Outcome::default(); options.presentation.renditions.len()],
             is_finishing: false,
             is_asked: false,
@@ -165,8 +160,8 @@ impl Channel {
             bytes = segment.extent.size_bytes,
             "segment"
         );
-        let plan = self.presentation.close(rendition, &segment.extent, self.began.elapsed());
-        self.perform(plan, Some(segment.chunks));
+        let plan = self.presentation.close(rendition, &segment.extent);
+        self.perform(&plan, Some(segment));
         self.longest.send_if_modified(|longest| {
             let is_news = longest.is_none() && self.presentation.target_duration().is_some();
             *longest = longest.or(self.presentation.target_duration());
@@ -175,8 +170,8 @@ impl Channel {
     }
 
     fn end(&mut self, rendition: usize, ending: Ending) {
-        let plan = self.presentation.end(rendition, self.began.elapsed());
-        self.perform(plan, None);
+        let plan = self.presentation.end(rendition);
+        self.perform(&plan, None);
         let what = self.outcomes[rendition].ended(ending);
         self.judge(rendition, what);
     }
@@ -194,26 +189,24 @@ impl Channel {
         }
     }
 
-    fn tick(&mut self) {
-        let plan = self.presentation.tick(self.began.elapsed());
-        self.perform(plan, None);
-    }
-
-    /// Queues a plan's steps at every destination. The one segment that a plan may put is `segment`.
-    fn perform(&mut self, plan: Plan, segment: Option<Chunks>) {
+    /// Tells every destination what a plan has brought. The one segment that it may put is `segment`.
+    fn perform(&mut self, plan: &Plan, segment: Option<Segment>) {
         for anomaly in plan.anomalies() {
             tracing::warn!("{anomaly}");
         }
-        for step in plan {
-            let job = match step {
-                Step::PutSegment { key, .. } => Job::Put(key, segment.clone().unwrap_or_default()),
-                Step::PutPlaylist { key, text } => Job::Put(key, Chunks::from(text)),
-                Step::Delete { key } => Job::Delete(key),
-            };
-            for delivery in &mut self.deliveries {
-                delivery.add(job.clone());
-            }
+        if let (Some(Step::PutSegment { rendition, number, key }), Some(segment)) =
+            (plan.steps().first(), segment)
+        {
+            let (rendition, number, key) = (*rendition, *number, key.clone());
+            let (duration, body) = (segment.extent.duration, self.store.hold(segment.chunks));
+            let segment = delivery::Segment { rendition, number, key, duration, body };
+            self.deliveries.iter_mut().for_each(|delivery| delivery.put(segment.clone()));
         }
+        if let Some(trouble) = self.store.take_trouble() {
+            tracing::warn!("{trouble}: segments wait in memory alone");
+        }
+        let snapshot = self.presentation.snapshot();
+        self.deliveries.iter_mut().for_each(|delivery| delivery.show(&snapshot));
     }
 
     /// Counts an anomaly; the first of its kind is said aloud.
@@ -313,10 +306,12 @@ impl Channel {
             std::mem::take(&mut self.deliveries).into_iter().partition(Delivery::has_failed);
         self.deliveries = left;
         for delivery in gone {
-            let name = delivery.name.clone();
-            if let Err(source) = delivery.finish(LAST_PUTS).await {
+            let (name, is_required) = (delivery.name().to_owned(), delivery.is_required());
+            let (status, result) = delivery.finish(LAST_PUTS).await;
+            self.summary.destinations.push(status);
+            if let Err(source) = result {
                 let error = Error::Destination { name, source };
-                if self.deliveries.is_empty() {
+                if self.deliveries.is_empty() || is_required {
                     self.fail(error);
                 } else {
                     tracing::error!("{}; the other destinations go on", chain(&error));
@@ -330,9 +325,15 @@ impl Channel {
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
         let deliveries = std::mem::take(&mut self.deliveries);
         let finish = async {
+            // Each has its own time to finish, whatever the others do.
+            let mut finishing = JoinSet::new();
             for delivery in deliveries {
-                let name = delivery.name.clone();
-                if let Err(source) = delivery.finish(LAST_PUTS).await {
+                let name = delivery.name().to_owned();
+                finishing.spawn(async move { (name, delivery.finish(LAST_PUTS).await) });
+            }
+            for (name, (status, result)) in finishing.join_all().await {
+                self.summary.destinations.push(status);
+                if let Err(source) = result {
                     let error = Error::Destination { name, source };
                     tracing::error!("{}", chain(&error));
                     self.failure.get_or_insert(error);
@@ -345,6 +346,9 @@ impl Channel {
         }
         for rendition in &self.summary.renditions {
             tracing::info!("{rendition}");
+        }
+        for destination in &self.summary.destinations {
+            tracing::info!("{destination}");
         }
         match self.failure {
             Some(failure) => Err(failure),

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::delivery;
+
 /// What a channel came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The renditions, in the ladder's order.
     pub renditions: Vec<Rendition>,
+    /// The destinations that took files.
+    pub destinations: Vec<delivery::Status>,
 }
 
 /// What one rendition came to.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::tell;
 use crate::destination::{Claim, Staged, sweep};
-use crate::live::{self, Kind, Plan, Presentation, Step};
+use crate::live::{self, Kind, Plan, Presentation, Retention, Step};
 use crate::playlist::{self, Media};
 use crate::segment::{Event, Extent, Head};
 
@@ -40,6 +40,7 @@ pub struct Writer {
     directory: PathBuf,
     is_vod: bool,
     presentation: Presentation,
+    retention: Retention,
     /// In their order; two at most.
     drafts: VecDeque<Draft>,
     /// Segments of what an earlier run left in this folder, to be deleted once a VOD has taken its place.
@@ -82,12 +83,18 @@ impl Writer {
             renditions: vec![rendition],
         };
         // A file's names are always the same; a live stream's are never used again.
-        let presentation =
-            if is_vod { Presentation::new(options) } else { Presentation::resume(options, &[earlier]) };
+        let mut retention = Retention::default();
+        let presentation = if is_vod {
+            Presentation::new(options)
+        } else {
+            earlier.iter().for_each(|media| retention.take_up(&options, 0, media, Duration::ZERO));
+            Presentation::resume(options, &[earlier])
+        };
         Ok(Self {
             directory,
             is_vod,
             presentation,
+            retention,
             drafts: VecDeque::new(),
             stale,
             is_quiet,
@@ -169,7 +176,7 @@ impl Writer {
         self.segments += 1;
         self.duration += extent.duration;
         self.presentation.open(0, &draft.head, draft.arrived);
-        let plan = self.presentation.close(0, extent, self.began.elapsed());
+        let plan = self.presentation.close(0, extent);
         self.perform(plan)
     }
 
@@ -189,15 +196,21 @@ impl Writer {
                     };
                     put().map_err(|error| cannot("write", &path, &error))?;
                 }
-                Step::Delete { key } => remove(&self.directory.join(key))?,
             }
+        }
+        let now = self.began.elapsed();
+        if let Some(view) = self.presentation.snapshot().view(0).filter(|_| !self.is_vod) {
+            self.retention.show(0, view, now);
+        }
+        while let Some(key) = self.retention.take(now) {
+            remove(&self.directory.join(key))?;
         }
         Ok(())
     }
 
     /// Ends the playlist, and deletes what it has taken the place of.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        let plan = self.presentation.end(0, self.began.elapsed());
+        let plan = self.presentation.end(0);
         self.perform(plan)?;
         std::mem::take(&mut self.stale).iter().try_for_each(|key| remove(&self.directory.join(key)))
     }

@@ -1,9 +1,33 @@
 //! How one destination is kept true: what is put there when, again, or not at all.
+//!
+//! - `ledger`, `lane`: what is done next, as state machines without socket and clock. They keep the publish barrier:
+//!   a playlist goes out only when all that it names is there, newer ones replace older ones, the end comes last.
+//! - `backoff`: when what failed is tried again.
+//! - `spool`: where segments wait, in memory and in a folder, within bounds.
+//! - [`Delivery`]: the task that does a ledger's jobs at a [`Destination`](crate::destination::Destination).
+//! - [`look`]: whether a destination takes files, and what an earlier run left there.
+//! - [`Status`]: how a destination is doing.
+//!
+//! Each destination of a channel has a ledger, a task and connections of its own. One that is slow or gone costs
+//! itself alone; what it cannot take within the spool's bounds becomes EXT-X-GAP there.
 
-use std::path::PathBuf;
+mod backoff;
+mod lane;
+mod ledger;
+mod look;
+mod notice;
+mod spool;
+mod status;
+mod task;
+
 use std::time::Duration;
 
 use crate::destination::Target;
+
+pub use look::{Found, look};
+pub use spool::{Held, Spool, Store};
+pub use status::{Latency, Load, Status};
+pub use task::{Delivery, Entrance, Segment, enter};
 
 /// One destination of a channel, and how it is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,21 +52,20 @@ impl Options {
     pub const fn new(target: Target) -> Self {
         Self { target, concurrency: None, timeout: Self::TIMEOUT, is_required: false, keeps_expired: false }
     }
-}
 
-/// Where segments wait that a destination has not taken yet; shared by all destinations of a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spool {
-    /// Bytes that may wait in memory.
-    pub memory_bytes: u64,
-    /// The folder for what is beyond that; a folder of ours in the system's one for temporary files if none is given.
-    pub directory: Option<PathBuf>,
-    /// Bytes that may wait in that folder; 0 uses none.
-    pub disk_bytes: u64,
-}
-
-impl Default for Spool {
-    fn default() -> Self {
-        Self { memory_bytes: 256 << 20, directory: None, disk_bytes: 2 << 30 }
+    /// Uploads of one rendition's segments at the same time, so that none waits for another's.
+    fn share(&self, renditions: usize) -> usize {
+        let usual = match self.target {
+            // Each upload there has a connection and a login of its own.
+            Target::Ftp(_) | Target::Ssh(_) => 1,
+            _ => 2,
+        };
+        self.concurrency.map_or(usual, |most| most / renditions.max(1)).max(1)
     }
+}
+
+/// An error and what is behind it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

@@ -57,6 +57,7 @@ mod window;
 
 pub use plan::{Anomaly, Plan, Step};
 pub use presentation::Presentation;
+pub use resume::numbers;
 pub use retention::Retention;
 pub use snapshot::Snapshot;
 pub use view::View;

@@ -74,6 +74,15 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
     Start { renditions: renditions.collect(), breaks, target }
 }
 
+/// The numbers of the segments that `media`, found as the playlist of `rendition`, shows; the oldest first.
+pub fn numbers(options: &Options, rendition: usize, media: &playlist::Media) -> Vec<u64> {
+    let Some(names) = options.renditions.get(rendition) else { return Vec::new() };
+    let number = |(at, segment): (u64, &playlist::Segment)| {
+        naming::number(names, &segment.uri).unwrap_or(media.media_sequence.saturating_add(at))
+    };
+    (0..).zip(&media.segments).map(number).collect()
+}
+
 /// The target duration that `media` is bound to, which all that it shows must fit.
 fn bound(media: &playlist::Media) -> Duration {
     let longest = media.segments.iter().map(|segment| segment.duration).max().unwrap_or_default();

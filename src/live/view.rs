@@ -1,7 +1,7 @@
 //! One rendition's playlist at one moment.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::playlist;
 
@@ -19,6 +19,8 @@ pub(super) struct Named {
     pub(super) number: u64,
     /// Where it lies; none if an earlier run's name leads nowhere that is ours.
     pub(super) key: Option<String>,
+    /// Its date, which stands in the playlist only where it must.
+    pub(super) date_time: Option<SystemTime>,
 }
 
 impl View {
@@ -64,6 +66,22 @@ impl View {
         view.media.is_ended &= count >= view.entries.len();
         view.media.segments.truncate(count);
         view.entries.truncate(count);
+        view
+    }
+
+    /// This playlist without what stands before media sequence number `first`.
+    #[must_use]
+    pub fn from(&self, first: u64) -> Self {
+        let mut view = self.clone();
+        let count = first.saturating_sub(self.media.media_sequence).min(self.entries.len() as u64);
+        let gone = view.media.segments.drain(..count as usize);
+        let tags = gone.filter(|segment| segment.is_discontinuity).count() as u64;
+        view.entries.drain(..count as usize);
+        if let (Some(segment), Some(entry)) = (view.media.segments.first_mut(), view.entries.first()) {
+            segment.date_time = entry.date_time;
+        }
+        view.media.media_sequence = view.media.media_sequence.saturating_add(count);
+        view.media.discontinuity_sequence = view.media.discontinuity_sequence.saturating_add(tags);
         view
     }
 }

@@ -100,6 +100,11 @@ impl Window {
             }
             segment
         };
+        let named = |entry: &Entry| Named {
+            number: entry.number,
+            key: entry.key.clone(),
+            date_time: entry.segment.date_time.filter(|_| has_date_time),
+        };
         View {
             media: playlist::Media {
                 target_duration,
@@ -110,11 +115,7 @@ impl Window {
                 segments: self.entries.iter().enumerate().map(segment).collect(),
                 is_ended: false,
             },
-            entries: self
-                .entries
-                .iter()
-                .map(|entry| Named { number: entry.number, key: entry.key.clone() })
-                .collect(),
+            entries: self.entries.iter().map(named).collect(),
         }
     }
 }

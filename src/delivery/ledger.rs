@@ -1,0 +1,450 @@
+//! What is done next at one destination.
+//!
+//! A state machine without a socket or a clock: segments and snapshots come in, jobs go out, their outcomes come
+//! back. It keeps the publish barrier: a playlist goes out only when all that it names is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::lane::{Lane, Waiting};
+use super::notice::Notice;
+use super::spool::Held;
+use super::status::Status;
+use super::{Found, Segment};
+use crate::destination::{Error, Kind};
+use crate::live::{self, Retention, Snapshot, View};
+use crate::playlist;
+
+/// Deletions at the same time.
+const DELETIONS: usize = 2;
+/// Attempts to delete an object at a place where other things go well.
+const DELETION_ATTEMPTS: u32 = 5;
+/// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
+const GRACE: Duration = Duration::from_secs(300);
+/// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
+const BUSY_PERMILLE: u32 = 500;
+
+/// What is done, to be done, and lost at one destination. Times count from the channel's start.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    options: live::Options,
+    lanes: Vec<Lane>,
+    multivariant: Listing,
+    deletions: Deletions,
+    /// Uploads of one rendition's segments at the same time.
+    share: usize,
+    keeps_expired: bool,
+    status: Status,
+    notices: Vec<Notice>,
+    is_busy: bool,
+    is_on_air: bool,
+}
+
+/// The multivariant playlist at one destination.
+#[derive(Debug)]
+struct Listing {
+    wanted: Option<Arc<str>>,
+    shown: Option<Arc<str>>,
+    is_under_way: bool,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+struct Deletions {
+    retention: Retention,
+    under_way: usize,
+    backoff: Backoff,
+    /// How often a key could not be deleted.
+    failures: BTreeMap<String, u32>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) key: String,
+    pub(super) work: Work,
+}
+
+/// What is done with a key.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    Segment { rendition: usize, number: u64, body: Arc<Held> },
+    Playlist { rendition: usize, view: Arc<View> },
+    Multivariant { text: Arc<str> },
+    Delete,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Done,
+    /// What was to be put is not held any more.
+    Gone,
+    Failed(Error),
+}
+
+impl Ledger {
+    pub(super) fn new(
+        name: &str,
+        options: live::Options,
+        share: usize,
+        keeps_expired: bool,
+        seed: u64,
+    ) -> Self {
+        let lanes = (0..options.renditions.len() as u64).map(|n| Lane::new(seed.wrapping_add(n)));
+        let listing =
+            Listing { wanted: None, shown: None, is_under_way: false, backoff: Backoff::new(!seed) };
+        let deletions = Deletions {
+            retention: Retention::default(),
+            under_way: 0,
+            backoff: Backoff::new(seed ^ 1),
+            failures: BTreeMap::new(),
+        };
+        Self {
+            lanes: lanes.collect(),
+            multivariant: listing,
+            deletions,
+            share: share.max(1),
+            keeps_expired,
+            status: Status { name: name.to_owned(), ..Status::default() },
+            notices: Vec::new(),
+            is_busy: false,
+            is_on_air: false,
+            options,
+        }
+    }
+
+    /// Takes up what an earlier run has left here. `shown` is what the channel goes on with.
+    pub(super) fn take_up(&mut self, found: &Found, shown: &Found, now: Duration) {
+        for (rendition, lane) in self.lanes.iter_mut().enumerate() {
+            let here = found.get(rendition).and_then(Option::as_ref);
+            if let Some(media) = here {
+                lane.take_up(media);
+                self.deletions.retention.take_up(&self.options, rendition, media, now);
+            }
+            // Where destinations differ, the channel goes on with the longest playlist: not all of it is here.
+            let all = shown.get(rendition).and_then(Option::as_ref);
+            let numbers = |media: &playlist::Media| live::numbers(&self.options, rendition, media);
+            let here = here.map(numbers).unwrap_or_default();
+            lane.lack(
+                all.map(numbers).unwrap_or_default().into_iter().filter(|number| !here.contains(number)),
+            );
+        }
+    }
+
+    /// The highest media sequence number that an earlier run's playlists reach here.
+    pub(super) fn reach(&self) -> u64 {
+        self.lanes.iter().map(Lane::end).max().unwrap_or(0)
+    }
+
+    /// The destination takes files now.
+    pub(super) fn entered(&mut self, now: Duration) {
+        self.worked(now);
+    }
+
+    /// The destination could not be looked at.
+    ///
+    /// # Errors
+    /// If there is no point in trying again.
+    pub(super) fn not_entered(&mut self, error: Error, now: Duration) -> Result<(), Error> {
+        if error.kind() == Kind::Transient { self.failed(error, None, now) } else { Err(error) }
+    }
+
+    /// A segment is to be put.
+    pub(super) fn add(&mut self, segment: Segment, now: Duration) {
+        let Segment { rendition, number, key, duration, body } = segment;
+        let waiting = Waiting { key, body, duration, begun: None, is_under_way: false };
+        self.lanes[rendition].add(number, waiting, now);
+    }
+
+    /// The channel shows something new.
+    pub(super) fn update(&mut self, snapshot: &Snapshot, now: Duration) {
+        for (rendition, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(view) = snapshot.view(rendition) else { continue };
+            for gone in lane.update(view) {
+                self.status.lost += 1;
+                self.deletions.discard(gone, now);
+            }
+        }
+        if let Some(text) = snapshot.multivariant() {
+            if self.multivariant.wanted.as_deref() != Some(text) {
+                self.multivariant.wanted = Some(text.into());
+            }
+        }
+    }
+
+    /// The next thing to do at `now`, if there is one.
+    pub(super) fn next(&mut self, now: Duration) -> Option<Job> {
+        self.next_playlist(now)
+            .or_else(|| self.next_multivariant(now))
+            .or_else(|| self.next_segment(now))
+            .or_else(|| self.next_deletion(now))
+    }
+
+    fn next_playlist(&mut self, now: Duration) -> Option<Job> {
+        let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
+        for (rendition, lane) in lanes {
+            if let Some(view) = lane.candidate() {
+                lane.is_showing = true;
+                self.deletions.offer(rendition, &view);
+                let key = self.options.renditions[rendition].playlist.clone();
+                return Some(Job { key, work: Work::Playlist { rendition, view: Arc::new(view) } });
+            }
+        }
+        None
+    }
+
+    fn next_multivariant(&mut self, now: Duration) -> Option<Job> {
+        let (key, listing) = (self.options.multivariant.clone()?, &mut self.multivariant);
+        let text = listing.wanted.clone().filter(|text| listing.shown.as_ref() != Some(text))?;
+        let has_variants = self.lanes.iter().all(|lane| lane.is_out() || !lane.has_views());
+        if listing.is_under_way || !has_variants || !listing.backoff.is_over(now) {
+            return None;
+        }
+        listing.is_under_way = true;
+        Some(Job { key, work: Work::Multivariant { text } })
+    }
+
+    fn next_segment(&mut self, now: Duration) -> Option<Job> {
+        let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
+        for (rendition, lane) in lanes {
+            if let Some((number, waiting)) = lane.start_next(self.share, now) {
+                let (key, body) = (waiting.key.clone(), Arc::clone(&waiting.body));
+                return Some(Job { key, work: Work::Segment { rendition, number, body } });
+            }
+        }
+        None
+    }
+
+    fn next_deletion(&mut self, now: Duration) -> Option<Job> {
+        if self.keeps_expired || self.is_in_trouble() || self.deletions.under_way >= DELETIONS {
+            return None;
+        }
+        let deletions = &mut self.deletions;
+        let key = deletions.backoff.is_over(now).then(|| deletions.retention.take(now)).flatten()?;
+        deletions.under_way += 1;
+        Some(Job { key, work: Work::Delete })
+    }
+
+    /// A job has come to `outcome`.
+    ///
+    /// # Errors
+    /// If that ends this destination for good.
+    pub(super) fn done(&mut self, job: Job, outcome: Outcome, now: Duration) -> Result<(), Error> {
+        let Job { key, work } = job;
+        match (work, outcome) {
+            (Work::Segment { rendition, number, .. }, Outcome::Done) => {
+                self.segment_is_there(rendition, number, key, now);
+            }
+            (Work::Segment { rendition, number, .. }, Outcome::Gone) => self.lose(rendition, number, now),
+            (Work::Segment { rendition, number, .. }, Outcome::Failed(error)) => {
+                self.lanes[rendition].put_back(number);
+                if error.kind() == Kind::Invalid {
+                    self.notices.push(Notice::Impossible(super::chain(&error)));
+                    self.status.last_error = Some(super::chain(&error));
+                    self.lose(rendition, number, now);
+                } else {
+                    return self.lane_failed(rendition, error, now);
+                }
+            }
+            (Work::Playlist { rendition, view }, Outcome::Done) => {
+                self.playlist_is_there(rendition, &view, now);
+            }
+            (Work::Playlist { rendition, .. }, Outcome::Failed(error)) => {
+                self.lanes[rendition].is_showing = false;
+                return self.lane_failed(rendition, error, now);
+            }
+            (Work::Multivariant { text }, Outcome::Done) => {
+                self.multivariant.is_under_way = false;
+                self.multivariant.shown = Some(text);
+                self.multivariant.backoff.succeed();
+                self.worked(now);
+                self.note_on_air(&key);
+            }
+            (Work::Multivariant { .. }, Outcome::Failed(error)) => {
+                self.multivariant.is_under_way = false;
+                self.multivariant.backoff.fail(now, error.retry_after());
+                let since = self.multivariant.backoff.since();
+                return self.failed(error, since, now);
+            }
+            (Work::Delete, outcome) => self.deleted(key, outcome, now),
+            (Work::Playlist { rendition, .. }, Outcome::Gone) => self.lanes[rendition].is_showing = false,
+            (Work::Multivariant { .. }, Outcome::Gone) => self.multivariant.is_under_way = false,
+        }
+        Ok(())
+    }
+
+    fn segment_is_there(&mut self, rendition: usize, number: u64, key: String, now: Duration) {
+        self.lanes[rendition].backoff.succeed();
+        self.worked(now);
+        let Some(waiting) = self.lanes[rendition].take(number) else {
+            // It was given up meanwhile: no playlist will name it.
+            self.deletions.retention.expire(key, now);
+            return;
+        };
+        self.status.segments += 1;
+        self.status.size_bytes += waiting.body.size_bytes();
+        let took = now.saturating_sub(waiting.begun.unwrap_or(now));
+        self.status.load.note(took, waiting.duration);
+        let is_busy = self.status.load.last_permille >= BUSY_PERMILLE;
+        if is_busy && !self.is_busy {
+            self.notices.push(Notice::Busy { took, duration: waiting.duration });
+        }
+        self.is_busy = is_busy;
+    }
+
+    fn playlist_is_there(&mut self, rendition: usize, view: &View, now: Duration) {
+        let lane = &mut self.lanes[rendition];
+        lane.is_showing = false;
+        lane.backoff.succeed();
+        if let Some(latency) = lane.show(view, now) {
+            self.status.latency.note(latency);
+        }
+        self.status.playlists += 1;
+        self.deletions.show(rendition, view, now);
+        self.worked(now);
+        let key = self.options.renditions[rendition].playlist.clone();
+        self.note_on_air(&key);
+    }
+
+    fn note_on_air(&mut self, key: &str) {
+        if key == self.options.entry() && !std::mem::replace(&mut self.is_on_air, true) {
+            self.notices.push(Notice::OnAir(key.to_owned()));
+        }
+    }
+
+    /// Segment `number` will never be here: its playlists show a gap.
+    fn lose(&mut self, rendition: usize, number: u64, now: Duration) {
+        if let Some(gone) = self.lanes[rendition].lose(number) {
+            self.status.lost += 1;
+            self.notices.push(Notice::Lost { key: gone.key.clone() });
+            self.deletions.discard(gone, now);
+        }
+    }
+
+    fn lane_failed(&mut self, rendition: usize, error: Error, now: Duration) -> Result<(), Error> {
+        let backoff = &mut self.lanes[rendition].backoff;
+        backoff.fail(now, error.retry_after());
+        let since = backoff.since();
+        self.failed(error, since, now)
+    }
+
+    fn failed(&mut self, error: Error, since: Option<Duration>, now: Duration) -> Result<(), Error> {
+        let is_hopeless = match error.kind() {
+            Kind::Transient => false,
+            Kind::Refused | Kind::Missing => since.is_some_and(|since| now.saturating_sub(since) >= GRACE),
+            Kind::Invalid | Kind::Closed => true,
+        };
+        if is_hopeless {
+            return Err(error);
+        }
+        self.status.retries += 1;
+        let text = super::chain(&error);
+        if self.status.in_trouble_since.is_none() {
+            self.status.in_trouble_since = Some(now);
+            self.notices.push(Notice::Trouble(text.clone()));
+        } else if self.status.last_error.as_ref() != Some(&text) {
+            self.notices.push(Notice::StillInTrouble(text.clone()));
+        }
+        self.status.last_error = Some(text);
+        Ok(())
+    }
+
+    /// Something was put.
+    fn worked(&mut self, now: Duration) {
+        if let Some(since) = self.status.in_trouble_since.filter(|_| !self.is_in_trouble()) {
+            self.status.in_trouble_since = None;
+            let waiting = self.lanes.iter().map(|lane| lane.waiting().count()).sum();
+            self.notices.push(Notice::Recovered { after: now.saturating_sub(since), waiting });
+        }
+    }
+
+    fn is_in_trouble(&self) -> bool {
+        let lanes = self.lanes.iter().any(|lane| lane.backoff.since().is_some());
+        lanes || self.multivariant.backoff.since().is_some()
+    }
+
+    fn deleted(&mut self, key: String, outcome: Outcome, now: Duration) {
+        self.deletions.under_way = self.deletions.under_way.saturating_sub(1);
+        match outcome {
+            Outcome::Done | Outcome::Gone => {
+                self.status.deleted += 1;
+                self.deletions.backoff.succeed();
+                self.deletions.failures.remove(&key);
+            }
+            // What cannot be deleted is no loss to viewers.
+            Outcome::Failed(error) => {
+                self.deletions.backoff.fail(now, error.retry_after());
+                if !self.deletions.again(key, now) {
+                    self.notices.push(Notice::Left(super::chain(&error)));
+                }
+            }
+        }
+    }
+
+    /// When there will be something to do that nothing else tells of.
+    pub(super) fn wakes(&self, now: Duration) -> Option<Duration> {
+        let lanes = self.lanes.iter().filter(|lane| !lane.is_settled()).map(|lane| lane.backoff.until());
+        let deletions =
+            (!self.keeps_expired && self.deletions.under_way < DELETIONS && !self.is_in_trouble())
+                .then(|| self.deletions.retention.next().max(self.deletions.backoff.until()))
+                .flatten();
+        let times = lanes.chain([self.multivariant.backoff.until(), deletions]);
+        times.flatten().filter(|at| *at > now).min()
+    }
+
+    /// Whether everything is there and shown; what is still to be deleted does not count.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_listed = self.options.multivariant.is_none()
+            || self.multivariant.wanted == self.multivariant.shown && !self.multivariant.is_under_way;
+        self.lanes.iter().all(Lane::is_settled) && is_listed
+    }
+
+    /// How it is doing.
+    pub(super) fn status(&self) -> Status {
+        let mut status = self.status.clone();
+        for waiting in self.lanes.iter().flat_map(Lane::waiting) {
+            status.queued_segments += 1;
+            status.queued_bytes += waiting.body.size_bytes();
+        }
+        status
+    }
+
+    /// What people should know since this was asked last.
+    pub(super) fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+}
+
+impl Deletions {
+    fn offer(&mut self, rendition: usize, view: &View) {
+        if view.media().kind.is_none() {
+            self.retention.offer(rendition, view);
+        }
+    }
+
+    fn show(&mut self, rendition: usize, view: &View, now: Duration) {
+        self.retention.show(rendition, view, now);
+    }
+
+    /// What was given up may still have got there, in part or whole.
+    fn discard(&mut self, gone: Waiting, now: Duration) {
+        if gone.begun.is_some() {
+            self.retention.expire(gone.key, now);
+        }
+    }
+
+    /// `key` could not be deleted: whether that is tried again.
+    fn again(&mut self, key: String, now: Duration) -> bool {
+        let failures = self.failures.entry(key.clone()).or_default();
+        *failures += 1;
+        if *failures >= DELETION_ATTEMPTS {
+            self.failures.remove(&key);
+            return false;
+        }
+        self.retention.expire(key, self.backoff.until().unwrap_or(now));
+        true
+    }
+}

@@ -1,0 +1,59 @@
+//! What people should know of a destination.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Something that people should know of a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Viewers can open the playlist at this key.
+    OnAir(String),
+    /// Nothing goes well from now on.
+    Trouble(String),
+    /// It still does not, for another reason.
+    StillInTrouble(String),
+    /// All is well again.
+    Recovered { after: Duration, waiting: usize },
+    /// A segment is lost.
+    Lost { key: String },
+    /// An object can never be put.
+    Impossible(String),
+    /// An object cannot be deleted, and is left.
+    Left(String),
+    /// Uploads take long.
+    Busy { took: Duration, duration: Duration },
+}
+
+impl Notice {
+    /// Whether something is wrong.
+    pub(super) const fn is_warning(&self) -> bool {
+        !matches!(self, Self::OnAir(_) | Self::Recovered { .. })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnAir(_) => f.write_str("on air"),
+            Self::Trouble(error) => write!(f, "{error}; it is tried again until it works"),
+            Self::StillInTrouble(error) => write!(f, "{error}; it is still tried again"),
+            Self::Recovered { after, waiting } => {
+                write!(f, "works again after {:.1} s", after.as_secs_f64())?;
+                match waiting {
+                    0 => Ok(()),
+                    1 => f.write_str(", one segment waits"),
+                    _ => write!(f, ", {waiting} segments wait"),
+                }
+            }
+            Self::Lost { key } => write!(f, "{key} is given up: playlists there show a gap"),
+            Self::Impossible(error) => f.write_str(error),
+            Self::Left(error) => write!(f, "{error}; it is left there"),
+            Self::Busy { took, duration } => write!(
+                f,
+                "a segment of {:.1} s took {:.1} s to upload: lower bitrates, or a faster way there",
+                duration.as_secs_f64(),
+                took.as_secs_f64()
+            ),
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The task that does a ledger's jobs at a destination.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::backoff::Backoff;
+use super::ledger::{Job, Ledger, Outcome, Work};
+use super::notice::Notice;
+use super::spool::Held;
+use super::{Found, Options, Status, look};
+use crate::chunks::Chunks;
+use crate::destination::{Destination, Error, Kind};
+use crate::live::{self, Snapshot};
+
+/// How often a destination's status is logged.
+const REPORTS: Duration = Duration::from_secs(300);
+
+/// A segment that is to be put.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Which rendition's.
+    pub rendition: usize,
+    /// The number in its name.
+    pub number: u64,
+    /// Where it is put.
+    pub key: String,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Its bytes.
+    pub body: Arc<Held>,
+}
+
+/// How a destination is come to.
+pub enum Entrance {
+    /// It has been looked at.
+    Open(Arc<dyn Destination>, Found),
+    /// It did not answer: it is looked at again until it does.
+    Late(Error),
+}
+
+/// The near end of a destination's task.
+#[derive(Debug)]
+pub struct Delivery {
+    name: String,
+    is_required: bool,
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    state: Arc<State>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+enum Command {
+    Put(Segment),
+    Show(Arc<Snapshot>),
+}
+
+/// How far the task has come.
+#[derive(Debug, Default)]
+struct State {
+    /// Jobs that went well.
+    done: AtomicU64,
+    has_ended: AtomicBool,
+    status: Mutex<Status>,
+}
+
+impl Delivery {
+    /// Starts the task. The channel began at `began`, and goes on with the playlists `shown`. `ended` is told when the
+    /// task ends, whatever the reason. Must be called within a tokio runtime.
+    pub fn start(
+        options: &Options,
+        presentation: &live::Options,
+        entrance: Entrance,
+        shown: &Arc<Found>,
+        began: Instant,
+        ended: mpsc::UnboundedSender<()>,
+    ) -> Self {
+        let name = options.target.to_string();
+        let (commands, received) = mpsc::unbounded_channel();
+        let notice = Ending { state: Arc::default(), ended };
+        let state = Arc::clone(&notice.state);
+        state.lock().name.clone_from(&name);
+        let share = options.share(presentation.renditions.len());
+        let seed = Instant::now().elapsed().as_nanos() as u64 ^ seed(&name);
+        let worker = Worker {
+            ledger: Ledger::new(&name, presentation.clone(), share, options.keeps_expired, seed),
+            name: name.clone(),
+            options: options.clone(),
+            presentation: presentation.clone(),
+            shown: Arc::clone(shown),
+            began,
+            destination: None,
+            jobs: JoinSet::new(),
+            entering: JoinSet::new(),
+            backoff: Backoff::new(seed),
+        };
+        let task = tokio::spawn(async move { worker.run(entrance, received, &notice.state).await });
+        Self { name, is_required: options.is_required, commands: Some(commands), state, task }
+    }
+
+    /// What people call it; without secrets.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the channel ends with it.
+    pub const fn is_required(&self) -> bool {
+        self.is_required
+    }
+
+    /// A segment is to be put, before any playlist that names it.
+    pub fn put(&mut self, segment: Segment) {
+        self.command(Command::Put(segment));
+    }
+
+    /// The channel shows something new.
+    pub fn show(&mut self, snapshot: &Arc<Snapshot>) {
+        self.command(Command::Show(Arc::clone(snapshot)));
+    }
+
+    fn command(&mut self, command: Command) {
+        if self.commands.as_ref().is_some_and(|commands| commands.send(command).is_err()) {
+            self.commands = None;
+        }
+    }
+
+    /// Whether its task has given up.
+    pub fn has_failed(&self) -> bool {
+        self.state.has_ended.load(Ordering::Acquire)
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        self.state.lock().clone()
+    }
+
+    /// Waits until everything is there, as long as within `patience` at least one more thing gets there. How it was
+    /// doing, and what ended it early.
+    pub async fn finish(mut self, patience: Duration) -> (Status, Result<(), Error>) {
+        self.commands = None;
+        let result = self.wait(patience).await;
+        (self.status(), result)
+    }
+
+    async fn wait(&mut self, patience: Duration) -> Result<(), Error> {
+        loop {
+            let done = self.state.done.load(Ordering::Relaxed);
+            match timeout(patience, &mut self.task).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(join)) => {
+                    return Err(Error::new(Kind::Closed, format!("go on at {}", self.name), join.into()));
+                }
+                Err(_) if self.state.done.load(Ordering::Relaxed) > done => {}
+                Err(_) => {
+                    self.task.abort();
+                    return Err(self.behind(patience));
+                }
+            }
+        }
+    }
+
+    fn behind(&self, patience: Duration) -> Error {
+        let status = self.status();
+        let waits = match status.queued_segments {
+            0 => "its last playlists".to_owned(),
+            count => format!("{count} segments and its last playlists"),
+        };
+        let last = status.last_error.map(|error| format!(": {error}")).unwrap_or_default();
+        let how = format!("nothing got there for {} s, it lacks {waits}{last}", patience.as_secs_f64());
+        Error::new(Kind::Transient, format!("finish at {}", self.name), how.into())
+    }
+}
+
+impl Drop for Delivery {
+    /// What waits is let go: the channel has ended, and another may begin in the same place.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl State {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells of the task's end, even if it is cut off or breaks down.
+struct Ending {
+    state: Arc<State>,
+    ended: mpsc::UnboundedSender<()>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.state.has_ended.store(true, Ordering::Release);
+        // Nobody listens any more when the channel has ended.
+        let _ = self.ended.send(());
+    }
+}
+
+/// Different destinations, and different runs, do not try again in step.
+fn seed(name: &str) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(name)
+}
+
+/// A destination that takes files, and what an earlier run left there.
+type Entered = Result<(Arc<dyn Destination>, Found), Error>;
+
+struct Worker {
+    name: String,
+    options: Options,
+    presentation: live::Options,
+    ledger: Ledger,
+    shown: Arc<Found>,
+    began: Instant,
+    /// None until it has been looked at.
+    destination: Option<Arc<dyn Destination>>,
+    jobs: JoinSet<(Job, Outcome)>,
+    entering: JoinSet<Entered>,
+    /// Of looking at it.
+    backoff: Backoff,
+}
+
+impl Worker {
+    async fn run(
+        mut self,
+        entrance: Entrance,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        state: &State,
+    ) -> Result<(), Error> {
+        match entrance {
+            Entrance::Open(destination, found) => self.enter(destination, &found)?,
+            Entrance::Late(error) => self.stay_out(error)?,
+        }
+        let mut is_finishing = false;
+        let mut report = Instant::now() + REPORTS;
+        while !(is_finishing && self.ledger.is_settled()) {
+            self.start_jobs();
+            self.tell(state);
+            let wake = self.wakes().map_or(report, |at| report.min(self.began + at));
+            tokio::select! {
+                command = commands.recv(), if !is_finishing => match command {
+                    Some(command) => self.obey(command),
+                    None => is_finishing = true,
+                },
+                Some(done) = self.jobs.join_next() => self.done(done, state)?,
+                Some(entered) = self.entering.join_next() => {
+                    match entered.unwrap_or_else(|join| Err(self.broken(join))) {
+                        Ok((destination, found)) => self.enter(destination, &found)?,
+                        Err(error) => self.stay_out(error)?,
+                    }
+                }
+                () = sleep_until(wake) => if Instant::now() >= report {
+                    report += REPORTS;
+                    tracing::info!("{}", self.ledger.status());
+                },
+            }
+        }
+        self.tell(state);
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Put(segment) => self.ledger.add(segment, now),
+            Command::Show(snapshot) => self.ledger.update(&snapshot, now),
+        }
+    }
+
+    /// The destination takes files.
+    fn enter(&mut self, destination: Arc<dyn Destination>, found: &Found) -> Result<(), Error> {
+        let now = self.now();
+        self.ledger.take_up(found, &self.shown, now);
+        let end =
+            |media: &crate::playlist::Media| media.media_sequence.saturating_add(media.segments.len() as u64);
+        let reach = self.shown.iter().flatten().map(end).max().unwrap_or(0);
+        if self.ledger.reach() > reach {
+            let source = format!(
+                "an earlier run's playlist there goes to number {}, beyond where this one began: start again, so \
+                 that numbers go on from there",
+                self.ledger.reach().saturating_sub(1)
+            );
+            return Err(Error::new(Kind::Invalid, format!("go on at {}", self.name), source.into()));
+        }
+        self.ledger.entered(now);
+        self.destination = Some(destination);
+        Ok(())
+    }
+
+    /// The destination did not answer when it was looked at.
+    fn stay_out(&mut self, error: Error) -> Result<(), Error> {
+        let now = self.now();
+        self.backoff.fail(now, error.retry_after());
+        self.ledger.not_entered(error, now)
+    }
+
+    fn start_jobs(&mut self) {
+        let now = self.now();
+        let Some(destination) = &self.destination else {
+            if self.entering.is_empty() && self.backoff.is_over(now) {
+                self.entering.spawn(enter(self.options.clone(), self.presentation.clone()));
+            }
+            return;
+        };
+        while let Some(job) = self.ledger.next(now) {
+            self.jobs.spawn(perform(Arc::clone(destination), job, self.options.timeout));
+        }
+    }
+
+    fn done(
+        &mut self,
+        done: Result<(Job, Outcome), tokio::task::JoinError>,
+        state: &State,
+    ) -> Result<(), Error> {
+        let (job, outcome) = done.map_err(|join| self.broken(join))?;
+        if matches!(outcome, Outcome::Done) {
+            state.done.fetch_add(1, Ordering::Relaxed);
+        }
+        let now = self.now();
+        let result = self.ledger.done(job, outcome, now);
+        *state.lock() = self.ledger.status();
+        result
+    }
+
+    fn broken(&self, join: tokio::task::JoinError) -> Error {
+        Error::new(Kind::Closed, format!("go on at {}", self.name), join.into())
+    }
+
+    fn wakes(&self) -> Option<Duration> {
+        let now = self.now();
+        match self.destination {
+            Some(_) => self.ledger.wakes(now),
+            None => self.backoff.until().filter(|_| self.entering.is_empty()),
+        }
+    }
+
+    fn tell(&mut self, state: &State) {
+        for notice in self.ledger.notices() {
+            *state.lock() = self.ledger.status();
+            let name = &self.name;
+            match notice {
+                Notice::OnAir(key) => tracing::info!("on air: {name}/{key}"),
+                notice if notice.is_warning() => tracing::warn!("{name}: {notice}"),
+                notice => tracing::info!("{name}: {notice}"),
+            }
+        }
+    }
+}
+
+/// Opens a destination, and looks at it.
+///
+/// # Errors
+/// If it cannot be used as it is configured, does not take files, or is another process's.
+pub async fn enter(options: Options, presentation: live::Options) -> Entered {
+    let destination: Arc<dyn Destination> = options.target.open()?.into();
+    match timeout(options.timeout, look(destination.as_ref(), &presentation)).await {
+        Ok(found) => found.map(|found| (destination, found)),
+        Err(_) => Err(silent("put anything at", &options.target.to_string(), options.timeout)),
+    }
+}
+
+fn silent(what: &str, place: &str, limit: Duration) -> Error {
+    let source = format!("no answer within {} s", limit.as_secs_f64());
+    Error::new(Kind::Transient, format!("{what} {place}"), source.into())
+}
+
+async fn perform(destination: Arc<dyn Destination>, job: Job, limit: Duration) -> (Job, Outcome) {
+    let key = job.key.as_str();
+    let attempt = async {
+        match &job.work {
+            Work::Segment { body, .. } => match body.load().await {
+                Ok(Some(body)) => destination.put(key, body).await.map(|()| Outcome::Done),
+                Ok(None) => Ok(Outcome::Gone),
+                Err(error) => {
+                    Err(Error::new(Kind::Invalid, format!("read {key} from the spool"), error.into()))
+                }
+            },
+            Work::Playlist { view, .. } => {
+                let text = Chunks::from(view.media().render());
+                destination.put(key, text).await.map(|()| Outcome::Done)
+            }
+            Work::Multivariant { text } => {
+                let text = Chunks::from(text.to_string());
+                destination.put(key, text).await.map(|()| Outcome::Done)
+            }
+            Work::Delete => destination.delete(key).await.map(|()| Outcome::Done),
+        }
+    };
+    let outcome = match timeout(limit, attempt).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Outcome::Failed(error),
+        Err(_) => {
+            let what = if matches!(job.work, Work::Delete) { "delete" } else { "put" };
+            Outcome::Failed(silent(what, &format!("{}/{key}", destination.name()), limit))
+        }
+    };
+    (job, outcome)
+}
