@@ -8,10 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{Error, Options};
-use crate::delivery::{self, Delivery, Entrance, Found, chain};
+use crate::delivery::{self, Delivery, Entrance, chain};
 use crate::destination::{self, Kind};
 use crate::live::Presentation;
-use crate::playlist;
 
 /// How long a destination may take to show that it takes files before the others begin without it.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -48,7 +47,7 @@ pub async fn prepare(
     looked.sort_by_key(|(n, _)| *n);
 
     let found = looked.iter().filter_map(|(_, looked)| looked.as_ref().ok());
-    let shown = Arc::new(agreed(found.map(|(_, found)| found)));
+    let shown = Arc::new(delivery::farthest(found.map(|(_, found)| found)));
     let is_any_open = looked.iter().any(|(_, looked)| looked.is_ok());
     let mut prepared = Prepared {
         presentation: Presentation::resume(options.presentation.clone(), &shown),
@@ -82,32 +81,4 @@ pub async fn prepare(
 
 fn broken(name: &str, source: Box<dyn std::error::Error + Send + Sync>) -> destination::Error {
     destination::Error::new(Kind::Transient, format!("put anything at {name}"), source)
-}
-
-/// What the channel goes on with: the playlists that reach farthest, so that no number comes twice. Destinations that
-/// lack some of it show gaps there.
-fn agreed<'a>(found: impl Iterator<Item = &'a Found>) -> Found {
-    let end = |media: &playlist::Media| media.media_sequence.saturating_add(media.segments.len() as u64);
-    let reach = |found: &&Found| found.iter().flatten().map(end).max();
-    found.max_by_key(reach).cloned().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn earlier(media_sequence: u64) -> Found {
-        let text = format!(
-            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:{media_sequence}\n#EXTINF:4,\n{media_sequence:05}.ts\n"
-        );
-        vec![Some(playlist::Media::parse(&text).unwrap())]
-    }
-
-    #[test]
-    fn the_playlists_that_reach_farthest_are_gone_on_with() {
-        let (short, long) = (earlier(7), earlier(9));
-        assert_eq!(agreed([&short, &long, &vec![None]].into_iter()), long);
-        assert_eq!(agreed([&long, &short].into_iter()), long);
-        assert_eq!(agreed([].into_iter()), Found::new());
-    }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::destination::{Error, Kind};
+
 /// The shortest wait after a failure; each further one doubles it.
 const SHORTEST: Duration = Duration::from_millis(200);
 /// The longest wait, before jitter.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(3);
 /// The longest wait that a server may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(120);
 
@@ -21,6 +23,8 @@ pub(super) struct Backoff {
 #[derive(Debug)]
 struct Trouble {
     since: Duration,
+    /// Since when it is refused, and nothing else.
+    refused_since: Option<Duration>,
     until: Duration,
     delays: ExponentialBackoff,
 }
@@ -37,13 +41,19 @@ impl Backoff {
         Self { builder, trouble: None }
     }
 
-    /// An attempt has failed at `now`; `asked` is the wait that the server asked for.
-    pub(super) fn fail(&mut self, now: Duration, asked: Option<Duration>) {
+    /// An attempt has failed at `now`.
+    pub(super) fn fail(&mut self, now: Duration, error: &Error) {
         let builder = self.builder;
-        let trouble =
-            self.trouble.get_or_insert_with(|| Trouble { since: now, until: now, delays: builder.build() });
+        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+            since: now,
+            refused_since: None,
+            until: now,
+            delays: builder.build(),
+        });
         let delay = trouble.delays.next().unwrap_or(LONGEST);
-        let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
+        let asked = error.retry_after().unwrap_or_default().min(LONGEST_ASKED);
+        let is_refused = matches!(error.kind(), Kind::Refused | Kind::Missing);
+        trouble.refused_since = is_refused.then(|| trouble.refused_since.unwrap_or(now));
         trouble.until = now.saturating_add(delay.max(asked));
     }
 
@@ -55,6 +65,11 @@ impl Backoff {
     /// Since when attempts fail.
     pub(super) fn since(&self) -> Option<Duration> {
         self.trouble.as_ref().map(|trouble| trouble.since)
+    }
+
+    /// Since when it is refused, and nothing else.
+    pub(super) fn refused_since(&self) -> Option<Duration> {
+        self.trouble.as_ref()?.refused_since
     }
 
     /// When the next attempt may be made; none if at any time.
@@ -72,6 +87,10 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    fn error(kind: Kind) -> Error {
+        Error::new(kind, "put it", "no".into())
+    }
+
     #[test]
     fn waits_grow_to_a_bound_and_end_with_a_success() {
         let mut backoff = Backoff::new(7);
@@ -79,7 +98,7 @@ mod tests {
         assert!(backoff.is_over(now));
         let mut waits = Vec::new();
         for _ in 0..20 {
-            backoff.fail(now, None);
+            backoff.fail(now, &error(Kind::Transient));
             waits.push(backoff.until().unwrap() - now);
             assert!(!backoff.is_over(now));
             now = backoff.until().unwrap();
@@ -96,9 +115,22 @@ mod tests {
     #[test]
     fn what_the_server_asks_for_is_waited_for_within_reason() {
         let mut backoff = Backoff::new(7);
-        backoff.fail(Duration::ZERO, Some(Duration::from_secs(30)));
+        backoff.fail(Duration::ZERO, &error(Kind::Transient).after(Duration::from_secs(30)));
         assert_eq!(backoff.until(), Some(Duration::from_secs(30)));
-        backoff.fail(Duration::ZERO, Some(Duration::from_secs(1_000_000)));
+        backoff.fail(Duration::ZERO, &error(Kind::Transient).after(Duration::from_secs(1_000_000)));
         assert_eq!(backoff.until(), Some(LONGEST_ASKED));
+    }
+
+    #[test]
+    fn how_long_it_is_refused_counts_only_while_nothing_else_happens() {
+        let mut backoff = Backoff::new(7);
+        let at = Duration::from_secs;
+        backoff.fail(at(1), &error(Kind::Refused));
+        backoff.fail(at(2), &error(Kind::Missing));
+        assert_eq!(backoff.refused_since(), Some(at(1)));
+        backoff.fail(at(3), &error(Kind::Transient));
+        assert_eq!(backoff.refused_since(), None);
+        backoff.fail(at(4), &error(Kind::Refused));
+        assert_eq!((backoff.refused_since(), backoff.since()), (Some(at(4)), Some(at(1))));
     }
 }

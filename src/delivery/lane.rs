@@ -24,6 +24,8 @@ pub(super) struct Lane {
     /// The newest last.
     views: VecDeque<Arc<View>>,
     shown: Option<Position>,
+    /// The playlist sent last: it may have got there, whatever was answered.
+    offered: Option<Position>,
     /// When segments were closed that no playlist shows here yet.
     closed: BTreeMap<u64, Duration>,
     pub(super) is_showing: bool,
@@ -56,9 +58,9 @@ impl Position {
         Self { media_sequence: media.media_sequence, end, is_ended: media.is_ended }
     }
 
-    /// Whether this one comes after `before`.
-    fn follows(self, before: Self) -> bool {
-        self.end > before.end || (self.end == before.end && self.is_ended && !before.is_ended)
+    /// What can only grow.
+    const fn progress(self) -> (u64, bool) {
+        (self.end, self.is_ended)
     }
 }
 
@@ -69,6 +71,7 @@ impl Lane {
             missing: BTreeSet::new(),
             views: VecDeque::new(),
             shown: None,
+            offered: None,
             closed: BTreeMap::new(),
             is_showing: false,
             backoff: Backoff::new(seed),
@@ -78,11 +81,7 @@ impl Lane {
     /// Takes up the playlist that an earlier run has left here.
     pub(super) fn take_up(&mut self, media: &Media) {
         self.shown = Some(Position::of(media));
-    }
-
-    /// How far the earlier run's playlist went.
-    pub(super) fn end(&self) -> u64 {
-        self.shown.map_or(0, |shown| shown.end)
+        self.offered = self.shown;
     }
 
     /// These segments of the earlier run are not here.
@@ -107,11 +106,14 @@ impl Lane {
             self.views.pop_front();
         }
         let Some(first) = view.numbers().next() else { return Vec::new() };
-        let kept = self.segments.split_off(&first);
-        let gone = std::mem::replace(&mut self.segments, kept);
-        self.missing.extend(gone.keys());
+        // What is under way may still come in time for the playlist that was the newest when it was closed.
+        let is_late = |(number, waiting): (&u64, &Waiting)| {
+            (*number < first && !waiting.is_under_way).then_some(*number)
+        };
+        let late: Vec<u64> = self.segments.iter().filter_map(is_late).collect();
+        let gone = late.into_iter().filter_map(|number| self.lose(number)).collect();
         self.forget();
-        gone.into_values().collect()
+        gone
     }
 
     /// The playlist that is true here and newer than the one that is shown.
@@ -145,8 +147,8 @@ impl Lane {
     /// shown, is not named at all.
     fn as_here(&self, view: View) -> View {
         let lead = view.numbers().take_while(|number| self.missing.contains(number)).count();
-        let first = match self.shown {
-            Some(shown) => shown.media_sequence,
+        let first = match self.offered.or(self.shown) {
+            Some(before) => before.media_sequence,
             None => view.media().media_sequence.saturating_add(lead as u64),
         };
         // Something is to be left in it.
@@ -160,7 +162,14 @@ impl Lane {
     }
 
     fn is_news(&self, position: Position) -> bool {
-        self.shown.is_none_or(|shown| position.follows(shown))
+        self.shown.is_none_or(|shown| position.progress() > shown.progress())
+            && self.offered.is_none_or(|offered| position.progress() >= offered.progress())
+    }
+
+    /// `view` is being sent.
+    pub(super) fn offer(&mut self, view: &View) {
+        self.is_showing = true;
+        self.offered = Some(Position::of(view.media()));
     }
 
     /// `view` is what viewers see here. How long its last segment took to be shown, from when it was closed.

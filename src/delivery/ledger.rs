@@ -19,8 +19,8 @@ use crate::playlist;
 
 /// Deletions at the same time.
 const DELETIONS: usize = 2;
-/// Attempts to delete an object at a place where other things go well.
-const DELETION_ATTEMPTS: u32 = 5;
+/// Segments that an earlier run is believed to have put here without telling of them.
+const UNTOLD: u64 = 1000;
 /// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
 const GRACE: Duration = Duration::from_secs(300);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
@@ -56,8 +56,8 @@ struct Deletions {
     retention: Retention,
     under_way: usize,
     backoff: Backoff,
-    /// How often a key could not be deleted.
-    failures: BTreeMap<String, u32>,
+    /// Since when a key is refused to be deleted.
+    refused: BTreeMap<String, Duration>,
 }
 
 /// One thing to do.
@@ -100,7 +100,7 @@ impl Ledger {
             retention: Retention::default(),
             under_way: 0,
             backoff: Backoff::new(seed ^ 1),
-            failures: BTreeMap::new(),
+            refused: BTreeMap::new(),
         };
         Self {
             lanes: lanes.collect(),
@@ -127,16 +127,17 @@ impl Ledger {
             // Where destinations differ, the channel goes on with the longest playlist: not all of it is here.
             let all = shown.get(rendition).and_then(Option::as_ref);
             let numbers = |media: &playlist::Media| live::numbers(&self.options, rendition, media);
-            let here = here.map(numbers).unwrap_or_default();
-            lane.lack(
-                all.map(numbers).unwrap_or_default().into_iter().filter(|number| !here.contains(number)),
-            );
+            let (here, all) = (here.map(numbers).unwrap_or_default(), all.map(numbers).unwrap_or_default());
+            lane.lack(all.iter().copied().filter(|number| !here.contains(number)));
+            // What is shown as a gap, or was passed over, may have got here all the same.
+            let (Some(&first), Some(&last)) = (all.first(), all.last()) else { continue };
+            let first = here.last().map_or(first, |told| told.saturating_add(1));
+            let untold = first.max(last.saturating_sub(UNTOLD))..=last;
+            for number in untold.filter(|number| !here.contains(number)) {
+                let key = self.options.renditions[rendition].segment_key(number);
+                self.deletions.retention.expire(key, now);
+            }
         }
-    }
-
-    /// The highest media sequence number that an earlier run's playlists reach here.
-    pub(super) fn reach(&self) -> u64 {
-        self.lanes.iter().map(Lane::end).max().unwrap_or(0)
     }
 
     /// The destination takes files now.
@@ -187,7 +188,7 @@ impl Ledger {
         let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
         for (rendition, lane) in lanes {
             if let Some(view) = lane.candidate() {
-                lane.is_showing = true;
+                lane.offer(&view);
                 self.deletions.offer(rendition, &view);
                 let key = self.options.renditions[rendition].playlist.clone();
                 return Some(Job { key, work: Work::Playlist { rendition, view: Arc::new(view) } });
@@ -219,7 +220,7 @@ impl Ledger {
     }
 
     fn next_deletion(&mut self, now: Duration) -> Option<Job> {
-        if self.keeps_expired || self.is_in_trouble() || self.deletions.under_way >= DELETIONS {
+        if self.keeps_expired || self.deletions.under_way >= DELETIONS {
             return None;
         }
         let deletions = &mut self.deletions;
@@ -265,8 +266,8 @@ impl Ledger {
             }
             (Work::Multivariant { .. }, Outcome::Failed(error)) => {
                 self.multivariant.is_under_way = false;
-                self.multivariant.backoff.fail(now, error.retry_after());
-                let since = self.multivariant.backoff.since();
+                self.multivariant.backoff.fail(now, &error);
+                let since = self.multivariant.backoff.refused_since();
                 return self.failed(error, since, now);
             }
             (Work::Delete, outcome) => self.deleted(key, outcome, now),
@@ -326,15 +327,17 @@ impl Ledger {
 
     fn lane_failed(&mut self, rendition: usize, error: Error, now: Duration) -> Result<(), Error> {
         let backoff = &mut self.lanes[rendition].backoff;
-        backoff.fail(now, error.retry_after());
-        let since = backoff.since();
+        backoff.fail(now, &error);
+        let since = backoff.refused_since();
         self.failed(error, since, now)
     }
 
-    fn failed(&mut self, error: Error, since: Option<Duration>, now: Duration) -> Result<(), Error> {
+    fn failed(&mut self, error: Error, refused_since: Option<Duration>, now: Duration) -> Result<(), Error> {
         let is_hopeless = match error.kind() {
             Kind::Transient => false,
-            Kind::Refused | Kind::Missing => since.is_some_and(|since| now.saturating_sub(since) >= GRACE),
+            Kind::Refused | Kind::Missing => {
+                refused_since.is_some_and(|since| now.saturating_sub(since) >= GRACE)
+            }
             Kind::Invalid | Kind::Closed => true,
         };
         if is_hopeless {
@@ -372,12 +375,12 @@ impl Ledger {
             Outcome::Done | Outcome::Gone => {
                 self.status.deleted += 1;
                 self.deletions.backoff.succeed();
-                self.deletions.failures.remove(&key);
+                self.deletions.refused.remove(&key);
             }
             // What cannot be deleted is no loss to viewers.
             Outcome::Failed(error) => {
-                self.deletions.backoff.fail(now, error.retry_after());
-                if !self.deletions.again(key, now) {
+                self.deletions.backoff.fail(now, &error);
+                if !self.deletions.again(key, &error, now) {
                     self.notices.push(Notice::Left(super::chain(&error)));
                 }
             }
@@ -437,12 +440,15 @@ impl Deletions {
     }
 
     /// `key` could not be deleted: whether that is tried again.
-    fn again(&mut self, key: String, now: Duration) -> bool {
-        let failures = self.failures.entry(key.clone()).or_default();
-        *failures += 1;
-        if *failures >= DELETION_ATTEMPTS {
-            self.failures.remove(&key);
-            return false;
+    fn again(&mut self, key: String, error: &Error, now: Duration) -> bool {
+        if error.kind() == Kind::Transient {
+            self.refused.remove(&key);
+        } else {
+            let since = *self.refused.entry(key.clone()).or_insert(now);
+            if now.saturating_sub(since) >= GRACE {
+                self.refused.remove(&key);
+                return false;
+            }
         }
         self.retention.expire(key, self.backoff.until().unwrap_or(now));
         true

@@ -16,6 +16,8 @@ mod lane;
 mod ledger;
 mod look;
 mod notice;
+#[cfg(test)]
+mod replay;
 mod spool;
 mod status;
 mod task;
@@ -24,7 +26,7 @@ use std::time::Duration;
 
 use crate::destination::Target;
 
-pub use look::{Found, look};
+pub use look::{Found, farthest, look};
 pub use spool::{Held, Spool, Store};
 pub use status::{Latency, Load, Status};
 pub use task::{Delivery, Entrance, Segment, enter};
@@ -46,7 +48,7 @@ pub struct Options {
 
 impl Options {
     /// How long one attempt may take if nothing else is said.
-    pub const TIMEOUT: Duration = Duration::from_secs(30);
+    pub const TIMEOUT: Duration = Duration::from_secs(15);
 
     /// This target, served as usual.
     pub const fn new(target: Target) -> Self {

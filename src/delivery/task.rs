@@ -1,5 +1,6 @@
 //! The task that does a ledger's jobs at a destination.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,12 +11,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backoff::Backoff;
 use super::ledger::{Job, Ledger, Outcome, Work};
+use super::look::reach;
 use super::notice::Notice;
 use super::spool::Held;
 use super::{Found, Options, Status, look};
 use crate::chunks::Chunks;
 use crate::destination::{Destination, Error, Kind};
 use crate::live::{self, Snapshot};
+use crate::playlist::Media;
 
 /// How often a destination's status is logged.
 const REPORTS: Duration = Duration::from_secs(300);
@@ -78,13 +81,26 @@ impl Delivery {
         began: Instant,
         ended: mpsc::UnboundedSender<()>,
     ) -> Self {
+        let seed = RandomState::new().hash_one(options.target.to_string());
+        Self::start_seeded(options, presentation, entrance, shown, began, ended, seed)
+    }
+
+    /// As [`start`](Self::start); the same `seed` gives the same waits.
+    pub(super) fn start_seeded(
+        options: &Options,
+        presentation: &live::Options,
+        entrance: Entrance,
+        shown: &Arc<Found>,
+        began: Instant,
+        ended: mpsc::UnboundedSender<()>,
+        seed: u64,
+    ) -> Self {
         let name = options.target.to_string();
         let (commands, received) = mpsc::unbounded_channel();
         let notice = Ending { state: Arc::default(), ended };
         let state = Arc::clone(&notice.state);
         state.lock().name.clone_from(&name);
         let share = options.share(presentation.renditions.len());
-        let seed = Instant::now().elapsed().as_nanos() as u64 ^ seed(&name);
         let worker = Worker {
             ledger: Ledger::new(&name, presentation.clone(), share, options.keeps_expired, seed),
             name: name.clone(),
@@ -201,12 +217,6 @@ impl Drop for Ending {
     }
 }
 
-/// Different destinations, and different runs, do not try again in step.
-fn seed(name: &str) -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(name)
-}
-
 /// A destination that takes files, and what an earlier run left there.
 type Entered = Result<(Arc<dyn Destination>, Found), Error>;
 
@@ -280,15 +290,11 @@ impl Worker {
     fn enter(&mut self, destination: Arc<dyn Destination>, found: &Found) -> Result<(), Error> {
         let now = self.now();
         self.ledger.take_up(found, &self.shown, now);
-        let end =
-            |media: &crate::playlist::Media| media.media_sequence.saturating_add(media.segments.len() as u64);
-        let reach = self.shown.iter().flatten().map(end).max().unwrap_or(0);
-        if self.ledger.reach() > reach {
-            let source = format!(
-                "an earlier run's playlist there goes to number {}, beyond where this one began: start again, so \
-                 that numbers go on from there",
-                self.ledger.reach().saturating_sub(1)
-            );
+        let mut began = self.shown.iter().map(|media| reach(media.as_ref())).chain(std::iter::repeat(0));
+        let is_beyond = |here: &Option<Media>| reach(here.as_ref()) > began.next().unwrap_or(0);
+        if found.iter().any(is_beyond) {
+            let source = "an earlier run's playlist there reaches beyond where this one began: start again, so that \
+                          numbers go on from there";
             return Err(Error::new(Kind::Invalid, format!("go on at {}", self.name), source.into()));
         }
         self.ledger.entered(now);
@@ -299,7 +305,7 @@ impl Worker {
     /// The destination did not answer when it was looked at.
     fn stay_out(&mut self, error: Error) -> Result<(), Error> {
         let now = self.now();
-        self.backoff.fail(now, error.retry_after());
+        self.backoff.fail(now, &error);
         self.ledger.not_entered(error, now)
     }
 
