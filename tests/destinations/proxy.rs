@@ -13,10 +13,11 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug)]
 struct State {
     fault: Fault,
-    /// Counts up; connections older than a step of it are reset.
+    /// Counts up; connections that were made before a step of it are reset.
     cuts: u64,
 }
 
@@ -58,6 +59,8 @@ struct Counts {
     connections: AtomicUsize,
     listening: AtomicUsize,
     up_bytes: AtomicU64,
+    /// How many connections there are that were made after so many cuts.
+    open: Mutex<BTreeMap<u64, usize>>,
 }
 
 /// A proxy before a server. It ends, and resets what goes through it, when it is dropped.
@@ -112,10 +115,9 @@ impl Proxy {
     pub fn set(&self, fault: Fault) {
         self.state.send_modify(|state| state.fault = fault);
         let listening = if fault == Fault::Refuse { 0 } else { self.ports };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.counts.listening.load(Ordering::SeqCst) != listening {
-            assert!(Instant::now() < deadline, "{}: cannot bring on {fault:?}", self.address);
-            std::thread::yield_now();
+        self.wait_until(|| self.counts.listening.load(Ordering::SeqCst) == listening);
+        if fault == Fault::Refuse {
+            self.cut();
         }
     }
 
@@ -124,9 +126,22 @@ impl Proxy {
         self.set(Fault::None);
     }
 
-    /// Resets the connections that there are, once.
+    /// Resets the connections that there are, once. They are gone when this returns.
     pub fn cut(&self) {
-        self.state.send_modify(|state| state.cuts += 1);
+        let cuts = {
+            let _no_new_ones = self.counts.open.lock().unwrap();
+            self.state.send_modify(|state| state.cuts += 1);
+            self.state.borrow().cuts
+        };
+        self.wait_until(|| self.counts.open.lock().unwrap().range(..cuts).next().is_none());
+    }
+
+    fn wait_until(&self, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{} does not do as it is told", self.address);
+            std::thread::yield_now();
+        }
     }
 
     /// Connections that were made until now.

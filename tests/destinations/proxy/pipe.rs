@@ -38,7 +38,8 @@ pub async fn listen(
                 accepted = listener.accept() => {
                     let Ok((client, _)) = accepted else { continue };
                     counts.connections.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(carry(client, server, states.clone(), counts.clone()));
+                    let open = Open::new(&states, counts.clone());
+                    tokio::spawn(run(client, server, states.clone(), open));
                 }
                 _ = refusing.wait_for(|state| state.fault == Fault::Refuse) => break,
             }
@@ -53,43 +54,78 @@ pub async fn listen(
     }
 }
 
-/// Carries one connection to its end.
-async fn carry(
+/// That a connection is there.
+struct Open {
+    cuts: u64,
+    counts: Arc<Counts>,
+}
+
+impl Open {
+    fn new(states: &watch::Receiver<State>, counts: Arc<Counts>) -> Self {
+        let cuts = {
+            let mut open = counts.open.lock().unwrap();
+            let cuts = states.borrow().cuts;
+            *open.entry(cuts).or_default() += 1;
+            cuts
+        };
+        Self { cuts, counts }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut open = self.counts.open.lock().unwrap();
+        let count = open.remove(&self.cuts).unwrap_or(1) - 1;
+        if count > 0 {
+            open.insert(self.cuts, count);
+        }
+    }
+}
+
+/// Carries one connection to its end, or until it is cut.
+async fn run(
     mut client: TcpStream,
     server: SocketAddr,
     mut states: watch::Receiver<State>,
-    counts: Arc<Counts>,
+    // Dropped last, when both ends are closed.
+    open: Open,
 ) {
-    let State { fault, cuts } = *states.borrow_and_update();
-    if fault == Fault::BlackHole {
-        // It could not have been made.
-        let _ = states.wait_for(|state| state.fault != Fault::BlackHole).await;
-        let _ = client.set_zero_linger();
-        return;
-    }
-    let Ok(mut server) = TcpStream::connect(server).await else {
-        let _ = client.set_zero_linger();
-        return;
-    };
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ended = {
-        let (from_client, to_client) = client.split();
-        let (from_server, to_server) = server.split();
-        let up = Way { states: states.clone(), counts: Some(&counts), since: (fault, 0) };
-        let down = Way { states: states.clone(), counts: None, since: (fault, 0) };
-        tokio::select! {
-            ended = async { tokio::try_join!(up.carry(from_client, to_server), down.carry(from_server, to_client)) } => {
-                ended.map(drop)
-            }
-            _ = states.wait_for(|state| state.fault == Fault::Refuse || state.cuts != cuts) => {
-                Err(io::ErrorKind::ConnectionReset.into())
-            }
-        }
+    let mut to_server = None;
+    let ended = tokio::select! {
+        ended = carry(&mut client, server, &mut to_server, states.clone(), &open.counts) => ended,
+        _ = states.wait_for(|state| state.cuts != open.cuts) => Err(io::ErrorKind::ConnectionReset.into()),
     };
     if ended.is_err() {
         // Closing sends a reset then, and forgets what was not sent yet.
-        let _ = (client.set_zero_linger(), server.set_zero_linger());
+        let _ = client.set_zero_linger();
+        let _ = to_server.as_ref().map(TcpStream::set_zero_linger);
     }
+    drop((client, to_server));
+    drop(open);
+}
+
+/// Carries one connection to its end. An error if it was reset, by whomever.
+async fn carry(
+    client: &mut TcpStream,
+    server: SocketAddr,
+    to_server: &mut Option<TcpStream>,
+    mut states: watch::Receiver<State>,
+    counts: &Counts,
+) -> io::Result<()> {
+    let fault = states.borrow_and_update().fault;
+    if fault == Fault::BlackHole {
+        // It could not have been made.
+        let _ = states.wait_for(|state| state.fault != Fault::BlackHole).await;
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
+    let server = to_server.insert(TcpStream::connect(server).await?);
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let up = Way { states: states.clone(), counts: Some(counts), since: (fault, 0) };
+    let down = Way { states, counts: None, since: (fault, 0) };
+    tokio::try_join!(up.carry(from_client, to_server), down.carry(from_server, to_client)).map(drop)
 }
 
 /// One direction of a connection.
