@@ -90,7 +90,11 @@ impl Client {
         let mut request = Request::new(method.clone(), url.clone());
         let all = request.headers_mut();
         headers.iter().chain(&self.headers).for_each(|(name, value)| drop(all.insert(name, value.clone())));
-        *request.body_mut() = body.map(|chunks| Body::wrap(Upload::new(chunks.clone())));
+        if let Some(chunks) = body {
+            // Said of an empty one too, which would be sent without.
+            all.insert(CONTENT_LENGTH, chunks.size_bytes().into());
+            *request.body_mut() = Some(Body::wrap(Upload::new(chunks.clone())));
+        }
         request
     }
 

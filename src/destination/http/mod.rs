@@ -8,9 +8,9 @@ mod answer;
 mod body;
 mod client;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -21,6 +21,7 @@ use self::client::Client;
 use super::key::check_key;
 use super::{Destination, Error, Headers, Kind, Pending, Secret, content_type};
 use crate::chunks::Chunks;
+use crate::playlist::encode_path;
 
 /// The most that is got: a playlist is far smaller.
 const GET_LIMIT_BYTES: usize = 16 << 20;
@@ -72,8 +73,7 @@ struct Http {
     url: Url,
     client: Client,
     headers: Headers,
-    /// Those that are known to be there, by their paths.
-    collections: Mutex<HashSet<String>>,
+    collections: Mutex<Collections>,
     /// Held by the one who makes collections; the others wait for what it makes.
     making: tokio::sync::Mutex<()>,
 }
@@ -81,9 +81,8 @@ struct Http {
 impl Http {
     fn url_of(&self, key: &str) -> Url {
         let mut url = self.url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(key.split('/'));
-        }
+        // As playlists name it: `Url` leaves out some control characters where it encodes a path itself.
+        url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), encode_path(key)));
         url
     }
 
@@ -92,23 +91,24 @@ impl Http {
         check_key(&what, key)?;
         let (url, headers) = (self.url_of(key), self.headers_of(&what, key)?);
         let folder = folder(url.path());
-        let was_there = self.is_known(folder);
+        let known = self.known().get(folder);
         let put = async || {
             let response = self.client.ask(&what, &Method::PUT, &url, &headers, Some(body)).await?;
             Ok::<_, Error>(Client::head(response).await)
         };
         let mut answer = put().await?;
-        let mut more = String::new();
-        if lacks_collection(&answer, was_there) {
-            more = self.make_collections(&what, &url, was_there).await?;
-            answer = put().await?;
+        let mut refused = String::new();
+        if may_lack_collection(&answer, known.is_some()) {
+            let made = self.make_collections(&what, &url, known).await?;
+            if made.is_new || answer.kind() == Kind::Missing {
+                answer = put().await?;
+            }
+            refused = made.refused;
         }
         if !answer.is_success() {
-            return Err(answer.error(&what, &Method::PUT, &more));
+            return Err(answer.error(&what, &Method::PUT, &refused));
         }
-        if !was_there {
-            self.known().insert(folder.to_owned());
-        }
+        self.known().insert(folder);
         Ok(())
     }
 
@@ -122,34 +122,32 @@ impl Http {
         Ok(HeaderMap::from_iter([(CONTENT_TYPE, kind), (CACHE_CONTROL, cache)]))
     }
 
-    /// Makes the collections above `url`, from the outermost on. What was refused, to be said if PUT fails all the
-    /// same: an outer one may be none of ours, and the server may know no collections.
-    async fn make_collections(&self, what: &str, url: &Url, was_there: bool) -> Result<String, Error> {
+    /// Makes the collections above `url`, from the outermost on; its own one was `known` before.
+    async fn make_collections(&self, what: &str, url: &Url, known: Option<u64>) -> Result<Made, Error> {
         let method = mkcol();
         let _making = self.making.lock().await;
-        if was_there {
-            // Somebody has taken it away, and who knows which of the outer ones.
-            self.known().clear();
+        let mut made = Made { is_new: self.known().get(folder(url.path())) != known, refused: String::new() };
+        if made.is_new {
+            return Ok(made);
         }
-        let mut refused = String::new();
+        // If it was known, somebody has taken it away, and who knows which of the outer ones.
+        self.known().known.clear();
         for path in collections(url.path()) {
-            if self.is_known(path) {
-                continue;
-            }
             let mut url = url.clone();
             url.set_path(path);
             let response = self.client.ask(what, &method, &url, &HeaderMap::new(), None).await?;
             let answer = Client::head(response).await;
+            made.is_new |= answer.is_success();
             // 405: it is there already (RFC 4918 §9.3.1).
             if answer.is_success() || answer.status.as_u16() == 405 {
-                self.known().insert(path.to_owned());
+                self.known().insert(path);
             } else if answer.kind() == Kind::Transient {
                 return Err(answer.error(what, &method, &format!(" (MKCOL {path})")));
             } else {
-                refused = format!("; MKCOL {path} gave {}", answer.status);
+                made.refused = format!("; MKCOL {path} gave {}", answer.status);
             }
         }
-        Ok(refused)
+        Ok(made)
     }
 
     async fn delete_now(&self, key: &str) -> Result<(), Error> {
@@ -175,12 +173,8 @@ impl Http {
         if answer.is_absent() { Ok(None) } else { Err(answer.error(&what, &Method::GET, "")) }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+    fn known(&self) -> MutexGuard<'_, Collections> {
         self.collections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_known(&self, path: &str) -> bool {
-        self.known().contains(path)
     }
 }
 
@@ -205,12 +199,42 @@ impl Destination for Http {
     }
 }
 
-/// Whether a PUT may have failed because its folder is not there: 409 says so; 404 and 403 are seen too, the latter
-/// only where the folder was not known to be there.
-fn lacks_collection(answer: &Answer, was_there: bool) -> bool {
+/// Collections that are known to be there.
+#[derive(Default)]
+struct Collections {
+    /// When each became known, by its path.
+    known: HashMap<String, u64>,
+    next: u64,
+}
+
+impl Collections {
+    fn get(&self, path: &str) -> Option<u64> {
+        self.known.get(path).copied()
+    }
+
+    fn insert(&mut self, path: &str) {
+        if !self.known.contains_key(path) {
+            self.known.insert(path.to_owned(), self.next);
+            self.next += 1;
+        }
+    }
+}
+
+/// What came of making collections.
+struct Made {
+    /// Whether there is one that was not there before.
+    is_new: bool,
+    /// What was refused, to be said if PUT fails all the same: an outer one may be none of ours, and the server may
+    /// know no collections.
+    refused: String,
+}
+
+/// Whether a PUT may have failed because its folder is not there. 409 says so (RFC 4918 §9.7.1); nginx gives 500,
+/// and 404 and 403 are seen too, the latter only where the folder was not known to be there.
+fn may_lack_collection(answer: &Answer, is_known: bool) -> bool {
     match answer.status.as_u16() {
-        404 | 409 => true,
-        403 => !was_there,
+        404 | 409 | 500 => true,
+        403 => !is_known,
         _ => false,
     }
 }
