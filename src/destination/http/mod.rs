@@ -130,16 +130,16 @@ impl Http {
         if made.is_new {
             return Ok(made);
         }
-        // If it was known, somebody has taken it away, and who knows which of the outer ones.
-        self.known().known.clear();
         for path in collections(url.path()) {
             let mut url = url.clone();
             url.set_path(path);
             let response = self.client.ask(what, &method, &url, &HeaderMap::new(), None).await?;
             let answer = Client::head(response).await;
-            made.is_new |= answer.is_success();
-            // 405: it is there already (RFC 4918 §9.3.1).
-            if answer.is_success() || answer.status.as_u16() == 405 {
+            if answer.is_success() {
+                made.is_new = true;
+                self.known().renew(path);
+            } else if answer.status.as_u16() == 405 {
+                // It is there already (RFC 4918 §9.3.1).
                 self.known().insert(path);
             } else if answer.kind() == Kind::Transient {
                 return Err(answer.error(what, &method, &format!(" (MKCOL {path})")));
@@ -214,9 +214,14 @@ impl Collections {
 
     fn insert(&mut self, path: &str) {
         if !self.known.contains_key(path) {
-            self.known.insert(path.to_owned(), self.next);
-            self.next += 1;
+            self.renew(path);
         }
+    }
+
+    /// It was not there, or not any more.
+    fn renew(&mut self, path: &str) {
+        self.known.insert(path.to_owned(), self.next);
+        self.next += 1;
     }
 }
 
