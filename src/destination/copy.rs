@@ -1,16 +1,24 @@
 //! A local folder.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::claim::Claim;
-use super::staged::{Staged, sweep};
+use super::key::check_key;
+use super::staged::{ABANDONED, Staged, sweep};
 use super::{Destination, Error, Kind, Pending};
 use crate::chunks::Chunks;
+
+/// Slices between two looks whether anybody still wants the file.
+const STEP: usize = 64;
 
 /// A folder, and how files are written there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,87 +43,135 @@ impl Options {
 /// A local folder. Each file appears under its name only when it is whole.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    directory: Arc<Path>,
-    /// Folders that are known to be there.
-    ready: Arc<Mutex<HashSet<PathBuf>>>,
+    options: Arc<Options>,
+    /// Folders that are known to be there; and when each was swept, if that is to be done again.
+    ready: Arc<Mutex<HashMap<PathBuf, Option<Instant>>>>,
     claims: Arc<Mutex<Vec<Claim>>>,
+    /// Held while a name is given or taken away.
+    naming: Arc<Mutex<()>>,
 }
 
 impl Copy {
     /// The folder; it is created with the first file.
     pub fn new(options: Options) -> Self {
-        Self { directory: options.directory.into(), ready: Arc::default(), claims: Arc::default() }
+        Self {
+            options: options.into(),
+            ready: Arc::default(),
+            claims: Arc::default(),
+            naming: Arc::default(),
+        }
     }
 
-    fn path(&self, key: &str) -> Result<PathBuf, Error> {
-        let is_inside = key.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        let path = self.directory.join(key);
-        if is_inside { Ok(path) } else { Err(error("use", &path, io::ErrorKind::InvalidFilename.into())) }
+    fn path(&self, what: &str, key: &str) -> Result<PathBuf, Error> {
+        let path = self.options.directory.join(key);
+        check_key(&format!("{what} {}", path.display()), key)?;
+        Ok(path)
     }
 
-    /// Makes the folder of `path`, the first time that something is put there.
+    /// Makes the folder of `path`, the first time that something is put there. What an earlier run left half-written
+    /// is swept away then, and once more when what was young then must be old.
     fn make_ready(&self, path: &Path) -> Result<(), Error> {
         let folder = self.folder_of(path);
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ready.contains(folder) {
-            std::fs::create_dir_all(folder).map_err(|source| error("create", folder, source))?;
-            sweep(folder).map_err(|source| error("write in", folder, source))?;
-            ready.insert(folder.to_owned());
-        }
+        let mut ready = lock(&self.ready);
+        let next = match ready.get(folder) {
+            Some(Some(swept)) if swept.elapsed() > ABANDONED => None,
+            Some(_) => return Ok(()),
+            None => Some(Instant::now()),
+        };
+        self.make_folder(folder).map_err(|source| error("create", folder, source))?;
+        sweep(folder).map_err(|source| error("write in", folder, source))?;
+        ready.insert(folder.to_owned(), next);
         Ok(())
     }
 
-    fn put_now(&self, key: &str, body: &Chunks) -> Result<(), Error> {
-        let path = self.path(key)?;
+    /// Makes `folder` and those that it is in, as far as they are not there.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        let outer = folder.parent().filter(|outer| !outer.as_os_str().is_empty());
+        match DirBuilder::new().create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_folder(outer.ok_or(error)?)?;
+                return self.make_folder(folder);
+            }
+            made => made?,
+        }
+        if let Some(mode) = self.options.folder_mode {
+            fs::set_permissions(folder, Permissions::from_mode(mode))?;
+        }
+        if self.options.is_synced { sync_folder(outer.unwrap_or(Path::new("."))) } else { Ok(()) }
+    }
+
+    fn put_now(&self, key: &str, body: &Chunks, wish: &Wish) -> Result<(), Error> {
+        let path = self.path("write", key)?;
         self.make_ready(&path)?;
-        let write = || {
-            let mut staged = Staged::create(&path)?;
-            staged.write(body.slices())?;
-            staged.commit()
-        };
-        let result = write();
+        let mut result = self.write(&path, body, wish);
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // The folder was taken away since.
+            lock(&self.ready).clear();
+            self.make_ready(&path)?;
+            result = self.write(&path, body, wish);
+        }
         if result.is_err() {
-            // The folder may have been taken away: the next put looks again.
-            self.ready.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            lock(&self.ready).clear();
         }
         result.map_err(|source| error("write", &path, source))
     }
 
+    fn write(&self, path: &Path, body: &Chunks, wish: &Wish) -> io::Result<()> {
+        let mut staged = Staged::create_with(path, self.options.file_mode)?;
+        for slices in body.slices().chunks(STEP) {
+            wish.check()?;
+            staged.write(slices)?;
+        }
+        if self.options.is_synced {
+            staged.sync()?;
+        }
+        let naming = lock(&self.naming);
+        wish.check()?;
+        staged.commit()?;
+        drop(naming);
+        if self.options.is_synced { sync_folder(self.folder_of(path)) } else { Ok(()) }
+    }
+
     fn claim_now(&self, key: &str) -> Result<(), Error> {
-        let path = self.path(key)?;
+        let path = self.path("write", key)?;
         self.make_ready(&path)?;
         let claim = Claim::take(&path).map_err(|source| error("write in", self.folder_of(&path), source))?;
         let Some(claim) = claim else {
             let source = "another segcast is writing it: end that one, or choose another folder".into();
             return Err(Error::new(Kind::Refused, format!("write {}", path.display()), source));
         };
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+        lock(&self.claims).push(claim);
         Ok(())
     }
 
     fn folder_of<'a>(&'a self, path: &'a Path) -> &'a Path {
-        path.parent().unwrap_or(&self.directory)
+        path.parent().unwrap_or(&self.options.directory)
     }
 
-    fn delete_now(&self, key: &str) -> Result<(), Error> {
-        let path = self.path(key)?;
-        absent_is_none(std::fs::remove_file(&path)).map_err(|source| error("delete", &path, source)).map(drop)
+    fn delete_now(&self, key: &str, wish: &Wish) -> Result<(), Error> {
+        let path = self.path("delete", key)?;
+        let _naming = lock(&self.naming);
+        let deleted = wish.check().and_then(|()| absent_is_none(fs::remove_file(&path)));
+        deleted.map_err(|source| error("delete", &path, source)).map(drop)
     }
 
     fn get_now(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        let path = self.path(key)?;
-        let read = absent_is_none(std::fs::read(&path)).map_err(|source| error("read", &path, source))?;
+        let path = self.path("read", key)?;
+        let read = absent_is_none(fs::read(&path)).map_err(|source| error("read", &path, source))?;
         Ok(read.map(Bytes::from))
     }
 
-    /// Runs `work` where blocking does no harm.
+    /// Runs `work` where blocking does no harm. There it goes on when the future is dropped, until it asks its wish.
     fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Self, &Wish) -> Result<T, Error> + Send + 'static,
     ) -> Pending<'static, T> {
         let this = self.clone();
         Box::pin(async move {
-            match tokio::task::spawn_blocking(move || work(&this)).await {
+            let wish = Wish::default();
+            let _waiting = Waiting(wish.clone());
+            match tokio::task::spawn_blocking(move || work(&this, &wish)).await {
                 Ok(result) => result,
                 Err(join) => Err(Error::new(Kind::Closed, "finish a file operation", join.into())),
             }
@@ -125,28 +181,59 @@ impl Copy {
 
 impl Destination for Copy {
     fn name(&self) -> String {
-        self.directory.display().to_string()
+        self.options.directory.display().to_string()
     }
 
     fn claim(&self, key: &str) -> Pending<'_, ()> {
         let key = key.to_owned();
-        self.blocking(move |this| this.claim_now(&key))
+        self.blocking(move |this, _| this.claim_now(&key))
     }
 
     fn put(&self, key: &str, body: Chunks) -> Pending<'_, ()> {
         let key = key.to_owned();
-        self.blocking(move |this| this.put_now(&key, &body))
+        self.blocking(move |this, wish| this.put_now(&key, &body, wish))
     }
 
     fn delete(&self, key: &str) -> Pending<'_, ()> {
         let key = key.to_owned();
-        self.blocking(move |this| this.delete_now(&key))
+        self.blocking(move |this, wish| this.delete_now(&key, wish))
     }
 
     fn get(&self, key: &str) -> Pending<'_, Option<Bytes>> {
         let key = key.to_owned();
-        self.blocking(move |this| this.get_now(&key))
+        self.blocking(move |this, _| this.get_now(&key))
     }
+}
+
+/// Whether anybody still wants what is being done. Asked while `naming` is held, it settles whose name comes last:
+/// whoever was dropped before another began gives no name after it.
+#[derive(Clone, Debug, Default)]
+struct Wish {
+    is_dropped: Arc<AtomicBool>,
+}
+
+impl Wish {
+    fn check(&self) -> io::Result<()> {
+        if self.is_dropped.load(Ordering::SeqCst) { Err(io::Error::other("it was given up")) } else { Ok(()) }
+    }
+}
+
+/// The future that waits; the wish ends with it.
+struct Waiting(Wish);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.is_dropped.store(true, Ordering::SeqCst);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Brings the names in `folder` to the disk.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -159,13 +246,23 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 fn error(what: &str, path: &Path, source: io::Error) -> Error {
     use io::ErrorKind as Io;
-    let kind = match source.kind() {
-        Io::PermissionDenied | Io::ReadOnlyFilesystem => Kind::Refused,
-        Io::NotFound => Kind::Missing,
-        Io::InvalidFilename | Io::InvalidInput | Io::NotADirectory | Io::IsADirectory => Kind::Invalid,
-        _ => Kind::Transient,
+    let (kind, advice) = match source.kind() {
+        Io::StorageFull => (Kind::Transient, ": the disk is full: free some space there"),
+        Io::QuotaExceeded => {
+            (Kind::Transient, ": the user's quota is used up: free some space there, or raise it")
+        }
+        Io::PermissionDenied => (Kind::Refused, ": let this user write there, or choose another folder"),
+        Io::ReadOnlyFilesystem => (Kind::Refused, ": mount it for writing, or choose another folder"),
+        Io::FileTooLarge => (Kind::Invalid, ": the size of files is limited (ulimit -f): raise the limit"),
+        Io::NotFound => (Kind::Missing, ""),
+        Io::InvalidFilename | Io::InvalidInput | Io::NotADirectory | Io::IsADirectory => (Kind::Invalid, ""),
+        _ => (Kind::Transient, ""),
     };
-    Error::new(kind, format!("{what} {}", path.display()), source.into())
+    let what = format!("{what} {}", path.display());
+    if advice.is_empty() {
+        return Error::new(kind, what, source.into());
+    }
+    Error::new(kind, what, format!("{source}{advice}").into())
 }
 
 #[cfg(test)]
@@ -215,8 +312,8 @@ mod tests {
         let copy = Copy::new(Options::new(folder.path().join("live")));
         copy.put("a.ts", text("one")).await.unwrap();
         std::fs::remove_dir_all(folder.path().join("live")).unwrap();
-        assert_eq!(copy.put("b.ts", text("two")).await.unwrap_err().kind(), Kind::Missing);
         copy.put("b.ts", text("two")).await.unwrap();
+        assert_eq!(copy.get("b.ts").await.unwrap().as_deref(), Some(&b"two"[..]));
     }
 
     #[tokio::test]

@@ -13,11 +13,13 @@ pub mod copy;
 pub mod ftp;
 mod header;
 pub mod http;
+mod key;
 pub mod object;
 mod secret;
 pub mod ssh;
 mod staged;
 mod target;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,9 +1,11 @@
 //! A file that appears under its name only when it is whole.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +16,12 @@ const MAX_SLICES: usize = 64;
 const PREFIX: &str = ".";
 const SUFFIX: &str = ".segcast-part";
 /// Half-written files that nobody has written to for so long are nobody's.
-const ABANDONED: Duration = Duration::from_secs(60);
+pub(super) const ABANDONED: Duration = Duration::from_secs(60);
+/// Permissions of a new file if none are given, before the process's mask.
+const USUAL_MODE: u32 = 0o666;
 
-/// A file being written beside its place, under a temporary name; [`Staged::commit`] renames it. Dropped before
-/// that, it leaves nothing behind.
+/// A file being written beside its place, under a temporary name of its own; [`Staged::commit`] renames it. Dropped
+/// before that, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Staged {
     file: File,
@@ -32,11 +36,20 @@ impl Staged {
     /// # Errors
     /// As the file system gives them.
     pub fn create(target: &Path) -> io::Result<Self> {
-        let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        let temporary: OsString = [PREFIX.as_ref(), name, SUFFIX.as_ref()].into_iter().collect();
-        let temporary = target.with_file_name(temporary);
-        let file = File::create(&temporary)?;
-        Ok(Self { file, temporary, target: target.to_owned(), is_committed: false })
+        Self::create_with(target, None)
+    }
+
+    /// The same, with these permissions whatever the process's mask.
+    pub(super) fn create_with(target: &Path, mode: Option<u32>) -> io::Result<Self> {
+        let temporary = target.with_file_name(temporary_name(target)?);
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(mode.unwrap_or(USUAL_MODE));
+        let file = options.open(&temporary)?;
+        let staged = Self { file, temporary, target: target.to_owned(), is_committed: false };
+        if let Some(mode) = mode {
+            staged.file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        Ok(staged)
     }
 
     /// Appends `slices`, in as few writes as they fit in, without joining them.
@@ -60,6 +73,11 @@ impl Staged {
         Ok(())
     }
 
+    /// Brings what is written to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// Puts the file in its place, over one that is there, in one step.
     ///
     /// # Errors
@@ -78,6 +96,14 @@ impl Drop for Staged {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// A name beside `target`'s that nobody else uses: not another attempt at the same file, nor another process.
+fn temporary_name(target: &Path) -> io::Result<OsString> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let own = format!(".{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    Ok([PREFIX.as_ref(), name, own.as_ref(), SUFFIX.as_ref()].into_iter().collect())
 }
 
 /// Removes what a run that was killed left half-written in `directory`. How many files it were. Young ones may be
@@ -133,13 +159,39 @@ mod tests {
     }
 
     #[test]
+    fn two_attempts_at_a_file_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ts");
+        let mut attempts = [1, 2].map(|_| Staged::create(&path).unwrap());
+        attempts[0].write(&[Bytes::from_static(b"first, and longer")]).unwrap();
+        attempts[1].write(&[Bytes::from_static(b"second")]).unwrap();
+        for (attempt, text) in attempts.into_iter().zip(["first, and longer", "second"]) {
+            attempt.commit().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn permissions_are_as_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ts");
+        for mode in [0o600, 0o666, 0o444] {
+            Staged::create_with(&path, Some(mode)).unwrap().commit().unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+        }
+    }
+
+    #[test]
     fn what_a_killed_run_left_is_swept() {
         let folder = tempfile::tempdir().unwrap();
         let begun = ["old.ts", "young.ts"].map(|name| Staged::create(&folder.path().join(name)).unwrap());
         begun[0].file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
         begun.into_iter().for_each(std::mem::forget);
+        // As they were called before each had a name of its own.
+        let older = File::create(folder.path().join(".older.ts.segcast-part")).unwrap();
+        older.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
         fs::write(folder.path().join("b.ts"), "whole").unwrap();
-        assert_eq!(sweep(folder.path()).unwrap(), 1);
+        assert_eq!(sweep(folder.path()).unwrap(), 2);
         assert!(folder.path().join("b.ts").exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the young one may still be written");
     }
