@@ -1,0 +1,179 @@
+//! What went wrong with a bucket, and what to do about it.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::wire::{Answer, Failure, Reason, Unreached, causes};
+use super::{Options, Service};
+use crate::destination::{Error, Kind, Secret};
+
+/// A secret that is shorter stands in too many words by chance.
+const SECRET_CHARS: usize = 4;
+
+/// Puts failures into words for one bucket.
+#[derive(Debug)]
+pub(super) struct Troubles {
+    url: String,
+    secrets: Vec<Secret>,
+    terms: Terms,
+    /// Whether the credentials were given, and are what they are.
+    is_static: bool,
+}
+
+/// A service's words for what people have to check.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    bucket: &'static str,
+    credentials: &'static str,
+    none: &'static str,
+}
+
+const S3: Terms = Terms {
+    bucket: "bucket",
+    credentials: "check access_key_id and secret_access_key",
+    none: "set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the \
+           environment, or run where a web identity or an instance role gives them",
+};
+const GCS: Terms = Terms {
+    bucket: "bucket",
+    credentials: "check the service account's key in credentials",
+    none: "set credentials to the file of a service account's key, or GOOGLE_APPLICATION_CREDENTIALS in the \
+           environment, or run where an instance gives them",
+};
+const AZURE: Terms = Terms {
+    bucket: "container",
+    credentials: "check the account's name, and its key or shared access signature",
+    none: "set the account's key or a shared access signature, or AZURE_STORAGE_ACCOUNT_KEY in the environment, or \
+           run where a managed identity gives them",
+};
+
+impl Troubles {
+    pub fn new(options: &Options) -> Self {
+        let (terms, secrets) = match &options.service {
+            Service::S3(s3) => (S3, vec![&s3.secret_access_key, &s3.session_token, &s3.access_key_id]),
+            Service::Gcs(gcs) => (GCS, vec![&gcs.credentials]),
+            Service::Azure(azure) => (AZURE, vec![&azure.access_key, &azure.sas_token]),
+        };
+        let secrets: Vec<_> = secrets.into_iter().flatten().cloned().collect();
+        let is_static = !secrets.is_empty();
+        Self { url: options.url(), secrets, terms, is_static }
+    }
+
+    /// What to say of an operation on the object at `key`; `verb` completes "cannot …".
+    pub fn about(&self, verb: &str, key: &str, error: &object_store::Error) -> Error {
+        let what = format!("{verb} {}/{key}", self.url);
+        match Failure::of(error) {
+            Some(Failure::Answered(answer)) => {
+                let (kind, hint) = self.judge(answer);
+                let colon = if hint.is_empty() { "" } else { ": " };
+                let error = self.error(kind, what, format!("{answer}{colon}{hint}"));
+                answer.retry_after.into_iter().fold(error, Error::after)
+            }
+            Some(Failure::Unreached(unreached)) => {
+                self.error(kind_of(unreached), what, unreached.to_string())
+            }
+            None => self.error(Kind::Transient, what, spoken(error)),
+        }
+    }
+
+    /// What to say when nobody told who we are. Once somebody has, it can only be a passing trouble.
+    pub fn about_login(&self, key: &str, error: &object_store::Error, was_known: bool) -> Error {
+        let what = format!("log in to put {}/{key}", self.url);
+        let none = self.terms.none;
+        let (kind, text) = match Failure::of(error) {
+            Some(Failure::Unreached(unreached)) if unreached.is_metadata() => {
+                (Kind::Refused, format!("there are no credentials: {none}"))
+            }
+            Some(Failure::Unreached(unreached)) => (kind_of(unreached), unreached.to_string()),
+            Some(Failure::Answered(answer)) if answer.status >= 500 || answer.status == 429 => {
+                (Kind::Transient, answer.to_string())
+            }
+            Some(Failure::Answered(answer)) => {
+                (Kind::Refused, format!("no credentials were given, {answer}: {none}"))
+            }
+            None => (Kind::Refused, format!("{}: {none}", spoken(error))),
+        };
+        self.error(if was_known { Kind::Transient } else { kind }, what, text)
+    }
+
+    /// What to say when the bucket cannot even be thought of.
+    pub fn about_options(&self, error: &object_store::Error) -> Error {
+        let is_absent = |cause: &(dyn StdError + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let kind = if causes(error).any(is_absent) { Kind::Missing } else { Kind::Invalid };
+        let text = format!("{}: {}", spoken(error), self.terms.credentials);
+        self.error(kind, format!("use {}", self.url), text)
+    }
+
+    fn error(&self, kind: Kind, what: String, text: String) -> Error {
+        Error::new(kind, what, self.clean(text).into())
+    }
+
+    /// The kind of an answer that says no, and what to do about it.
+    fn judge(&self, answer: &Answer) -> (Kind, String) {
+        let Terms { bucket, credentials, .. } = self.terms;
+        let said = |hint: String| (Kind::Refused, hint);
+        match (answer.status, answer.code.as_str()) {
+            (_, "NoSuchBucket" | "ContainerNotFound") => {
+                (Kind::Missing, format!("create the {bucket}, or name another in the URL"))
+            }
+            (_, "RequestTimeTooSkewed") => said("set this machine's clock".to_owned()),
+            (_, "ExpiredToken" | "TokenRefreshRequired") if !self.is_static => {
+                (Kind::Transient, String::new())
+            }
+            (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => {
+                said("the token of the access key is no longer valid: give a new one".to_owned())
+            }
+            (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IncorrectEndpoint")
+            | (301 | 307 | 308, _) => {
+                let region = answer.region.as_deref().map(|region| format!(", which is {region}"));
+                let hint = format!(
+                    "set region to the bucket's{}, or check the endpoint",
+                    region.unwrap_or_default()
+                );
+                (Kind::Invalid, hint)
+            }
+            (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthenticationFailed") | (401, _) => {
+                said(credentials.to_owned())
+            }
+            (403, _) => {
+                said(format!("{credentials}, and that they may put, get and delete objects in this {bucket}"))
+            }
+            (404, _) => (Kind::Missing, format!("check the {bucket}'s name and the endpoint")),
+            (400, "RequestTimeout" | "BadDigest" | "IncompleteBody" | "Throttling") => {
+                (Kind::Transient, String::new())
+            }
+            (501 | 505, _) => (Kind::Invalid, String::new()),
+            (408 | 409 | 412 | 425 | 429 | 500.., _) => (Kind::Transient, String::new()),
+            _ => (Kind::Invalid, String::new()),
+        }
+    }
+
+    /// `text` without what nobody may read.
+    fn clean(&self, text: String) -> String {
+        let parts = self.secrets.iter().flat_map(|secret| secret.expose().split(['&', '"', '\n']));
+        let whole = self.secrets.iter().map(Secret::expose);
+        let secrets = whole.chain(parts.map(|part| part.strip_prefix("sig=").unwrap_or(part)));
+        secrets
+            .filter(|secret| secret.len() >= SECRET_CHARS)
+            .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text })
+    }
+}
+
+fn kind_of(unreached: &Unreached) -> Kind {
+    match unreached.reason {
+        Reason::Certificate => Kind::Refused,
+        Reason::Name | Reason::Network => Kind::Transient,
+    }
+}
+
+/// What the crate says, without the queries of URLs: there are signatures in some.
+fn spoken(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(' ').map(|word| match word.split_once('?') {
+        Some((url, _)) if url.contains("://") => url,
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
