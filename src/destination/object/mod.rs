@@ -3,30 +3,30 @@
 //! - [`Options`]: a bucket as it is configured.
 //! - `store`: the bucket made ready, with credentials that are refreshed as they expire.
 //! - `describe`: Content-Type, Cache-Control, storage class, access list and further headers.
-//! - `playlist`: puts of playlists, of which a late one never comes over a newer one.
+//! - `version`: conditional puts, of which a late one never comes over the one after it.
 //! - `wire`: HTTP requests, and why one came to nothing; `trouble`: what to do about it.
 //!
 //! An object is put in one request, so it is seen whole or not at all. Nothing is tried again here but a request whose
 //! connection was closed while it was idle.
 
 mod describe;
-mod playlist;
 mod store;
 mod trouble;
+mod version;
 mod wire;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use describe::Described;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutPayload};
-use playlist::Playlists;
 use store::Store;
 use trouble::Troubles;
+use version::Versions;
 use wire::Failure;
 
-use super::{Destination, Error, Headers, Kind, Pending, Secret, Target, is_playlist, tls};
+use super::{Destination, Error, Headers, Kind, Pending, Secret, Target, tls};
 use crate::chunks::Chunks;
 
 /// A bucket, and how it is reached.
@@ -121,30 +121,30 @@ pub(super) fn open(options: &Options) -> Result<Box<dyn Destination>, Error> {
     let described = Described::new(options)?;
     let troubles = Troubles::new(options);
     let store = Store::new(options, &described).map_err(|error| troubles.about_options(&error))?;
-    let object = Object {
+    let bucket = Bucket {
         options: options.clone(),
         described,
         store,
-        playlists: Playlists::default(),
+        versions: Versions::default(),
         troubles,
         is_known: AtomicBool::new(false),
     };
-    Ok(Box::new(object))
+    Ok(Box::new(bucket))
 }
 
 /// A bucket.
 #[derive(Debug)]
-struct Object {
+struct Bucket {
     options: Options,
     described: Described,
     store: Store,
-    playlists: Playlists,
+    versions: Versions,
     troubles: Troubles,
     /// Whether we have known who we are there.
     is_known: AtomicBool,
 }
 
-impl Object {
+impl Bucket {
     /// Where the object at `key` is.
     fn path(&self, key: &str) -> Result<Path, Error> {
         let invalid =
@@ -172,23 +172,15 @@ impl Object {
 
     async fn put_now(&self, key: &str, body: Chunks) -> Result<(), Error> {
         let path = self.ready(key).await?;
-        let payload: PutPayload = body.slices().iter().cloned().collect();
+        let payload = body.slices().iter().cloned().collect();
         let attributes = self.described.of(&self.options, key);
-        let put = if is_playlist(key) {
-            self.playlists.put(&self.store, &path, &payload, &attributes).await
-        } else {
-            self.store.put(&path, &payload, &attributes, PutMode::Overwrite).await.map(drop)
-        };
+        let put = self.versions.put(&self.store, &version::Object { path, payload, attributes }).await;
         put.map_err(|error| self.troubles.about("put", key, &error))
     }
 
     async fn delete_now(&self, key: &str) -> Result<(), Error> {
         let path = self.ready(key).await?;
-        let deleted = if is_playlist(key) {
-            self.playlists.delete(&self.store, &path).await
-        } else {
-            self.store.reader.delete(&path).await
-        };
+        let deleted = self.versions.delete(&self.store, &path).await;
         let deleted = deleted.or_else(|error| if is_absent(&error) { Ok(()) } else { Err(error) });
         deleted.map_err(|error| self.troubles.about("delete", key, &error))
     }
@@ -214,7 +206,7 @@ fn is_absent(error: &object_store::Error) -> bool {
     }
 }
 
-impl Destination for Object {
+impl Destination for Bucket {
     fn name(&self) -> String {
         self.options.url()
     }

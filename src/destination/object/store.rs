@@ -7,13 +7,13 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvide
 use object_store::azure::{AzureConfigKey, AzureCredentialProvider, MicrosoftAzureBuilder};
 use object_store::client::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GcpCredentialProvider, GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::path::Path;
 use object_store::{
     Attributes, ClientOptions, HeaderMap, ObjectStore, PutMode, PutOptions, PutPayload, PutResult,
     RetryConfig,
 };
 
 use super::describe::Described;
+use super::version::Object;
 use super::wire::{CONNECT, Connector};
 use super::{Azure, Encryption, Gcs, Options, S3, Service};
 
@@ -162,15 +162,9 @@ impl Store {
     }
 
     /// Puts an object, once.
-    pub async fn put(
-        &self,
-        path: &Path,
-        payload: &PutPayload,
-        attributes: &Attributes,
-        mode: PutMode,
-    ) -> object_store::Result<PutResult> {
-        let options = PutOptions { mode, attributes: attributes.clone(), ..PutOptions::default() };
-        self.writer.put_opts(path, payload.clone(), options).await
+    pub async fn put(&self, object: &Object, mode: PutMode) -> object_store::Result<PutResult> {
+        let options = PutOptions { mode, attributes: object.attributes.clone(), ..PutOptions::default() };
+        self.writer.put_opts(&object.path, object.payload.clone(), options).await
     }
 }
 

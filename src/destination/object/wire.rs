@@ -138,10 +138,13 @@ impl std::fmt::Display for Unreached {
 
 /// TLS's own word on a certificate, where that is what `error` is about.
 fn certificate_trouble<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let inner = inner.map_or(error, |inner| inner as &(dyn StdError + 'static));
-    let tls = inner.downcast_ref::<rustls::Error>()?;
-    matches!(tls, rustls::Error::InvalidCertificate(_)).then_some(tls)
+    // Errors of input and output skip what they hold when they are asked what they come from.
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match (held, error.downcast_ref()) {
+        (Some(held), _) => certificate_trouble(held),
+        (None, Some(tls @ rustls::Error::InvalidCertificate(_))) => Some(tls),
+        _ => None,
+    }
 }
 
 /// `error`, and what it comes from.

@@ -1,5 +1,5 @@
-//! Playlists change under their name. A put that was given up may still be on its way, and must not come over a newer
-//! one: so each says which version it replaces (RFC 9110 §13.1.1), and the late one finds that gone.
+//! Which version of an object a put replaces. A put that was given up may still be on its way, and must not come over
+//! the one after it: so each says what it expects to be there (RFC 9110 §13.1), and the late one finds something else.
 
 use std::collections::HashMap;
 use std::mem;
@@ -12,14 +12,23 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::store::Store;
 use super::wire::Failure;
+use crate::destination::is_playlist;
 
-/// How often a playlist is put when somebody else was faster.
-const ATTEMPTS: usize = 3;
+/// How often an object is put when somebody else was faster.
+const ATTEMPTS: usize = 4;
 
-/// The playlists of a bucket.
+/// An object to be put.
 #[derive(Debug)]
-pub(super) struct Playlists {
-    known: Mutex<HashMap<Path, Arc<AsyncMutex<Known>>>>,
+pub(super) struct Object {
+    pub path: Path,
+    pub payload: PutPayload,
+    pub attributes: Attributes,
+}
+
+/// The versions of a bucket's playlists. They change under their name; of everything else we expect that it is new.
+#[derive(Debug)]
+pub(super) struct Versions {
+    playlists: Mutex<HashMap<Path, Arc<AsyncMutex<Known>>>>,
     /// Whether the service has conditional puts, as far as we know.
     is_conditional: AtomicBool,
 }
@@ -47,88 +56,77 @@ enum Verdict {
     Failed,
 }
 
-impl Default for Playlists {
+impl Default for Versions {
     fn default() -> Self {
-        Self { known: Mutex::default(), is_conditional: AtomicBool::new(true) }
+        Self { playlists: Mutex::default(), is_conditional: AtomicBool::new(true) }
     }
 }
 
-impl Playlists {
-    /// Puts the playlist at `path`, over the version that is there now.
-    pub async fn put(
-        &self,
-        store: &Store,
-        path: &Path,
-        payload: &PutPayload,
-        attributes: &Attributes,
-    ) -> object_store::Result<()> {
+impl Versions {
+    /// Puts `object` over what is there now.
+    pub async fn put(&self, store: &Store, object: &Object) -> object_store::Result<()> {
         if !self.is_conditional.load(Ordering::Relaxed) {
-            return store.put(path, payload, attributes, PutMode::Overwrite).await.map(drop);
+            return store.put(object, PutMode::Overwrite).await.map(drop);
         }
-        let slot = self.slot(path);
+        if !is_playlist(object.path.as_ref()) {
+            return self.put_over(Known::Absent, store, object).await.map(drop);
+        }
+        let slot = self.slot(&object.path);
         let mut known = slot.lock().await;
+        // It stays unknown if this put fails, or is given up.
+        let before = mem::take(&mut *known);
+        *known = self.put_over(before, store, object).await?;
+        Ok(())
+    }
+
+    /// Puts `object` over `known`, or whatever else turns out to be there. What is there then.
+    async fn put_over(&self, known: Known, store: &Store, object: &Object) -> object_store::Result<Known> {
+        let mut known = known;
         let mut refuted = None;
         for attempt in 1.. {
-            // It stays unknown if this put fails, or is given up.
-            let before = match mem::take(&mut *known) {
-                Known::Unknown => match look(store, path).await {
+            if known == Known::Unknown {
+                known = match look(store, &object.path).await {
                     Ok(found) => found,
-                    Err(error) if Failure::answer(&error).is_some_and(|answer| answer.status == 403) => {
-                        return self
-                            .overwrite(store, path, payload, attributes, "looking is not allowed")
-                            .await;
+                    Err(error) if is_refused(&error) => {
+                        return self.overwrite(store, object, "looking is not allowed").await;
                     }
                     Err(error) => return Err(error),
-                },
-                known => known,
-            };
-            if refuted.as_ref() == Some(&before) {
-                return self
-                    .overwrite(store, path, payload, attributes, "it tells versions apart wrongly")
-                    .await;
+                };
             }
-            let Some(mode) = mode(store, &before) else {
-                return self.overwrite(store, path, payload, attributes, "it does not tell versions").await;
+            if refuted.as_ref() == Some(&known) {
+                return self.overwrite(store, object, "what it says of versions does not hold").await;
+            }
+            let Some(mode) = mode(store, &known) else {
+                return self.overwrite(store, object, "it does not tell versions").await;
             };
-            let error = match store.put(path, payload, attributes, mode).await {
-                Ok(result) => {
-                    *known = version(result);
-                    return Ok(());
-                }
+            let error = match store.put(object, mode).await {
+                Ok(result) => return Ok(version(result)),
                 Err(error) => error,
             };
-            match verdict(&error, &before) {
-                Verdict::Changed if attempt < ATTEMPTS => refuted = Some(before),
-                Verdict::Busy if attempt < ATTEMPTS => {}
-                Verdict::Unable => {
-                    return self
-                        .overwrite(store, path, payload, attributes, "it has no conditional puts")
-                        .await;
-                }
+            match verdict(&error, &known) {
+                Verdict::Changed if attempt < ATTEMPTS => refuted = Some(mem::take(&mut known)),
+                Verdict::Busy if attempt < ATTEMPTS => known = Known::Unknown,
+                Verdict::Unable => return self.overwrite(store, object, "it has no conditional puts").await,
                 _ => return Err(error),
             }
         }
-        Ok(())
+        Ok(Known::Unknown)
     }
 
-    /// Puts it without a condition, and all others from now on if that is how the service is.
-    async fn overwrite(
-        &self,
-        store: &Store,
-        path: &Path,
-        payload: &PutPayload,
-        attributes: &Attributes,
-        why: &str,
-    ) -> object_store::Result<()> {
-        store.put(path, payload, attributes, PutMode::Overwrite).await?;
+    /// Puts `object` without a condition, and all others from now on: so is the service, or what we may do there.
+    async fn overwrite(&self, store: &Store, object: &Object, why: &str) -> object_store::Result<Known> {
+        store.put(object, PutMode::Overwrite).await?;
         if self.is_conditional.swap(false, Ordering::Relaxed) {
-            tracing::debug!("playlists are put without a condition at {}: {why}", store.reader);
+            tracing::debug!("objects are put without a condition at {}: {why}", store.reader);
         }
-        Ok(())
+        Ok(Known::Unknown)
     }
 
-    /// Deletes the playlist at `path`.
+    /// Deletes the object at `path`.
     pub async fn delete(&self, store: &Store, path: &Path) -> object_store::Result<()> {
+        if !is_playlist(path.as_ref()) {
+            return store.reader.delete(path).await;
+        }
         let slot = self.slot(path);
         let mut known = slot.lock().await;
         *known = Known::Unknown;
@@ -136,8 +134,8 @@ impl Playlists {
     }
 
     fn slot(&self, path: &Path) -> Arc<AsyncMutex<Known>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(path.clone()).or_default())
+        let mut playlists = self.playlists.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(playlists.entry(path.clone()).or_default())
     }
 }
 
@@ -149,6 +147,10 @@ async fn look(store: &Store, path: &Path) -> object_store::Result<Known> {
         Err(error) if Failure::answer(&error).is_some_and(|answer| answer.status == 404) => Ok(Known::Absent),
         Err(error) => Err(error),
     }
+}
+
+fn is_refused(error: &object_store::Error) -> bool {
+    Failure::answer(error).is_some_and(|answer| answer.status == 403)
 }
 
 fn version(result: PutResult) -> Known {
