@@ -1,4 +1,4 @@
-//! Object storage: SeaweedFS, Azurite, and an emulator of Google's.
+//! Object storage: SeaweedFS, Azurite, and what stands in for Google's.
 
 mod azurite;
 mod gate;

@@ -118,7 +118,7 @@ fn certificate(folder: &std::path::Path) {
         "-pkeyopt",
         "ec_paramgen_curve:prime256v1",
     ]);
-    openssl.args(["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-nodes", "-subj", "/CN=segcast test", "-addext", "subjectAltName=IP:127.0.0.1"]);
     openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     let output = openssl.args(["-keyout", "server.key", "-out", "server.pem"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
