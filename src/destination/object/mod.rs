@@ -1,7 +1,7 @@
 //! Object storage: S3 and what speaks its language, Google Cloud Storage, Azure Blob Storage.
 //!
 //! - [`Options`]: a bucket as it is configured.
-//! - `store`: the bucket made ready, with credentials that are refreshed as they expire.
+//! - `store`: the bucket made ready, with credentials that are refreshed as they expire; `blob`: what Azure wants else.
 //! - `describe`: Content-Type, Cache-Control, storage class, access list and further headers.
 //! - `version`: conditional puts, of which a late one never comes over the one after it.
 //! - `wire`: HTTP requests, and why one came to nothing; `trouble`: what to do about it.
@@ -9,6 +9,7 @@
 //! An object is put in one request, so it is seen whole or not at all. Nothing is tried again here but a request whose
 //! connection was closed while it was idle.
 
+mod blob;
 mod describe;
 mod store;
 mod trouble;

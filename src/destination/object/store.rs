@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
 use object_store::azure::{AzureConfigKey, AzureCredentialProvider, MicrosoftAzureBuilder};
-use object_store::client::StaticCredentialProvider;
+use object_store::client::{HttpConnector, StaticCredentialProvider};
 use object_store::gcp::{GcpCredential, GcpCredentialProvider, GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::path::Path;
 use object_store::{
-    Attributes, ClientOptions, HeaderMap, ObjectStore, PutMode, PutOptions, PutPayload, PutResult,
-    RetryConfig,
+    ClientOptions, HeaderMap, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutResult, RetryConfig,
 };
 
+use super::blob::Blobs;
 use super::describe::Described;
 use super::version::Object;
 use super::wire::{CONNECT, Connector};
@@ -64,6 +65,8 @@ pub(super) struct Store {
     /// Gets, looks and deletes.
     pub reader: Arc<dyn ObjectStore>,
     login: Login,
+    /// Deletes where the reader does not.
+    blobs: Option<Blobs>,
     /// Whether a version is known by its number (Google) instead of its ETag.
     pub is_numbered: bool,
 }
@@ -96,7 +99,7 @@ impl Store {
         // These are signed, so they are set before the request is sent.
         let writer = builder.with_client_options(client.with_default_headers(headers.clone())).build()?;
         let (writer, reader) = (Arc::new(writer), Arc::new(reader));
-        Ok(Self { writer, reader, login: Login::S3(credentials), is_numbered: false })
+        Ok(Self { writer, reader, login: Login::S3(credentials), blobs: None, is_numbered: false })
     }
 
     fn gcs(options: &Options, gcs: &Gcs, headers: &HeaderMap) -> Result<Self, object_store::Error> {
@@ -125,7 +128,7 @@ impl Store {
         };
         let store = Arc::new(builder.build()?);
         let login = if is_nobody { Login::Nobody } else { Login::Gcs(Arc::clone(store.credentials())) };
-        Ok(Self { writer: Arc::clone(&store) as _, reader: store, login, is_numbered: true })
+        Ok(Self { writer: Arc::clone(&store) as _, reader: store, login, blobs: None, is_numbered: true })
     }
 
     fn azure(options: &Options, azure: &Azure, headers: &HeaderMap) -> Result<Self, object_store::Error> {
@@ -139,16 +142,27 @@ impl Store {
         if let Some(endpoint) = &options.endpoint {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
         }
+        let connector = connector(headers.clone())?;
         let store = builder
             .with_account(&azure.account)
             .with_container_name(&options.bucket)
             .with_client_options(client(options))
             .with_retry(no_retries())
-            .with_http_connector(connector(headers.clone())?)
+            .with_http_connector(connector.clone())
             .build()?;
-        let login = Login::Azure(Arc::clone(store.credentials()));
-        let store = Arc::new(store);
-        Ok(Self { writer: Arc::clone(&store) as _, reader: store, login, is_numbered: false })
+        let credentials = Arc::clone(store.credentials());
+        let usual = format!("https://{}.blob.core.windows.net", azure.account);
+        let service = options.endpoint.as_deref().unwrap_or(&usual);
+        let http = connector.connect(&client(options))?;
+        let blobs = Blobs::new(http, &azure.account, service, &options.bucket, Arc::clone(&credentials))?;
+        let (store, login) = (Arc::new(store), Login::Azure(credentials));
+        Ok(Self {
+            writer: Arc::clone(&store) as _,
+            reader: store,
+            login,
+            blobs: Some(blobs),
+            is_numbered: false,
+        })
     }
 
     /// Finds out who we are, unless that is known.
@@ -165,6 +179,14 @@ impl Store {
     pub async fn put(&self, object: &Object, mode: PutMode) -> object_store::Result<PutResult> {
         let options = PutOptions { mode, attributes: object.attributes.clone(), ..PutOptions::default() };
         self.writer.put_opts(&object.path, object.payload.clone(), options).await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, path: &Path) -> object_store::Result<()> {
+        match &self.blobs {
+            Some(blobs) => blobs.delete(path).await,
+            None => self.reader.delete(path).await,
+        }
     }
 }
 

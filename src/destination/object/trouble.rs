@@ -9,11 +9,14 @@ use crate::destination::{Error, Kind, Secret};
 
 /// A secret that is shorter stands in too many words by chance.
 const SECRET_CHARS: usize = 4;
+/// A word in a file of Google's that is shorter is no key.
+const WORD_CHARS: usize = 32;
 
 /// Puts failures into words for one bucket.
 #[derive(Debug)]
 pub(super) struct Troubles {
     url: String,
+    /// What nobody may read: secrets, and parts of them.
     secrets: Vec<Secret>,
     terms: Terms,
     /// Whether the credentials were given, and are what they are.
@@ -54,8 +57,9 @@ impl Troubles {
             Service::Gcs(gcs) => (GCS, vec![&gcs.credentials]),
             Service::Azure(azure) => (AZURE, vec![&azure.access_key, &azure.sas_token]),
         };
-        let secrets: Vec<_> = secrets.into_iter().flatten().cloned().collect();
-        let is_static = !secrets.is_empty();
+        let is_static = secrets.iter().any(|secret| secret.is_some());
+        let secrets =
+            secrets.into_iter().flatten().flat_map(|secret| parts(options, secret.expose())).collect();
         Self { url: options.url(), secrets, terms, is_static }
     }
 
@@ -152,13 +156,19 @@ impl Troubles {
 
     /// `text` without what nobody may read.
     fn clean(&self, text: String) -> String {
-        let parts = self.secrets.iter().flat_map(|secret| secret.expose().split(['&', '"', '\n']));
-        let whole = self.secrets.iter().map(Secret::expose);
-        let secrets = whole.chain(parts.map(|part| part.strip_prefix("sig=").unwrap_or(part)));
-        secrets
-            .filter(|secret| secret.len() >= SECRET_CHARS)
-            .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text })
+        self.secrets.iter().fold(text, |text, secret| text.replace(secret.expose(), "***"))
     }
+}
+
+/// What of `secret` is secret: a key as a whole, the signature in a token, the long words of a key of Google's. The path
+/// of that key's file is not.
+fn parts(options: &Options, secret: &str) -> Vec<Secret> {
+    let is_google = matches!(options.service, Service::Gcs(_));
+    let is_json = secret.trim_start().starts_with('{');
+    let whole = (is_json || !is_google) && secret.len() >= SECRET_CHARS;
+    let words = secret.split('"').filter(|word| is_json && word.len() >= WORD_CHARS);
+    let signature = secret.split('&').find_map(|pair| pair.trim_start_matches('?').strip_prefix("sig="));
+    whole.then_some(secret).into_iter().chain(words).chain(signature).map(Secret::new).collect()
 }
 
 fn kind_of(unreached: &Unreached) -> Kind {

@@ -93,7 +93,7 @@ impl Versions {
                     Err(error) => return Err(error),
                 };
             }
-            if refuted.as_ref() == Some(&known) {
+            if refuted.as_ref() == Some(&known) && known != Known::Absent {
                 return self.overwrite(store, object, "what it says of versions does not hold").await;
             }
             let Some(mode) = mode(store, &known) else {
@@ -125,12 +125,12 @@ impl Versions {
     /// Deletes the object at `path`.
     pub async fn delete(&self, store: &Store, path: &Path) -> object_store::Result<()> {
         if !is_playlist(path.as_ref()) {
-            return store.reader.delete(path).await;
+            return store.delete(path).await;
         }
         let slot = self.slot(path);
         let mut known = slot.lock().await;
         *known = Known::Unknown;
-        store.reader.delete(path).await
+        store.delete(path).await
     }
 
     fn slot(&self, path: &Path) -> Arc<AsyncMutex<Known>> {
