@@ -5,9 +5,11 @@
 //! ```
 //!
 //! Each check is a function here, named by what must hold, with a folder of its own at the destination. Checks of what
-//! a reader sees while files are replaced and uploads are cut stand in [`atomic`].
+//! a reader sees while files are replaced and uploads are cut stand in [`atomic`]. What the network may do to a
+//! destination is asked by [`withstands`].
 
 mod atomic;
+mod faults;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -19,6 +21,9 @@ use bytes::Bytes;
 use segcast::chunks::Chunks;
 use segcast::destination::{Destination, Headers, Kind, Target, content_type};
 use tokio::task::JoinSet;
+
+use faults::Way;
+pub use faults::withstands;
 
 /// How long one check may take, over the slowest server on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -60,7 +65,7 @@ impl View {
 pub async fn conforms(target: &Target, view: &View) {
     macro_rules! run {
         ($($check:path),* $(,)?) => {
-            $(run(stringify!($check), target, view, |case| Box::pin($check(case))).await;)*
+            $(run(stringify!($check), target, view, None, |case| Box::pin($check(case))).await;)*
         };
     }
     run!(
@@ -82,14 +87,20 @@ pub async fn conforms(target: &Target, view: &View) {
 
 type Check = for<'a> fn(&'a Case) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-async fn run(name: &'static str, target: &Target, view: &View, check: Check) {
+async fn run(name: &'static str, target: &Target, view: &View, way: Option<&Way>, check: Check) {
     let name = name.rsplit(':').next().unwrap().trim();
     if view.except.contains(&name) {
         println!("{target}: {name}: left out");
         return;
     }
     let begun = Instant::now();
-    let case = Case::new(name, target, view);
+    let case = Case {
+        target: target.clone(),
+        view: view.clone(),
+        destination: open(target),
+        folder: name,
+        way: way.cloned(),
+    };
     let in_time = tokio::time::timeout(LIMIT, check(&case)).await;
     assert!(in_time.is_ok(), "{target}: {name}: not done after {LIMIT:?}");
     println!("{target}: {name}: {:.2} s", begun.elapsed().as_secs_f64());
@@ -101,13 +112,11 @@ struct Case {
     view: View,
     destination: Arc<dyn Destination>,
     folder: &'static str,
+    /// Where there are faults to be withstood.
+    way: Option<Way>,
 }
 
 impl Case {
-    fn new(folder: &'static str, target: &Target, view: &View) -> Self {
-        Self { target: target.clone(), view: view.clone(), destination: open(target), folder }
-    }
-
     /// The key of `name` in the folder of this check.
     fn key(&self, name: &str) -> String {
         format!("{}/{name}", self.folder)

@@ -13,7 +13,7 @@ use super::{Case, body, open, said, text};
 /// Versions of the playlist that a reader watches.
 const VERSIONS: u32 = 200;
 /// How long what was dropped might still come over what was put after it.
-const WATCH: Duration = Duration::from_secs(1);
+pub const WATCH: Duration = Duration::from_secs(1);
 /// How long a server may take to clear away what was cut.
 const CLEARED: Duration = Duration::from_secs(10);
 
@@ -43,7 +43,7 @@ pub async fn a_reader_never_meets_a_playlist_that_is_partial_missing_or_older(ca
 }
 
 /// Reads a file again and again. How often that was, or what was wrong with it.
-fn watch_file(path: &Path, is_over: &AtomicBool) -> Result<usize, String> {
+pub fn watch_file(path: &Path, is_over: &AtomicBool) -> Result<usize, String> {
     let mut last = 0;
     for reads in 0.. {
         if is_over.load(Ordering::Relaxed) {
@@ -56,7 +56,7 @@ fn watch_file(path: &Path, is_over: &AtomicBool) -> Result<usize, String> {
 }
 
 /// The same through a destination.
-async fn watch(destination: &dyn Destination, key: &str, is_over: &AtomicBool) -> Result<usize, String> {
+pub async fn watch(destination: &dyn Destination, key: &str, is_over: &AtomicBool) -> Result<usize, String> {
     let mut last = 0;
     let mut reads = 0;
     while !is_over.load(Ordering::Relaxed) {
@@ -69,7 +69,7 @@ async fn watch(destination: &dyn Destination, key: &str, is_over: &AtomicBool) -
 }
 
 /// A playlist by whose text can be seen whether it is whole. Neighbours have very different lengths.
-fn version(n: u32) -> Chunks {
+pub fn version(n: u32) -> Chunks {
     let segments = n * 37 % 211 * 10;
     let lines = (0..segments).map(|at| format!("#EXTINF:6,\n{n}/{at}.ts\n"));
     let head = format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:{n}\n");
@@ -78,7 +78,7 @@ fn version(n: u32) -> Chunks {
 }
 
 /// The version that `bytes` are, whole and not older than `last`.
-fn newer(bytes: &[u8], last: u32) -> Result<u32, String> {
+pub fn newer(bytes: &[u8], last: u32) -> Result<u32, String> {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().nth(1).unwrap_or_default();
     let number = line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:").and_then(|number| number.parse().ok());
