@@ -27,6 +27,7 @@ use trouble::Troubles;
 use version::Versions;
 use wire::Failure;
 
+use super::key::check_key;
 use super::{Destination, Error, Headers, Kind, Pending, Secret, Target, tls};
 use crate::chunks::Chunks;
 
@@ -148,15 +149,12 @@ struct Bucket {
 impl Bucket {
     /// Where the object at `key` is.
     fn path(&self, key: &str) -> Result<Path, Error> {
-        let invalid =
-            |why: String| Error::new(Kind::Invalid, format!("use {}/{key}", self.options.url()), why.into());
-        if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(invalid("expected a relative path with / between its parts".to_owned()));
-        }
+        let what = format!("use {}/{key}", self.options.url());
+        check_key(&what, key)?;
         let slash = if self.options.prefix.is_empty() { "" } else { "/" };
         // Taken as it is: what a URL cannot hold is escaped when it is sent.
-        let path = Path::parse(format!("{}{slash}{key}", self.options.prefix));
-        path.map_err(|error| invalid(error.to_string()))
+        Path::parse(format!("{}{slash}{key}", self.options.prefix))
+            .map_err(|error| Error::new(Kind::Invalid, what, error.into()))
     }
 
     /// Where the object at `key` is, once we know who we are.

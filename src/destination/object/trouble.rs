@@ -180,10 +180,95 @@ fn kind_of(unreached: &Unreached) -> Kind {
 
 /// What the crate says, without the queries of URLs: there are signatures in some.
 fn spoken(error: &object_store::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(' ').map(|word| match word.split_once('?') {
+    let text = match error {
+        object_store::Error::Generic { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    let words = text.trim_end_matches('.').split(' ').map(|word| match word.split_once('?') {
         Some((url, _)) if url.contains("://") => url,
         _ => word,
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::destination::Headers;
+    use crate::destination::object::{Azure, Gcs, S3};
+
+    fn troubles(service: Service) -> Troubles {
+        let (bucket, prefix) = ("b".to_owned(), "p".to_owned());
+        Troubles::new(&Options { service, bucket, prefix, endpoint: None, headers: Headers::default() })
+    }
+
+    fn answered(answer: Answer) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: Failure::Answered(answer).into() }
+    }
+
+    #[test]
+    fn an_answer_says_whether_to_come_back() {
+        let troubles = troubles(Service::S3(S3::default()));
+        for (status, code, kind) in [
+            (301, "PermanentRedirect", Kind::Invalid),
+            (400, "AuthorizationHeaderMalformed", Kind::Invalid),
+            (400, "InvalidArgument", Kind::Invalid),
+            (400, "RequestTimeout", Kind::Transient),
+            (400, "ExpiredToken", Kind::Transient),
+            (401, "", Kind::Refused),
+            (403, "AccessDenied", Kind::Refused),
+            (404, "NoSuchBucket", Kind::Missing),
+            (404, "", Kind::Missing),
+            (408, "", Kind::Transient),
+            (409, "OperationAborted", Kind::Transient),
+            (429, "TooManyRequests", Kind::Transient),
+            (500, "InternalError", Kind::Transient),
+            (501, "NotImplemented", Kind::Invalid),
+            (503, "SlowDown", Kind::Transient),
+            (507, "", Kind::Transient),
+        ] {
+            let answer = Answer { status, code: code.to_owned(), ..Answer::default() };
+            assert_eq!(troubles.about("put", "k", &answered(answer)).kind(), kind, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_was_given_is_over_when_it_is() {
+        let s3 = S3 { session_token: Some(Secret::new("a token")), ..S3::default() };
+        let answer = Answer { status: 400, code: "ExpiredToken".to_owned(), ..Answer::default() };
+        assert_eq!(troubles(Service::S3(s3)).about("put", "k", &answered(answer)).kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn the_bucket_s_own_region_is_told() {
+        let region = Some("eu-central-1".to_owned());
+        let answer =
+            Answer { status: 301, code: "PermanentRedirect".to_owned(), region, ..Answer::default() };
+        let error = troubles(Service::S3(S3::default())).about("put", "k", &answered(answer));
+        let source = error.source().unwrap().to_string();
+        assert_eq!(error.to_string(), "cannot put s3://b/p/k");
+        let said = "the service answered 301 PermanentRedirect: set region to the bucket's, which is eu-central-1, \
+                    or check the endpoint";
+        assert_eq!(source, said);
+    }
+
+    #[test]
+    fn it_is_told_when_to_come_back() {
+        let answer = Answer { status: 503, retry_after: Some(Duration::from_secs(7)), ..Answer::default() };
+        let error = troubles(Service::Gcs(Gcs::default())).about("put", "k", &answered(answer));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn no_secret_is_told() {
+        let token = "?sv=2019-12-12&sig=a%2Fsecret%3D&sp=rw";
+        let sas_token = Some(Secret::new(token));
+        let azure = Azure { account: "me".to_owned(), access_key: None, sas_token, access_tier: None };
+        let source = "GET https://h/c?sv=1&sig=another failed with a%2Fsecret%3D".into();
+        let error = object_store::Error::Generic { store: "Azure", source };
+        let error = troubles(Service::Azure(azure)).about("get", "k", &error);
+        assert_eq!(error.source().unwrap().to_string(), "GET https://h/c failed with ***");
+    }
 }

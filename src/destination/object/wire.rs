@@ -300,3 +300,39 @@ fn plain(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default().trim_end_matches(['.', ' ']);
     line.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_explains_itself() {
+        let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>It isn&apos;t there.\nTime: \
+                   x</Message><Key>k</Key></Error>";
+        assert_eq!(explanation(xml), ("NoSuchKey".to_owned(), "It isn't there".to_owned()));
+        assert_eq!(explanation("<html><body>Oh no</body></html>"), Default::default());
+        assert_eq!(explanation("quota\u{7} exceeded\n"), (String::new(), "quota exceeded".to_owned()));
+        assert_eq!(explanation("<Code>X").1, "");
+        assert_eq!(explanation(&"x".repeat(1000)).1.len(), MESSAGE_CHARS);
+    }
+
+    #[test]
+    fn an_answer_reads_as_people_read() {
+        let mut answer = Answer { status: 503, ..Answer::default() };
+        assert_eq!(answer.to_string(), "the service answered 503");
+        answer.code = "SlowDown".to_owned();
+        answer.message = "Reduce your request rate".to_owned();
+        assert_eq!(answer.to_string(), "the service answered 503 SlowDown (Reduce your request rate)");
+    }
+
+    #[test]
+    fn clouds_give_credentials_at_their_own_addresses() {
+        for (authority, is_metadata) in
+            [("169.254.169.254", true), ("metadata.google.internal", true), ("sts.amazonaws.com", false)]
+        {
+            let unreached =
+                Unreached { authority: authority.to_owned(), reason: Reason::Network, text: String::new() };
+            assert_eq!(unreached.is_metadata(), is_metadata, "{authority}");
+        }
+    }
+}
