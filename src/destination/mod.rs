@@ -18,6 +18,7 @@ mod secret;
 pub mod ssh;
 mod staged;
 mod target;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
