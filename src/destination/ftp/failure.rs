@@ -10,12 +10,16 @@ use super::super::Kind;
 
 /// Characters of an answer that are told; servers may send pages.
 const MAX_TEXT: usize = 300;
+/// What to do where TLS is wanted.
+const WANTS_TLS: &str = ": write ftps:// in its URL";
+/// What to do where there is none.
+const NO_TLS: &str = ": it offers no TLS; ftp:// goes without, but then the password can be read on the way";
 
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The server answered, but not as was hoped for.
-    #[error("{command} was answered with \"{text}\"{}", hint(.command, *.code, .text))]
+    #[error("{command} was answered with \"{text}\"{}", verdict(.command, *.code, .text).1)]
     Reply {
         /// The command's first word.
         command: &'static str,
@@ -93,7 +97,7 @@ impl Failure {
     /// What to do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Reply { command, code, text } => kind(command, *code, text),
+            Self::Reply { command, code, text } => verdict(command, *code, text).0,
             Self::Lost { .. } | Self::Silent { .. } | Self::Unreachable { .. } | Self::Unresolved { .. } => {
                 Kind::Transient
             }
@@ -139,23 +143,36 @@ fn text(response: &Response) -> String {
     words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
 
-fn kind(command: &str, code: u32, text: &str) -> Kind {
+/// What an answer means (RFC 959 §4.2, RFC 4217 §15), and what to do about it, to be told after it.
+fn verdict(command: &str, code: u32, text: &str) -> (Kind, &'static str) {
+    let is_login = matches!(command, "USER" | "PASS");
+    let is_change = matches!(command, "STOR" | "MKD" | "RNFR" | "RNTO" | "DELE");
     match code {
-        530 if has(text, &["maximum", "too many"]) => Kind::Transient,
-        // vsftpd answers with the code of an unknown command when its own configuration is wrong.
-        500 if text.contains("OOPS") => Kind::Refused,
-        332 | 430 | 530 => Kind::Refused,
-        521 | 522 | 532..=534 | 536 => Kind::Refused,
-        // FileZilla and others refuse a command before TLS with it.
-        503 if matches!(command, "USER" | "PASS") => Kind::Refused,
-        552 => Kind::Transient,
-        550 | 553 if has(text, &["space", "quota", "disk full", "in use", "being used", "busy"]) => {
-            Kind::Transient
+        // vsftpd without TLS wants a login first.
+        500..=504 | 530 | 534 if command == "AUTH TLS" => (Kind::Refused, NO_TLS),
+        // The code is that of an unknown command: its own configuration is wrong.
+        500 if text.contains("OOPS") => (Kind::Refused, ""),
+        530 if has(text, &["maximum", "too many"]) => (Kind::Transient, ""),
+        503 | 521 | 530 | 533 | 534 | 550 if is_login && has(text, &["encrypt", "tls", "ssl"]) => {
+            (Kind::Refused, WANTS_TLS)
         }
-        550 | 553 if is_denied(text) => Kind::Refused,
-        550 => Kind::Missing,
-        500..=599 => Kind::Invalid,
-        _ => Kind::Transient,
+        533 | 534 => (Kind::Refused, WANTS_TLS),
+        332 | 430 | 503 | 530 if is_login => (Kind::Refused, ": are user and password right?"),
+        332 | 430 | 530 | 532 => (Kind::Refused, ""),
+        522 if has(text, &["reuse"]) => (Kind::Refused, ": set require_ssl_reuse=NO in its vsftpd.conf"),
+        521 | 522 | 536 => (Kind::Refused, ""),
+        552 => (Kind::Transient, ""),
+        550 | 553 if has(text, &["space", "quota", "disk full", "in use", "being used", "busy"]) => {
+            (Kind::Transient, "")
+        }
+        550 | 553 if is_denied(text) || command == "MKD" => {
+            (Kind::Refused, if is_change { ": may this user write there?" } else { "" })
+        }
+        // The file was there a moment ago, and vsftpd gives no reason.
+        550 if matches!(command, "RNFR" | "RNTO") => (Kind::Transient, ""),
+        550 => (Kind::Missing, ""),
+        500..=599 => (Kind::Invalid, ""),
+        _ => (Kind::Transient, ""),
     }
 }
 
@@ -170,27 +187,8 @@ fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-fn hint(command: &str, code: u32, text: &str) -> &'static str {
-    match (code, command) {
-        (530 | 503, _) | (521 | 533 | 534 | 550, "USER" | "PASS")
-            if has(text, &["encrypt", "tls", "ssl"]) =>
-        {
-            ": write ftps:// in its URL"
-        }
-        (530, _) if has(text, &["maximum", "too many"]) => "",
-        (530 | 430 | 332, _) => ": are user and password right?",
-        (500..=504, "AUTH") => {
-            ": it offers no TLS; ftp:// goes without, and the password can be read on the way"
-        }
-        (533 | 534, _) => ": write ftps:// in its URL",
-        (522, _) if has(text, &["reuse"]) => ": set require_ssl_reuse=NO in its vsftpd.conf",
-        (550 | 553, "STOR" | "MKD" | "RNTO" | "DELE") if is_denied(text) => ": may this user write there?",
-        _ => "",
-    }
-}
-
 fn tls_hint(text: &str) -> &'static str {
-    if text.contains("UnknownIssuer") {
+    if text.contains("UnknownIssuer") || text.contains("BadSignature") {
         ": if the server is the right one, give its authority's certificate, ca = \"…pem\""
     } else if text.contains("not valid for name") {
         ": write the host as its certificate names it"

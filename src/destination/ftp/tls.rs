@@ -157,10 +157,10 @@ impl ServerCertVerifier for Known {
     ) -> Result<ServerCertVerified, TlsError> {
         let verified = self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now);
         match verified {
-            // An authority's own certificate as the server's: that is all that is wrong with it.
-            Err(TlsError::InvalidCertificate(CertificateError::Other(_)))
-                if self.certificates.iter().any(|known| known == end_entity) =>
-            {
+            // That it vouches for itself, or nobody for it, is all that is wrong with it.
+            Err(TlsError::InvalidCertificate(
+                CertificateError::Other(_) | CertificateError::UnknownIssuer,
+            )) if self.certificates.iter().any(|known| known == end_entity) => {
                 let end_entity = rustls::server::ParsedCertificate::try_from(end_entity)?;
                 rustls::client::verify_server_name(&end_entity, name)?;
                 Ok(ServerCertVerified::assertion())
