@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Sets up and runs every test: tests/run.sh, from anywhere.
 #
-# What is missing is installed (ffmpeg, fonts, a C compiler, cargo-fuzz, nightly Rust for it). Every step runs even if
-# one before it failed; the summary says which did, and the exit code is 1 then.
+# What is missing is installed (ffmpeg, fonts, a C compiler, cargo-fuzz, nightly Rust for it, and by tests/servers.sh the
+# servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
+# exit code is 1 then.
 # FUZZ_SECONDS=N fuzzes every target for N seconds (default 10; 0 leaves fuzzing out).
 set -euo pipefail
 
@@ -120,6 +121,7 @@ step "clippy, core alone" cargo clippy --quiet --all-targets --no-default-featur
 step "no tokio in the core" core_without_tokio
 step "documentation" documentation
 step "test media" testdata/make.sh
+step "servers of the tests" tests/servers.sh
 step "tests" cargo test --quiet
 step "tests, core alone" cargo test --quiet --no-default-features
 if [[ $fuzz_seconds -gt 0 ]]; then

