@@ -1,10 +1,12 @@
 //! FTP and FTPS: vsftpd and pyftpdlib.
 
 use std::fs::{self, Permissions};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -13,10 +15,14 @@ use segcast::destination::ftp::{Options, Security};
 use segcast::destination::{Destination, Error, Kind, Secret, Target};
 use tempfile::TempDir;
 
+use super::conformance::{View, conforms, said, text, withstands};
+use super::proxy::Proxy;
 use super::server::{Server, free_port, installed, system};
 
 /// How long something may take that needs no time at all.
 const SOON: Duration = Duration::from_secs(20);
+/// Ports for data connections behind a proxy.
+const PASSIVE: u16 = 40;
 
 /// A server with its files, certificates and way to be started again.
 struct Ftpd {
@@ -51,7 +57,8 @@ impl Certificates {
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
         openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
         openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
-        fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").unwrap();
+        fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2")
+            .unwrap();
         openssl(
             "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt",
         );
@@ -215,26 +222,78 @@ fn descendants(id: u32) -> Vec<u32> {
     std::iter::once(id).chain(children.flat_map(descendants)).collect()
 }
 
-fn text(text: &str) -> Chunks {
-    Chunks::from(text.to_owned())
-}
-
-/// An error with all that led to it.
-fn whole(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// Ports for data connections that nobody listens on just now.
+fn free_ports() -> RangeInclusive<u16> {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let ranges = std::iter::repeat_with(free_port).map(|port| port.saturating_sub(PASSIVE)..=port);
+    ranges.take(1000).find(|range| range.clone().all(|port| is_free(&port))).unwrap()
+}
+
+async fn is_conformant(kind: Daemon, is_tls: bool) {
+    let ftpd = Ftpd::start(kind, is_tls, &[]);
+    conforms(&Target::Ftp(ftpd.options()), &View::of_folder(ftpd.live())).await;
+}
+
+async fn is_steadfast(kind: Daemon, is_tls: bool) {
+    let passive = free_ports();
+    let (first, last) = (passive.start().to_string(), passive.end().to_string());
+    let arguments = match kind {
+        Daemon::Vsftpd => vec![format!("pasv_min_port={first}"), format!("pasv_max_port={last}")],
+        Daemon::Pyftpdlib => vec!["--passive".to_owned(), first, last],
+    };
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let ftpd = Ftpd::start(kind, is_tls, &arguments);
+    let proxy = Arc::new(Proxy::before_ftp(ftpd.server.as_ref().unwrap().address(), passive));
+    let (host, port) = (proxy.address().ip().to_string(), proxy.address().port());
+    let through = Target::Ftp(Options { host, port, ..ftpd.options() });
+    withstands(&proxy, &through, &Target::Ftp(ftpd.options()), &View::of_folder(ftpd.live())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_conforms() {
+    is_conformant(Daemon::Vsftpd, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_with_tls_conforms() {
+    is_conformant(Daemon::Vsftpd, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_conforms() {
+    is_conformant(Daemon::Pyftpdlib, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_with_tls_conforms() {
+    is_conformant(Daemon::Pyftpdlib, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Vsftpd, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_with_tls_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Vsftpd, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Pyftpdlib, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_with_tls_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Pyftpdlib, true).await;
 }
 
 const EVERY: [(Daemon, bool); 4] =
@@ -248,7 +307,7 @@ async fn what_is_put_can_be_got_and_deleted() {
         for round in 0..20 {
             let body = format!("{kind:?} {is_tls} {round}");
             let key = format!("a b/ü {}.ts", round % 3);
-            destination.put(&key, text(&body)).await.unwrap_or_else(|error| panic!("{}", whole(&error)));
+            destination.put(&key, text(&body)).await.unwrap_or_else(|error| panic!("{}", said(&error)));
             assert_eq!(destination.get(&key).await.unwrap().as_deref(), Some(body.as_bytes()), "{body}");
         }
         assert_eq!(names(&ftpd.live().join("a b")), ["ü 0.ts", "ü 1.ts", "ü 2.ts"]);
@@ -287,8 +346,8 @@ async fn a_wrong_password_is_refused_and_not_told() {
         let ftpd = Ftpd::start(kind, is_tls, &[]);
         let destination = open(Options { password: Secret::new("hunter2"), ..ftpd.options() });
         let error = destination.put("a", text("x")).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Refused, "{}", whole(&error));
-        let told = whole(&error);
+        assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+        let told = said(&error);
         assert!(told.contains("530") && told.contains("password right?"), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
     }
@@ -306,8 +365,8 @@ async fn an_unknown_authority_is_refused_with_a_hint() {
                 continue;
             };
             let error = destination.put("a", text("x")).await.unwrap_err();
-            assert_eq!(error.kind(), Kind::Refused, "{}", whole(&error));
-            assert!(whole(&error).contains("ca = \"…pem\""), "{}", whole(&error));
+            assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+            assert!(said(&error).contains("ca = \"…pem\""), "{}", said(&error));
         }
         let insecure = Security::Tls { ca: None, is_insecure: true };
         open(Options { security: insecure, ..ftpd.options() }).put("a", text("x")).await.unwrap();
@@ -319,7 +378,7 @@ async fn an_unknown_authority_is_refused_with_a_hint() {
         open(Options { security: itself, ..ftpd.options() })
             .put("a", text("x"))
             .await
-            .unwrap_or_else(|error| panic!("{}", whole(&error)));
+            .unwrap_or_else(|error| panic!("{}", said(&error)));
     }
 }
 
@@ -331,14 +390,14 @@ async fn plain_where_tls_is_wanted_is_refused_with_a_hint() {
             .put("a", text("x"))
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), Kind::Refused, "{}", whole(&error));
-        assert!(whole(&error).contains("write ftps://"), "{}", whole(&error));
+        assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+        assert!(said(&error).contains("write ftps://"), "{}", said(&error));
 
         let plain = Ftpd::plain(kind);
         let security = Security::Tls { ca: None, is_insecure: true };
         let error = open(Options { security, ..plain.options() }).put("a", text("x")).await.unwrap_err();
-        assert!(matches!(error.kind(), Kind::Refused | Kind::Invalid), "{}", whole(&error));
-        assert!(whole(&error).contains("offers no TLS"), "{}", whole(&error));
+        assert!(matches!(error.kind(), Kind::Refused | Kind::Invalid), "{}", said(&error));
+        assert!(said(&error).contains("offers no TLS"), "{}", said(&error));
     }
 }
 
@@ -348,12 +407,12 @@ async fn a_host_that_is_not_there_is_said() {
     let unknown = Options { host: "nowhere.invalid".to_owned(), ..ftpd.options() };
     let error = open(unknown).put("a", text("x")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Transient);
-    assert!(whole(&error).contains("nowhere.invalid does not resolve"), "{}", whole(&error));
+    assert!(said(&error).contains("nowhere.invalid does not resolve"), "{}", said(&error));
 
     let silent = Options { port: free_port(), ..ftpd.options() };
     let error = open(silent).put("a", text("x")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Transient);
-    assert!(whole(&error).contains("does the server run there"), "{}", whole(&error));
+    assert!(said(&error).contains("does the server run there"), "{}", said(&error));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,7 +424,7 @@ async fn a_restarted_server_is_found_again() {
         let (one, two) = tokio::join!(destination.put("a", text("1")), destination.put("b", text("1")));
         one.and(two).unwrap();
         ftpd.restart();
-        destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{kind:?}: {}", whole(&error)));
+        destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{kind:?}: {}", said(&error)));
         assert_eq!(fs::read(ftpd.live().join("a")).unwrap(), b"2");
     }
 }
@@ -381,7 +440,7 @@ async fn an_idle_connection_that_the_server_closed_is_replaced() {
         let destination = ftpd.open();
         destination.put("a", text("1")).await.unwrap();
         until(|| connections_to(ftpd.port) == 0).await;
-        destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{}", whole(&error)));
+        destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
         assert_eq!(fs::read(ftpd.live().join("a")).unwrap(), b"2");
     }
 }
@@ -427,7 +486,7 @@ async fn a_directory_is_from_the_root_or_from_the_login_folder() {
         destination
             .put("deep/a.ts", text(directory))
             .await
-            .unwrap_or_else(|error| panic!("{}", whole(&error)));
+            .unwrap_or_else(|error| panic!("{}", said(&error)));
         destination.put("a.ts", text(directory)).await.unwrap();
         for key in ["deep/a.ts", "a.ts"] {
             let path = ftpd.files.path().join(place).join(key);
@@ -452,13 +511,13 @@ async fn a_folder_that_was_taken_away_is_made_again() {
 async fn what_must_not_be_written_is_refused() {
     let ftpd = Ftpd::start(Daemon::Vsftpd, false, &["anon_upload_enable=NO"]);
     let error = ftpd.open().put("a", text("x")).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Refused, "{}", whole(&error));
-    assert!(whole(&error).contains("may this user write there?"), "{}", whole(&error));
+    assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+    assert!(said(&error).contains("may this user write there?"), "{}", said(&error));
 
     let ftpd = Ftpd::plain(Daemon::Vsftpd);
     let destination = open(Options { directory: "/forbidden".to_owned(), ..ftpd.options() });
     let error = destination.put("a", text("x")).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Refused, "{}", whole(&error));
+    assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -483,7 +542,7 @@ async fn a_dropped_upload_leaves_nothing_under_the_name() {
             () = until(is_begun) => {}
         }
         assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), b"before");
-        destination.put("a.ts", text("after")).await.unwrap_or_else(|error| panic!("{}", whole(&error)));
+        destination.put("a.ts", text("after")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
         assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), b"after");
         assert_eq!(names(&ftpd.live()), ["a.ts"], "{kind:?} {is_tls}");
     }
@@ -514,7 +573,7 @@ async fn servers_without_new_commands_will_do() {
     let ftpd =
         Ftpd::start(Daemon::Pyftpdlib, false, &[&without[..], &["--masquerade", "192.0.2.1"]].concat());
     let destination = ftpd.open();
-    destination.put("a.ts", text("1")).await.unwrap_or_else(|error| panic!("{}", whole(&error)));
+    destination.put("a.ts", text("1")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
     destination.put("a.ts", text("2")).await.unwrap();
     assert_eq!(destination.get("a.ts").await.unwrap().as_deref(), Some(&b"2"[..]));
     assert_eq!(destination.get("b.ts").await.unwrap(), None);
@@ -526,7 +585,7 @@ async fn servers_that_rename_over_nothing_will_do() {
     let ftpd = Ftpd::start(Daemon::Pyftpdlib, false, &["--renames-over-nothing"]);
     let destination = ftpd.open();
     for round in ["1", "2", "3"] {
-        destination.put("a.ts", text(round)).await.unwrap_or_else(|error| panic!("{}", whole(&error)));
+        destination.put("a.ts", text(round)).await.unwrap_or_else(|error| panic!("{}", said(&error)));
         assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), round.as_bytes());
     }
     assert_eq!(names(&ftpd.live()), ["a.ts"]);
@@ -536,7 +595,7 @@ async fn servers_that_rename_over_nothing_will_do() {
 async fn uploads_run_at_the_same_time() {
     for (kind, is_tls) in EVERY {
         let ftpd = Ftpd::start(kind, is_tls, &[]);
-        let destination: std::sync::Arc<dyn Destination> = ftpd.open().into();
+        let destination: Arc<dyn Destination> = ftpd.open().into();
         let puts: Vec<_> = (0..8)
             .map(|n| {
                 let destination = destination.clone();
@@ -549,7 +608,7 @@ async fn uploads_run_at_the_same_time() {
             })
             .collect();
         for put in puts {
-            put.await.unwrap().unwrap_or_else(|error| panic!("{kind:?} {is_tls}: {}", whole(&error)));
+            put.await.unwrap().unwrap_or_else(|error| panic!("{kind:?} {is_tls}: {}", said(&error)));
         }
         for n in 0..8 {
             assert_eq!(names(&ftpd.live().join(n.to_string())).len(), 10);

@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--renames-over-nothing", action="store_true")
     parser.add_argument("--idle", type=int, default=300, help="seconds until an idle connection is closed")
     parser.add_argument("--masquerade", help="the address that PASV tells")
+    parser.add_argument("--passive", type=int, nargs=2, help="first and last port for data connections")
     return parser.parse_args()
 
 
@@ -47,6 +48,8 @@ def main():
     Handler.proto_cmds = {k: v for k, v in base.proto_cmds.items() if k not in given.without}
     Handler.timeout = given.idle
     Handler.masquerade_address = given.masquerade
+    if given.passive:
+        Handler.passive_ports = range(given.passive[0], given.passive[1] + 1)
     if given.certificate:
         Handler.certfile = given.certificate
         Handler.tls_control_required = True
