@@ -28,6 +28,8 @@ const REPLY: Duration = Duration::from_secs(20);
 const COMPLETION: Duration = Duration::from_secs(300);
 /// The command that sends a file.
 const STOR: &str = "STOR";
+/// How long a server may take to say why it ended a transfer. Without its word, the error is that of the socket.
+const REASON: Duration = Duration::from_secs(1);
 /// Answers to a command that opens a data connection.
 const OPENS: [Status; 2] = [Status::AboutToSend, Status::AlreadyOpen];
 /// Answers to a transfer that is complete, and to what servers take for one.
@@ -45,6 +47,8 @@ pub(super) struct Connection {
     login_folder: Option<String>,
     /// Whether it has answered since it was last taken from among the idle ones.
     has_answered: bool,
+    /// Whether no further command can be sent.
+    is_spent: bool,
     /// When it was last used.
     used: Instant,
 }
@@ -70,6 +74,7 @@ impl Connection {
             uses_pasv: false,
             login_folder: None,
             has_answered: false,
+            is_spent: false,
             used: Instant::now(),
         };
         this.set_pasv(false);
@@ -170,9 +175,12 @@ impl Connection {
         result
     }
 
-    /// Why the server ended a transfer of ours with `source`: its own words, if it has any.
+    /// Why the server ended a transfer of ours with `source`: its own words, if it has any. The connection is of no use
+    /// afterwards.
     pub async fn why(&mut self, command: &'static str, source: io::Error) -> Failure {
-        match bounded(command, REPLY, self.stream.read_response_in(&DONE)).await {
+        // The library waits for these words once more.
+        self.is_spent = true;
+        match bounded(command, REASON, self.stream.read_response_in(&DONE)).await {
             Err(failure @ Failure::Reply { .. }) => failure,
             Ok(_) | Err(_) => Failure::Lost { command, source },
         }
@@ -204,9 +212,9 @@ impl Connection {
         self.has_answered = false;
     }
 
-    /// Whether another data connection can continue its session, so that it is of further use.
+    /// Whether it can be used again: another data connection has to continue its session.
     pub fn is_good_for_more(&self) -> bool {
-        self.session.as_ref().is_none_or(|session| !session.is_used_up())
+        !self.is_spent && self.session.as_ref().is_none_or(|session| !session.is_used_up())
     }
 
     /// Whether `result` shows that it was dead already when it was taken up: nothing has come of it then.

@@ -27,7 +27,7 @@ pub(super) async fn put(
         failed => failed,
     };
     if let Err(failure) = placed {
-        if failure.is_answer() {
+        if failure.is_answer() && connection.is_good_for_more() {
             // What is half-sent may be what fills the disk.
             delete_temporary(remote, connection, &attempt.temporary).await?;
         }
