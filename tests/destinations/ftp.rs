@@ -1,1 +1,624 @@
 //! FTP and FTPS: vsftpd and pyftpdlib.
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use segcast::chunks::Chunks;
+use segcast::destination::ftp::{Options, Security};
+use segcast::destination::{Destination, Error, Kind, Secret, Target};
+use tempfile::TempDir;
+
+use super::conformance::{View, conforms, said, text, withstands};
+use super::proxy::Proxy;
+use super::server::{Server, free_port, installed, system};
+
+/// How long something may take that needs no time at all.
+const SOON: Duration = Duration::from_secs(20);
+/// Ports for data connections behind a proxy.
+const PASSIVE: u16 = 40;
+
+/// A server with its files, certificates and way to be started again.
+struct Ftpd {
+    server: Option<Server>,
+    kind: Daemon,
+    arguments: Vec<String>,
+    port: u16,
+    /// What is below it is the server's root.
+    files: TempDir,
+    certificates: Option<Certificates>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Daemon {
+    Vsftpd,
+    Pyftpdlib,
+}
+
+/// An authority and the certificate that it gave the server.
+struct Certificates {
+    folder: TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let openssl = |arguments: &str| {
+            let words = arguments.split(' ');
+            let output = Command::new("openssl").args(words).current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+        openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
+        openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
+        fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2")
+            .unwrap();
+        openssl(
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt",
+        );
+        let joined = ["server.crt", "server.key"].map(|name| fs::read(folder.path().join(name)).unwrap());
+        fs::write(folder.path().join("server.pem"), joined.concat()).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Ftpd {
+    fn start(kind: Daemon, is_tls: bool, arguments: &[&str]) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        fs::set_permissions(files.path(), Permissions::from_mode(0o755)).unwrap();
+        let home = files.path().join("home");
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, Permissions::from_mode(0o777)).unwrap();
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let certificates = is_tls.then(Certificates::new);
+        let mut this = Self { server: None, kind, arguments, port: free_port(), files, certificates };
+        this.restart();
+        this
+    }
+
+    fn plain(kind: Daemon) -> Self {
+        Self::start(kind, false, &[])
+    }
+
+    fn tls(kind: Daemon) -> Self {
+        Self::start(kind, true, &[])
+    }
+
+    /// Stops it with all its connections, and starts it again at the same port.
+    fn restart(&mut self) {
+        self.hang_up();
+        self.server = None;
+        let folder = tempfile::tempdir().unwrap();
+        let command = match self.kind {
+            Daemon::Vsftpd => self.vsftpd(folder.path()),
+            Daemon::Pyftpdlib => self.pyftpdlib(),
+        };
+        self.server = Some(Server::start(command, self.port, folder));
+    }
+
+    /// vsftpd gives anonymous users a password of their own, which needs no account of the system's.
+    fn vsftpd(&self, folder: &Path) -> Command {
+        let passwords = folder.join("passwords");
+        fs::write(&passwords, "secret\n").unwrap();
+        let empty = folder.join("empty");
+        fs::create_dir(&empty).unwrap();
+        let root = self.files.path().display();
+        let mut lines = vec![
+            "listen=YES".to_owned(),
+            "background=NO".to_owned(),
+            "listen_address=127.0.0.1".to_owned(),
+            format!("listen_port={}", self.port),
+            "anonymous_enable=YES".to_owned(),
+            "local_enable=NO".to_owned(),
+            format!("anon_root={root}"),
+            "secure_email_list_enable=YES".to_owned(),
+            format!("email_password_file={}", passwords.display()),
+            format!("secure_chroot_dir={}", empty.display()),
+            "write_enable=YES".to_owned(),
+            "anon_upload_enable=YES".to_owned(),
+            "anon_mkdir_write_enable=YES".to_owned(),
+            "anon_other_write_enable=YES".to_owned(),
+            "anon_world_readable_only=NO".to_owned(),
+            "anon_umask=022".to_owned(),
+            "seccomp_sandbox=NO".to_owned(),
+        ];
+        if let Some(certificates) = &self.certificates {
+            // require_ssl_reuse stays as it is: on.
+            lines.extend(
+                ["ssl_enable=YES", "allow_anon_ssl=YES", "force_anon_logins_ssl=YES"].map(str::to_owned),
+            );
+            lines.extend(["force_anon_data_ssl=YES".to_owned(), "ssl_ciphers=HIGH".to_owned()]);
+            lines.push(format!("rsa_cert_file={}", certificates.path("server.pem").display()));
+        }
+        lines.extend(self.arguments.iter().cloned());
+        let configuration = folder.join("vsftpd.conf");
+        fs::write(&configuration, lines.join("\n") + "\n").unwrap();
+        let mut command = Command::new(system("vsftpd"));
+        command.arg(configuration);
+        command
+    }
+
+    fn pyftpdlib(&self) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/destinations/ftp_server.py");
+        let mut command = Command::new(installed("python"));
+        command.arg(script).arg("--port").arg(self.port.to_string()).arg("--root").arg(self.files.path());
+        if let Some(certificates) = &self.certificates {
+            command.arg("--certificate").arg(certificates.path("server.pem"));
+        }
+        command.args(&self.arguments);
+        command
+    }
+
+    /// Ends the processes of vsftpd's that serve one connection each.
+    fn hang_up(&self) {
+        let Some(server) = &self.server else { return };
+        if self.kind == Daemon::Vsftpd {
+            let mut family = descendants(server.id());
+            family.retain(|id| *id != server.id());
+            for id in family {
+                // It may have ended already.
+                let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
+            }
+        }
+    }
+
+    fn options(&self) -> Options {
+        let (user, directory) = match self.kind {
+            Daemon::Vsftpd => ("anonymous", "home/live"),
+            Daemon::Pyftpdlib => ("deploy", "home/live"),
+        };
+        let security = match &self.certificates {
+            None => Security::Plain,
+            Some(certificates) => Security::Tls { ca: Some(certificates.path("ca.pem")), is_insecure: false },
+        };
+        Options {
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+            directory: directory.to_owned(),
+            user: user.to_owned(),
+            password: Secret::new("secret"),
+            security,
+        }
+    }
+
+    fn open(&self) -> Box<dyn Destination> {
+        open(self.options())
+    }
+
+    /// Where the destination of [`Ftpd::options`] puts its files.
+    fn live(&self) -> PathBuf {
+        self.files.path().join("home/live")
+    }
+
+    fn output(&self) -> String {
+        self.server.as_ref().unwrap().output()
+    }
+}
+
+impl Drop for Ftpd {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
+fn open(options: Options) -> Box<dyn Destination> {
+    Target::Ftp(options).open().unwrap()
+}
+
+/// The process `id` and all below it.
+fn descendants(id: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    std::iter::once(id).chain(children.flat_map(descendants)).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Ports for data connections that nobody listens on just now.
+fn free_ports() -> RangeInclusive<u16> {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let ranges = std::iter::repeat_with(free_port).map(|port| port.saturating_sub(PASSIVE)..=port);
+    ranges.take(1000).find(|range| range.clone().all(|port| is_free(&port))).unwrap()
+}
+
+async fn is_conformant(kind: Daemon, is_tls: bool) {
+    let ftpd = Ftpd::start(kind, is_tls, &[]);
+    conforms(&Target::Ftp(ftpd.options()), &View::of_folder(ftpd.live())).await;
+}
+
+async fn is_steadfast(kind: Daemon, is_tls: bool) {
+    let passive = free_ports();
+    let (first, last) = (passive.start().to_string(), passive.end().to_string());
+    let arguments = match kind {
+        Daemon::Vsftpd => vec![format!("pasv_min_port={first}"), format!("pasv_max_port={last}")],
+        Daemon::Pyftpdlib => vec!["--passive".to_owned(), first, last],
+    };
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let ftpd = Ftpd::start(kind, is_tls, &arguments);
+    let proxy = Arc::new(Proxy::before_ftp(ftpd.server.as_ref().unwrap().address(), passive));
+    let (host, port) = (proxy.address().ip().to_string(), proxy.address().port());
+    let through = Target::Ftp(Options { host, port, ..ftpd.options() });
+    withstands(&proxy, &through, &Target::Ftp(ftpd.options()), &View::of_folder(ftpd.live())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_conforms() {
+    is_conformant(Daemon::Vsftpd, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_with_tls_conforms() {
+    is_conformant(Daemon::Vsftpd, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_conforms() {
+    is_conformant(Daemon::Pyftpdlib, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_with_tls_conforms() {
+    is_conformant(Daemon::Pyftpdlib, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Vsftpd, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vsftpd_with_tls_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Vsftpd, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Pyftpdlib, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyftpdlib_with_tls_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Pyftpdlib, true).await;
+}
+
+const EVERY: [(Daemon, bool); 4] =
+    [(Daemon::Vsftpd, false), (Daemon::Vsftpd, true), (Daemon::Pyftpdlib, false), (Daemon::Pyftpdlib, true)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_can_be_got_and_deleted() {
+    for (kind, is_tls) in EVERY {
+        let ftpd = Ftpd::start(kind, is_tls, &[]);
+        let destination = ftpd.open();
+        for round in 0..20 {
+            let body = format!("{kind:?} {is_tls} {round}");
+            let key = format!("a b/ü {}.ts", round % 3);
+            destination.put(&key, text(&body)).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+            assert_eq!(destination.get(&key).await.unwrap().as_deref(), Some(body.as_bytes()), "{body}");
+        }
+        assert_eq!(names(&ftpd.live().join("a b")), ["ü 0.ts", "ü 1.ts", "ü 2.ts"]);
+        destination.put("empty", Chunks::default()).await.unwrap();
+        assert_eq!(destination.get("empty").await.unwrap().as_deref(), Some(&b""[..]));
+        destination.delete("a b/ü 0.ts").await.unwrap();
+        destination.delete("a b/ü 0.ts").await.unwrap();
+        destination.delete("nowhere/x").await.unwrap();
+        assert_eq!(destination.get("a b/ü 0.ts").await.unwrap(), None);
+        assert_eq!(destination.get("nowhere/x").await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_slices_arrive_in_order() {
+    for (kind, is_tls) in EVERY {
+        let ftpd = Ftpd::start(kind, is_tls, &[]);
+        let buffer: Bytes = (0..4_000_000_u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        let mut rest = buffer.clone();
+        let mut parts = Vec::new();
+        for length in [1, 188, 7, 65536, 1316, 3].into_iter().cycle() {
+            parts.push(rest.split_to(rest.len().min(length)));
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let body: Chunks = parts.into_iter().collect();
+        ftpd.open().put("many.ts", body).await.unwrap();
+        assert_eq!(fs::read(ftpd.live().join("many.ts")).unwrap(), buffer, "{kind:?} {is_tls}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_refused_and_not_told() {
+    for (kind, is_tls) in EVERY {
+        let ftpd = Ftpd::start(kind, is_tls, &[]);
+        let destination = open(Options { password: Secret::new("hunter2"), ..ftpd.options() });
+        let error = destination.put("a", text("x")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+        let told = said(&error);
+        assert!(told.contains("530") && told.contains("password right?"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_authority_is_refused_with_a_hint() {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+        let ftpd = Ftpd::tls(kind);
+        let other = Certificates::new();
+        let strange = |ca| Options { security: Security::Tls { ca, is_insecure: false }, ..ftpd.options() };
+        for options in [strange(Some(other.path("ca.pem"))), strange(None)] {
+            let Ok(destination) = Target::Ftp(options).open() else {
+                // A system without authorities.
+                continue;
+            };
+            let error = destination.put("a", text("x")).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+            assert!(said(&error).contains("ca = \"…pem\""), "{}", said(&error));
+        }
+        let insecure = Security::Tls { ca: None, is_insecure: true };
+        open(Options { security: insecure, ..ftpd.options() }).put("a", text("x")).await.unwrap();
+        // The server's own certificate will do as well.
+        let itself = Security::Tls {
+            ca: Some(ftpd.certificates.as_ref().unwrap().path("server.crt")),
+            is_insecure: false,
+        };
+        open(Options { security: itself, ..ftpd.options() })
+            .put("a", text("x"))
+            .await
+            .unwrap_or_else(|error| panic!("{}", said(&error)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_where_tls_is_wanted_is_refused_with_a_hint() {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+        let ftpd = Ftpd::tls(kind);
+        let error = open(Options { security: Security::Plain, ..ftpd.options() })
+            .put("a", text("x"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+        assert!(said(&error).contains("write ftps://"), "{}", said(&error));
+
+        let plain = Ftpd::plain(kind);
+        let security = Security::Tls { ca: None, is_insecure: true };
+        let error = open(Options { security, ..plain.options() }).put("a", text("x")).await.unwrap_err();
+        assert!(matches!(error.kind(), Kind::Refused | Kind::Invalid), "{}", said(&error));
+        assert!(said(&error).contains("offers no TLS"), "{}", said(&error));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_not_there_is_said() {
+    let ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let unknown = Options { host: "nowhere.invalid".to_owned(), ..ftpd.options() };
+    let error = open(unknown).put("a", text("x")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Transient);
+    assert!(said(&error).contains("nowhere.invalid does not resolve"), "{}", said(&error));
+
+    let silent = Options { port: free_port(), ..ftpd.options() };
+    let error = open(silent).put("a", text("x")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Transient);
+    assert!(said(&error).contains("does the server run there"), "{}", said(&error));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_server_is_found_again() {
+    for (kind, is_tls) in EVERY {
+        let mut ftpd = Ftpd::start(kind, is_tls, &[]);
+        let destination = ftpd.open();
+        // Two connections are idle afterwards.
+        let (one, two) = tokio::join!(destination.put("a", text("1")), destination.put("b", text("1")));
+        one.and(two).unwrap();
+        ftpd.restart();
+        destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{kind:?}: {}", said(&error)));
+        assert_eq!(fs::read(ftpd.live().join("a")).unwrap(), b"2");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_that_the_server_closed_is_replaced() {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+        let idle: &[&str] = match kind {
+            Daemon::Vsftpd => &["idle_session_timeout=1"],
+            Daemon::Pyftpdlib => &["--idle", "1"],
+        };
+        let ftpd = Ftpd::start(kind, false, idle);
+        let destination = ftpd.open();
+        destination.put("a", text("1")).await.unwrap();
+        until(|| connections_to(ftpd.port) == 0).await;
+        destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+        assert_eq!(fs::read(ftpd.live().join("a")).unwrap(), b"2");
+    }
+}
+
+/// TCP connections to `port` on loopback that neither end has closed.
+fn connections_to(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!("0100007F:{port:04X}");
+    let is_open = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields.get(2) == Some(&remote.as_str()) && fields.get(3) == Some(&"01")
+    };
+    table.lines().filter(is_open).count()
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it does not come true");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_used_again() {
+    let ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let destination = ftpd.open();
+    for round in 0..10 {
+        destination.put(&format!("{round}.ts"), text("x")).await.unwrap();
+    }
+    assert_eq!(ftpd.output().matches("USER 'deploy' logged in").count(), 1, "{}", ftpd.output());
+    drop(destination);
+    until(|| connections_to(ftpd.port) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_from_the_root_or_from_the_login_folder() {
+    let ftpd = Ftpd::start(Daemon::Pyftpdlib, false, &["--login-folder", "/home"]);
+    let cases =
+        [("/var/www", "var/www"), ("live", "home/live"), ("a b/c", "home/a b/c"), ("", "home"), ("/", "")];
+    for (directory, place) in cases {
+        let destination = open(Options { directory: directory.to_owned(), ..ftpd.options() });
+        destination
+            .put("deep/a.ts", text(directory))
+            .await
+            .unwrap_or_else(|error| panic!("{}", said(&error)));
+        destination.put("a.ts", text(directory)).await.unwrap();
+        for key in ["deep/a.ts", "a.ts"] {
+            let path = ftpd.files.path().join(place).join(key);
+            assert_eq!(fs::read(&path).unwrap(), directory.as_bytes(), "{}", path.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_taken_away_is_made_again() {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+        let ftpd = Ftpd::plain(kind);
+        let destination = ftpd.open();
+        destination.put("hd/a.ts", text("1")).await.unwrap();
+        fs::remove_dir_all(ftpd.live()).unwrap();
+        destination.put("hd/a.ts", text("2")).await.unwrap();
+        assert_eq!(fs::read(ftpd.live().join("hd/a.ts")).unwrap(), b"2");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_not_be_written_is_refused() {
+    let ftpd = Ftpd::start(Daemon::Vsftpd, false, &["anon_upload_enable=NO"]);
+    let error = ftpd.open().put("a", text("x")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+    assert!(said(&error).contains("may this user write there?"), "{}", said(&error));
+
+    let ftpd = Ftpd::plain(Daemon::Vsftpd);
+    let destination = open(Options { directory: "/forbidden".to_owned(), ..ftpd.options() });
+    let error = destination.put("a", text("x")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_lead_outside_are_refused() {
+    let ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let destination = ftpd.open();
+    for key in ["", "/a", "a/../b", "..", "a//b", "a\r\nDELE b"] {
+        assert_eq!(destination.put(key, text("x")).await.unwrap_err().kind(), Kind::Invalid, "{key:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_upload_leaves_nothing_under_the_name() {
+    for (kind, is_tls) in EVERY {
+        let ftpd = Ftpd::start(kind, is_tls, &[]);
+        let destination = ftpd.open();
+        destination.put("a.ts", text("before")).await.unwrap();
+        let big: Chunks = std::iter::repeat_n(Bytes::from(vec![7; 1 << 20]), 400).collect();
+        let is_begun = || names(&ftpd.live()).iter().any(|name| name.ends_with(".segcast-part"));
+        tokio::select! {
+            result = destination.put("a.ts", big) => panic!("it was not dropped in time: {result:?}"),
+            () = until(is_begun) => {}
+        }
+        assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), b"before");
+        destination.put("a.ts", text("after")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+        assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), b"after");
+        assert_eq!(names(&ftpd.live()), ["a.ts"], "{kind:?} {is_tls}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_is_swept() {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+        let ftpd = Ftpd::plain(kind);
+        let folder = ftpd.live();
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+        for (name, seconds) in
+            [(".old one.ts.1.segcast-part", 3600), (".young.ts.2.segcast-part", 0), ("b.ts", 3600)]
+        {
+            let file = fs::File::create(folder.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+        }
+        ftpd.open().put("a.ts", text("x")).await.unwrap();
+        assert_eq!(names(&folder), [".young.ts.2.segcast-part", "a.ts", "b.ts"], "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_without_new_commands_will_do() {
+    let without = ["--without", "EPSV", "MLSD", "SIZE", "OPTS"];
+    // The address that it tells is somebody else's.
+    let ftpd =
+        Ftpd::start(Daemon::Pyftpdlib, false, &[&without[..], &["--masquerade", "192.0.2.1"]].concat());
+    let destination = ftpd.open();
+    destination.put("a.ts", text("1")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+    destination.put("a.ts", text("2")).await.unwrap();
+    assert_eq!(destination.get("a.ts").await.unwrap().as_deref(), Some(&b"2"[..]));
+    assert_eq!(destination.get("b.ts").await.unwrap(), None);
+    destination.delete("b.ts").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_rename_over_nothing_will_do() {
+    let ftpd = Ftpd::start(Daemon::Pyftpdlib, false, &["--renames-over-nothing"]);
+    let destination = ftpd.open();
+    for round in ["1", "2", "3"] {
+        destination.put("a.ts", text(round)).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+        assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), round.as_bytes());
+    }
+    assert_eq!(names(&ftpd.live()), ["a.ts"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_run_at_the_same_time() {
+    for (kind, is_tls) in EVERY {
+        let ftpd = Ftpd::start(kind, is_tls, &[]);
+        let destination: Arc<dyn Destination> = ftpd.open().into();
+        let puts: Vec<_> = (0..8)
+            .map(|n| {
+                let destination = destination.clone();
+                tokio::spawn(async move {
+                    for round in 0..10 {
+                        destination.put(&format!("{n}/{round}.ts"), text(&format!("{n} {round}"))).await?;
+                    }
+                    Ok::<_, Error>(())
+                })
+            })
+            .collect();
+        for put in puts {
+            put.await.unwrap().unwrap_or_else(|error| panic!("{kind:?} {is_tls}: {}", said(&error)));
+        }
+        for n in 0..8 {
+            assert_eq!(names(&ftpd.live().join(n.to_string())).len(), 10);
+        }
+    }
+}
+
+#[tokio::test]
+async fn its_name_is_its_url() {
+    let ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let address = SocketAddr::from(([127, 0, 0, 1], ftpd.port));
+    assert_eq!(ftpd.open().name(), format!("ftp://deploy@{address}/home/live"));
+}

@@ -1,0 +1,146 @@
+//! Putting a file: under a temporary name first, renamed once it is whole.
+
+use std::sync::atomic::Ordering;
+
+use suppaftp::Status;
+use tokio::io::AsyncWriteExt;
+
+use super::connection::{Connection, Transfer, answered};
+use super::failure::Failure;
+use super::{DONE, Remote};
+use crate::chunks::Chunks;
+
+/// Puts `body` at `path`, over what is there.
+pub(super) async fn put(
+    remote: &Remote,
+    connection: &mut Connection,
+    path: &str,
+    body: &Chunks,
+) -> Result<(), Failure> {
+    clear_away(remote, connection, path).await?;
+    tidy(remote, connection).await?;
+    let attempt = remote.attempts.begin(path);
+    let transfer = open(remote, connection, path, &attempt.temporary).await?;
+    let sent = send(connection, transfer, body).await;
+    let placed = match sent {
+        Ok(()) => place(remote, connection, &attempt.temporary, path).await,
+        failed => failed,
+    };
+    if let Err(failure) = placed {
+        if failure.is_answer() && connection.is_good_for_more() {
+            // What is half-sent may be what fills the disk.
+            delete_temporary(remote, connection, &attempt.temporary).await?;
+        }
+        return Err(failure);
+    }
+    remote.attempts.clear(&attempt.temporary);
+    Ok(())
+}
+
+/// Deletes what earlier attempts left: those for `path`, which could still be renamed over what we put.
+pub(super) async fn clear_away(
+    remote: &Remote,
+    connection: &mut Connection,
+    path: &str,
+) -> Result<(), Failure> {
+    for temporary in remote.attempts.abandoned(path) {
+        delete_temporary(remote, connection, &temporary).await?;
+    }
+    Ok(())
+}
+
+/// Deletes one file that an earlier attempt left, if there is any; nothing depends on it.
+async fn tidy(remote: &Remote, connection: &mut Connection) -> Result<(), Failure> {
+    match remote.attempts.any_abandoned() {
+        Some(temporary) => delete_temporary(remote, connection, &temporary).await,
+        None => Ok(()),
+    }
+}
+
+async fn delete_temporary(
+    remote: &Remote,
+    connection: &mut Connection,
+    temporary: &str,
+) -> Result<(), Failure> {
+    match connection.command("DELE", temporary, &DONE).await {
+        Ok(_) => remote.attempts.clear(temporary),
+        Err(failure) if failure.code() == Some(550) && !failure.is_denied() => {
+            remote.attempts.clear(temporary)
+        }
+        Err(failure) if failure.is_answer() => {}
+        Err(failure) => return Err(failure),
+    }
+    Ok(())
+}
+
+/// Opens the data connection for `temporary`, in a folder that is there.
+async fn open(
+    remote: &Remote,
+    connection: &mut Connection,
+    path: &str,
+    temporary: &str,
+) -> Result<Transfer, Failure> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    remote.folders.make_ready(connection, folder).await?;
+    let refused = match connection.store(temporary).await {
+        Err(failure) if matches!(failure.code(), Some(450 | 550 | 553)) => failure,
+        result => return result,
+    };
+    if !remote.folders.forget(folder) {
+        return Err(refused);
+    }
+    // The folder may have been taken away since.
+    remote.folders.make_ready(connection, folder).await?;
+    connection.store(temporary).await
+}
+
+/// Sends `body` slice by slice, and hears that it has arrived.
+async fn send(connection: &mut Connection, mut transfer: Transfer, body: &Chunks) -> Result<(), Failure> {
+    for slice in body.slices() {
+        if let Err(source) = transfer.write_all(slice).await {
+            return Err(connection.why("STOR", source).await);
+        }
+    }
+    if let Err(source) = transfer.flush().await {
+        return Err(connection.why("STOR", source).await);
+    }
+    connection.complete("STOR", transfer).await
+}
+
+/// Gives the file at `temporary` its name, over one that is there.
+async fn place(
+    remote: &Remote,
+    connection: &mut Connection,
+    temporary: &str,
+    path: &str,
+) -> Result<(), Failure> {
+    if remote.deletes_first.load(Ordering::Relaxed) {
+        answered(connection.command("DELE", path, &DONE).await)?;
+        return rename(connection, temporary, path).await;
+    }
+    let refused = match rename(connection, temporary, path).await {
+        Err(failure) if matches!(failure.code(), Some(450 | 550 | 553)) => failure,
+        result => return result,
+    };
+    if refused.is_denied() || connection.has_file(path).await? != Some(true) {
+        return Err(refused);
+    }
+    // Some servers on Windows rename over nothing.
+    if answered(connection.command("DELE", path, &DONE).await)?.is_none() {
+        return Err(refused);
+    }
+    rename(connection, temporary, path).await?;
+    if !remote.deletes_first.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "{}: it renames over no file, so each is deleted before the new one has its name: \
+             for a moment there is none ({refused})",
+            remote.name
+        );
+    }
+    Ok(())
+}
+
+async fn rename(connection: &mut Connection, from: &str, to: &str) -> Result<(), Failure> {
+    connection.command("RNFR", from, &[Status::RequestFilePending]).await?;
+    connection.command("RNTO", to, &DONE).await.map(drop)
+}
