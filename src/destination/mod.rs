@@ -13,6 +13,7 @@ pub mod copy;
 pub mod ftp;
 mod header;
 pub mod http;
+mod key;
 pub mod object;
 mod secret;
 pub mod ssh;
