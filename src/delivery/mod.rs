@@ -1,5 +1,7 @@
 //! How one destination is kept true: what is put there when, again, or not at all.
 
+pub mod probe;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
