@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::Error;
 use super::expand::escape;
 use super::file::{Level, LogFormat};
-use super::place::{Word, Written, variable};
+use super::place::{Entry, Word, variable};
 use super::printf;
 use super::value::{Bitrate, Bytes, Kind as _, Size};
 use super::{Checked, Dialect, Environment, Format, PREFIX};
@@ -255,7 +255,7 @@ impl Page {
     }
 
     fn destination(&mut self, n: usize, served: &delivery::Options) {
-        let Written { url, keys } = Written::of(served);
+        let Entry { url, keys } = Entry::of(served);
         self.table("[[destination]]");
         self.set("url", escape(&url));
         for (name, word) in keys {

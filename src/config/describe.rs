@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Checked;
-use super::place::{Word, Written};
+use super::place::{Entry, Word};
 use super::value::{Bytes, Kind as _};
 use crate::delivery;
 use crate::destination::Target;
@@ -66,7 +66,7 @@ impl Checked {
 /// A destination's keys in brackets, secrets hidden.
 fn settings(served: &delivery::Options) -> String {
     let folder = matches!(served.target, Target::Copy(_)).then(|| "folder".to_owned());
-    let keys = Written::of(served).keys.into_iter().map(|(name, word)| match word {
+    let keys = Entry::of(served).keys.into_iter().map(|(name, word)| match word {
         Word::Text(text) => format!("{name} {text}"),
         Word::Secret(secret) => format!("{name} {secret}"),
         Word::Count(count) => format!("{name} {count}"),

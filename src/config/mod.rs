@@ -327,7 +327,13 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,200}", cut in 0usize..2000, key in "[a-z_.\\[\\]0-9]{0,20}") {
-            let all = [(Format::Toml, "ladder.toml"), (Format::Yaml, "multirate-copy.yml"), (Format::Json, "ladder.json")];
+            let all = [
+                (Format::Toml, "ladder.toml"),
+                (Format::Toml, "destinations.toml"),
+                (Format::Yaml, "multirate-copy.yml"),
+                (Format::Yaml, "uploads.yml"),
+                (Format::Json, "ladder.json"),
+            ];
             for (format, name) in all {
                 let good = sample(name);
                 let at = (0..=cut.min(good.len())).rev().find(|at| good.is_char_boundary(*at)).unwrap();

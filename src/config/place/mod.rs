@@ -4,14 +4,14 @@
 //! - [`url`]: a destination's URL, taken apart.
 //! - [`settings`]: a destination's keys, read one by one.
 //! - [`object`], [`server`]: from these to a [`Target`].
-//! - [`written`]: the way back, from a [`Target`] to its URL and keys.
+//! - [`entry`]: the way back, from a [`Target`] to its URL and keys.
 
+mod entry;
 mod key;
 mod object;
 mod server;
 mod settings;
 mod url;
-mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,11 +19,11 @@ use std::path::PathBuf;
 use figment::value::Value;
 use serde::Deserialize;
 
+pub(super) use entry::{Entry, Word, variable};
 pub(super) use key::{host_key, is_secret};
 pub(super) use object::check_endpoint;
 pub(super) use server::{FTP_PORT, SSH_PORT, from_login, must_know};
 pub(super) use url::Address;
-pub(super) use written::{Word, Written, variable};
 
 use self::key::{Family, Scheme};
 use self::settings::Settings;
@@ -75,6 +75,11 @@ fn target(url: &str, settings: &mut Settings) -> Option<Target> {
             settings.mistake("url", "expected a folder or a URL, came \"\"", None);
             return None;
         }
+        if looks_remote(url) {
+            let hint =
+                "as in s3://bucket/path or sftp://user@host/path; a folder of that name begins with ./";
+            settings.mistake("url", "expected a folder or a URL with ://", hint.to_owned());
+        }
         return folder(url.to_owned(), settings);
     };
     let Some(scheme) = Scheme::of(name) else {
@@ -105,6 +110,12 @@ fn target(url: &str, settings: &mut Settings) -> Option<Target> {
         Family::Ftp => server::ftp(&url, settings),
         Family::Ssh => server::ssh(&url, settings),
     }
+}
+
+/// Whether a path is more like `s3:bucket` or rsync's `user@host:path` than like a folder.
+fn looks_remote(path: &str) -> bool {
+    let start = path.split('/').next().unwrap_or_default();
+    start.split_once(':').is_some_and(|(name, _)| Scheme::of(name).is_some() || name.contains('@'))
 }
 
 fn other_scheme(name: &str) -> Option<String> {
@@ -390,7 +401,7 @@ url = "/var/www/live"                        # copy; also file:///…, gs://, az
             };
             let target = one(&format!("url = '{url}', password = 'x'")).target;
             assert_eq!(directory_of(&target), directory, "{url}");
-            let again = Written::of(&delivery::Options::new(target)).url;
+            let again = Entry::of(&delivery::Options::new(target)).url;
             assert_eq!(
                 directory_of(&one(&format!("url = '{again}', password = 'x'")).target),
                 directory,
@@ -478,6 +489,18 @@ url = "/var/www/live"                        # copy; also file:///…, gs://, az
         let in_url = "url: secrets do not belong into the URL\n  ";
         for (destination, message) in [
             ("url = ''", "url: expected a folder or a URL, came \"\"".to_owned()),
+            (
+                "url = 's3:/b/p'",
+                "url: expected a folder or a URL with ://\n  as in s3://bucket/path or sftp://user@host/path; a folder \
+                 of that name begins with ./"
+                    .into(),
+            ),
+            (
+                "url = 'u@h:/p'",
+                "url: expected a folder or a URL with ://\n  as in s3://bucket/path or sftp://user@host/path; a folder \
+                 of that name begins with ./"
+                    .into(),
+            ),
             (
                 "url = 'live', user = 'u'",
                 "user: a folder takes no such key\n  its keys: url, fsync, file_mode, folder_mode, required, \

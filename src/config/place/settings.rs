@@ -74,10 +74,8 @@ impl<'r, 'm> Settings<'r, 'm> {
                 // Nothing of it is quoted: it may be the rest of a password with a ? in it.
                 let message = format!("{} takes no such key in its query", scheme.name);
                 self.mistake("url", message, known(scheme.family));
-            } else if self.values.contains_key(&name) {
+            } else if self.values.insert(name.clone(), text.into()).is_some() {
                 self.mistake(&name, "stands in the URL too", None);
-            } else {
-                self.values.insert(name, text.into());
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::destination::{Headers, Secret, Target, copy, ftp, http, object, ssh};
 
 /// A destination's URL and its other keys, in the order of the table of keys.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct Entry {
     pub(crate) url: String,
     pub(crate) keys: Vec<(String, Word)>,
 }
@@ -26,26 +26,26 @@ pub(crate) enum Word {
     Yes,
 }
 
-impl Written {
+impl Entry {
     /// What would stand in a file for `served`.
     pub(crate) fn of(served: &delivery::Options) -> Self {
-        let mut written = Self { url: String::new(), keys: Vec::new() };
-        written.url = match &served.target {
-            Target::Copy(options) => written.copy(options),
-            Target::Object(options) => written.object(options),
-            Target::Http(options) => written.http(options),
-            Target::Ftp(options) => written.ftp(options),
-            Target::Ssh(options) => written.ssh(options),
+        let mut entry = Self { url: String::new(), keys: Vec::new() };
+        entry.url = match &served.target {
+            Target::Copy(options) => entry.copy(options),
+            Target::Object(options) => entry.object(options),
+            Target::Http(options) => entry.http(options),
+            Target::Ftp(options) => entry.ftp(options),
+            Target::Ssh(options) => entry.ssh(options),
         };
-        written.flag("required", served.is_required);
-        written.flag("keep", served.keeps_expired);
-        written.keys.extend(served.concurrency.map(|n| ("concurrency".to_owned(), Word::Count(n as u64))));
+        entry.flag("required", served.is_required);
+        entry.flag("keep", served.keeps_expired);
+        entry.keys.extend(served.concurrency.map(|n| ("concurrency".to_owned(), Word::Count(n as u64))));
         if served.timeout != delivery::Options::TIMEOUT {
-            written.text("timeout", Some(served.timeout.write()));
+            entry.text("timeout", Some(served.timeout.write()));
         }
         // Headers have no rank of their own; what is equal stays in order.
-        written.keys.sort_by_key(|(name, _)| key::rank(name.split('.').next().unwrap_or(name)));
-        written
+        entry.keys.sort_by_key(|(name, _)| key::rank(name.split('.').next().unwrap_or(name)));
+        entry
     }
 
     fn text(&mut self, name: &str, text: Option<impl ToString>) {
