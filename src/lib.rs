@@ -48,7 +48,7 @@
 //! use segcast::channel::{self, Stop};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let options = segcast::config::load("live.toml".as_ref(), &[])?.into_options()?;
+//! let options = segcast::config::load("live.toml".as_ref(), &[])?.options;
 //! let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
 //! let running = tokio::spawn(async move { channel::run(&options, stopped).await });
 //! stop.send_replace(Stop::Finish);

@@ -136,6 +136,7 @@ files
   360p/index.m3u8, 360p/360p-00001.ts …
 destinations
   live (folder)
+spool        256MiB in memory, 2GiB among temporary files
 log          to standard error
 ";
     assert_eq!(told, expected);
@@ -247,12 +248,17 @@ secret_access_key = \"${KEY}\"
 url = \"sftp://host/live\"
 user = \"me\"
 password = \"hush-6\"
+[[destination]]
+url = \"http://host/live\"
+token = \"hush-8\"
+headers = { X-Api-Key = \"hush-9\" }
 ";
     let place = Place::with("live.toml", &text);
     let mut command = place.config(&["check", "live.toml"]);
     let ended = run(command.env("KEY", "hush-4")).good();
     assert!(ended.stdout.contains("s3://bucket/live") && ended.stdout.contains("***"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
+    assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
     // Nor in what is wrong.
     let in_url = text.replace("sftp://host", "sftp://me:hush-5@host");
     place.file("live.toml", &in_url);
@@ -270,6 +276,141 @@ password = \"hush-6\"
     place.file("live.toml", &text.replace("password = \"hush-6\"", "password = \"hush-6"));
     let ended = run(&mut command);
     assert!(!mistakes(&ended).contains("hush"), "{}", ended.stderr);
+}
+
+/// A file with these destinations.
+fn with_destinations(destinations: &str) -> String {
+    format!("input = {{ url = \"test\" }}\nrendition = [{{ name = \"a\", audio = {{}} }}]\n{destinations}")
+}
+
+#[test]
+fn every_kind_of_destination_is_told_with_its_settings() {
+    let place = Place::new();
+    let here = place.0.path().display().to_string();
+    for name in ["ca.pem", "id_ed25519", "known_hosts"] {
+        place.file(name, "");
+    }
+    place.file("gcs.json", "{}");
+    let text = fs::read_to_string(sample("destinations.toml")).unwrap();
+    place.file(
+        "all.toml",
+        &text.replace("/etc/segcast", &here).replace("/var/www", &here).replace("/srv", &here),
+    );
+    let mut command = place.config(&["check", "all.toml"]);
+    command
+        .env("HOME", &here)
+        .env("S3_KEY", "hush-1")
+        .env("S3_SECRET", "hush-2")
+        .env("FTP_PASSWORD", "hush-3");
+    let ended = run(&mut command).good();
+    let told = ended.stdout.split("destinations\n").nth(1).unwrap().replace(&here, "HERE");
+    let expected = "\
+\x20 s3://bucket/live (access_key_id ***, secret_access_key ***, session_token ***, region us-east-1, endpoint \
+http://127.0.0.1:8333, virtual_hosted, encryption aws:kms, kms_key alias/live, acl public-read, storage_class \
+STANDARD_IA, playlist_cache_control no-cache, segment_cache_control max-age=60, headers.X-Api-Key ***, \
+headers.X-Name ***, required, keep, concurrency 8, timeout 10s)
+  gs://bucket/a b (acl publicRead, storage_class NEARLINE, credentials ***)
+  az://$web/live (account me, access_key ***, access_tier Cool)
+  az://other (endpoint http://127.0.0.1:10000/me, account me, sas_token ***)
+  https://[::1]:8443/live/ü%20x (user deploy, password ***, ca HERE/ca.pem, insecure)
+  http://origin/live (token ***, timeout 2s 500ms)
+  ftp://deploy@web1/live (password ***)
+  ftps://de@ploy@web1:2121/HERE/live (password ***, ca HERE/ca.pem, insecure)
+  sftp://deploy@web1:2222HERE/live (private_key HERE/id_ed25519, passphrase ***, known_hosts HERE/known_hosts)
+  scp://deploy@[2001:db8::7]/~/live (password ***, host_key accept-new)
+  HERE/live (folder, fsync, file_mode 0644, folder_mode 2755)
+  HERE/live two (folder)
+spool        64MiB in memory, 1GB in spool
+log          to standard error
+";
+    assert_eq!(told, expected);
+    assert!(!ended.stdout.contains("hush") && !ended.stderr.contains("hush"));
+}
+
+#[test]
+fn bad_destinations_are_told_before_anything_runs() {
+    let place = Place::new();
+    let cases = [
+        ("url = \"s4://bucket/live\"", "url: the scheme \"s4\" is not known\n  did you mean `s3://`?"),
+        (
+            "url = \"ftp://deploy@web1/live\"",
+            "password: is missing, as ftp needs it\n  as in password = \"${NAME}\", or password_file = \
+             \"/run/secrets/password\"",
+        ),
+        (
+            "url = \"ftp://deploy@web1/live\"\npassword = \"${NOPE}\"",
+            "password: the environment variable \"NOPE\" is not set",
+        ),
+        (
+            "url = \"ftp://deploy@web1/live\"\npassword_file = \"none\"",
+            "password_file: \"none\" cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "url = \"sftp://deploy@web1/live\"\nprivate_key = \"none\"",
+            "private_key: \"none\" is not there\n  paths are taken from the current directory",
+        ),
+        (
+            "url = \"ftps://deploy@web1/live\"\npassword = \"x\"\nca = \"none.pem\"",
+            "ca: \"none.pem\" is not there\n  paths are taken from the current directory",
+        ),
+        (
+            "url = \"s3://bucket/live\"\naccess_key_id = \"x\"",
+            "secret_access_key: is missing beside `access_key_id`",
+        ),
+        (
+            "url = \"/dev/null/live\"",
+            "url: \"/dev/null/live\" cannot be made: there is no such folder above it",
+        ),
+    ];
+    for (keys, message) in cases {
+        place.file("live.toml", &with_destinations(&format!("[[destination]]\n{keys}")));
+        let ended = place.check("live.toml");
+        assert_eq!(mistakes(&ended), format!("live.toml: destination[0].{message}"));
+    }
+}
+
+#[test]
+fn a_secret_in_a_file_is_read_and_not_told() {
+    let place = Place::new();
+    place.file("secret", "hush\n");
+    let text = "[[destination]]\nurl = \"ftp://deploy@web1/live\"\npassword_file = \"secret\"";
+    place.file("live.toml", &with_destinations(text));
+    let ended = place.check("live.toml").good();
+    assert!(ended.stdout.contains("ftp://deploy@web1/live (password ***)"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("hush"), "{}", ended.stdout);
+}
+
+#[test]
+fn destinations_are_probed_and_left_as_they_were() {
+    let place = Place::new();
+    let text = "[[destination]]\nurl = \"one\"\n[[destination]]\nurl = \"two/folders\"";
+    place.file("live.toml", &with_destinations(text));
+    let mut command = segcast(["destination", "check", "live.toml", "--size", "3MiB"]);
+    let ended = run(command.current_dir(place.0.path())).good();
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ended.stdout);
+    for (line, name) in lines.iter().zip(["one          latency ", "two/folders  latency "]) {
+        assert!(line.starts_with(name) && line.ends_with(" MB/s, ok"), "{line}");
+    }
+    assert_eq!(ended.stderr, "");
+    assert!(names(&place.0.path().join("one")).is_empty());
+    assert!(names(&place.0.path().join("two/folders")).is_empty());
+}
+
+#[test]
+fn a_destination_that_takes_nothing_is_told_and_the_others_are_probed() {
+    let place = Place::new();
+    // Longer than a name may be: seen only once it is tried.
+    let bad = "x".repeat(300);
+    let text = format!("[[destination]]\nurl = \"{bad}\"\n[[destination]]\nurl = \"good\"");
+    place.file("live.toml", &with_destinations(&text));
+    let mut command = segcast(["destination", "check", "live.toml"]);
+    let ended = run(command.current_dir(place.0.path()));
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(lines[0].starts_with(&format!("{bad}  cannot create {bad}: ")), "{}", ended.stdout);
+    assert!(lines[1].ends_with(" MB/s, ok"), "{}", ended.stdout);
+    assert_eq!(ended.stderr, "segcast: 1 of 2 destinations cannot be used\n");
 }
 
 #[test]
@@ -320,7 +461,7 @@ fn what_was_converted_can_be_checked() {
         place.file("converted.toml", &toml);
         assert!(!toml.contains("not-a-real-key") && !toml.contains("not$"), "{toml}");
         let mut command = place.config(&["check", "converted.toml"]);
-        for secret in ["DESTINATION_1_ACCESS_KEY_ID", "DESTINATION_1_SECRET_ACCESS_KEY"] {
+        for secret in ["DESTINATION_1_ACCESS_KEY_ID", "DESTINATION_1_SECRET_ACCESS_KEY", "FTP_PASSWORD"] {
             command.env(secret, "hush");
         }
         let converted = run(&mut command).good().stdout;
@@ -342,9 +483,13 @@ fn the_schema_is_json_schema() {
     let schema = run(&mut place.config(&["schema"])).good().stdout;
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"));
-    for key in ["input", "output", "rendition", "destination", "log"] {
+    for key in ["input", "output", "rendition", "destination", "spool", "log"] {
         assert!(schema["properties"][key].is_object(), "{key}");
     }
+    let keys = &schema["properties"]["destination"]["items"]["properties"];
+    assert_eq!(keys["concurrency"]["maximum"], 64);
+    assert_eq!(keys["password_file"]["type"], "string");
+    assert_eq!(keys["host_key"]["enum"], serde_json::json!(["strict", "accept-new"]));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Output goes to standard output, all else to standard error.
 
 mod configuration;
+mod destination;
 mod feed;
 pub mod input;
 pub mod inspect;
@@ -37,6 +38,7 @@ Examples:
   ffmpeg … -f mpegts - | segcast segment - --output live
   segcast inspect movie.ts                   what is in a transport stream
   segcast config check live.toml             what would run, without running it
+  segcast destination check live.toml        does each destination take files, and how fast?
 
 Exit codes:
   0    done; for a channel also when it was asked to end by a signal
@@ -63,6 +65,9 @@ enum Command {
     /// Check, convert or describe configuration files.
     #[command(subcommand, after_help = configuration::EXAMPLES)]
     Config(configuration::Command),
+    /// Look at destinations before a channel depends on them.
+    #[command(subcommand, after_help = destination::EXAMPLES)]
+    Destination(destination::Command),
     /// Print a completion script for a shell.
     #[command(after_help = "\
 Examples:
@@ -82,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Segment(args) => segment::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Config(command) => configuration::run(&command),
+        Command::Destination(command) => destination::run(&command),
         Command::Completions { shell } => print_completions(shell),
     };
     match result {

@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         for note in &checked.notes {
             tracing::warn!("{}: {note}", checked.file);
         }
-        options.push(checked.into_options()?);
+        options.push(checked.options);
     }
     refuse_shared_folders(&options)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
@@ -96,7 +96,7 @@ fn refuse_shared_folders(options: &[channel::Options]) -> Result<(), SharedFolde
 fn place(served: &delivery::Options) -> String {
     match &served.target {
         Target::Copy(options) => real(&options.directory).display().to_string(),
-        other => other.to_string(),
+        other => config::identity(other),
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
             "input.url = \"test\"\noutput.directory = \"{directory}\"\n[[rendition]]\nname = \"a\"\nvideo.codec = \"h264\"\n"
         );
         let checked = config::parse_str(Format::Toml, name, &text, &config::Environment::new(), &[]);
-        checked.unwrap().into_options().unwrap()
+        checked.unwrap().options
     }
 
     #[test]

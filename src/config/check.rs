@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::file::{self, File, Playlist};
 use super::ground::{Must, Need};
 use super::layer::Layers;
-use super::remote::{self, Place, Remote};
+use super::outside::Outside;
 use super::shape::{Mistakes, quoted};
-use super::value::Kind as _;
-use super::{Checked, Dialect, Environment, Error, schema, shape};
+use super::value::{Bytes, Kind as _, Written};
+use super::{Checked, Dialect, Error, place, schema, shape};
+use crate::destination::{Target, copy};
 use crate::encoder::ladder::{Ladder, Rendition};
-use crate::{channel, delivery, destination, live};
+use crate::{channel, delivery, live};
 
 /// Segments outside of these are not worth serving.
 const SHORTEST_SEGMENT: Duration = Duration::from_millis(500);
@@ -24,8 +25,11 @@ pub(super) const MOST_WINDOW: u32 = 100_000;
 /// Segments in a live playlist, if nothing is said.
 pub(super) const WINDOW: u32 = 6;
 
+/// Bytes that must be able to wait in memory: a segment or two.
+const LEAST_SPOOL: u64 = 1 << 20;
+
 /// Checks the merged layers of a file of ours.
-pub(super) fn check(layers: &Layers, environment: &Environment) -> Result<Checked, Error> {
+pub(super) fn check(layers: &Layers, outside: &Outside) -> Result<Checked, Error> {
     let mut mistakes = Mistakes::new(layers);
     let root = figment::value::Value::from(layers.root.clone());
     shape::check("", &root, schema::schema(), &mut mistakes);
@@ -34,7 +38,7 @@ pub(super) fn check(layers: &Layers, environment: &Environment) -> Result<Checke
         Error::whole(&layers.file, format!("{}: {}", error.path.join("."), error.kind), None)
     })?;
     let mut checker = Checker { mistakes, needs: Vec::new(), notes: Vec::new() };
-    let checked = checker.file(layers, &file, environment);
+    let checked = checker.file(layers, &file, outside);
     Error::unless(checker.mistakes.list, checked)
 }
 
@@ -46,13 +50,14 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn file(&mut self, layers: &Layers, file: &File, environment: &Environment) -> Checked {
+    fn file(&mut self, layers: &Layers, file: &File, outside: &Outside) -> Checked {
         let input = self.input(file);
         let feed = self.feed(file, &input);
         let renditions: Vec<Rendition> =
             file.rendition.iter().enumerate().map(|(n, rendition)| self.rendition(n, rendition)).collect();
         let presentation = self.presentation(file);
-        let (destinations, later) = self.destinations(file, environment);
+        let destinations = self.destinations(file, outside);
+        let spool = self.spool(&file.spool);
         if file.ffmpeg.as_os_str().is_empty() {
             self.mistakes.add("ffmpeg", "expected the name or path of ffmpeg, came \"\"", None);
         }
@@ -63,14 +68,7 @@ impl Checker<'_> {
         let segment = file.output.segment.0;
         let ladder = Ladder { ffmpeg: file.ffmpeg.clone(), input, feed, segment, renditions };
         Checked {
-            options: channel::Options {
-                name,
-                ladder,
-                presentation,
-                destinations,
-                spool: delivery::Spool::default(),
-            },
-            later,
+            options: channel::Options { name, ladder, presentation, destinations, spool },
             log: file.log.clone(),
             notes: std::mem::take(&mut self.notes),
             dialect: Dialect::Ours,
@@ -215,50 +213,54 @@ impl Checker<'_> {
         }
     }
 
-    fn destinations(
-        &mut self,
-        file: &File,
-        environment: &Environment,
-    ) -> (Vec<delivery::Options>, Vec<Remote>) {
-        let mut places = BTreeMap::new();
-        let mut order = Vec::new();
-        if let Some(folder) = &file.output.directory {
-            if folder.as_os_str().is_empty() {
-                self.mistakes.add("output.directory", "expected a folder, came \"\"", None);
+    fn destinations(&mut self, file: &File, outside: &Outside) -> Vec<delivery::Options> {
+        let mut found = Vec::new();
+        if let Some(directory) = &file.output.directory {
+            let key = "output.directory".to_owned();
+            if directory.as_os_str().is_empty() {
+                self.mistakes.add(&key, "expected a folder, came \"\"", None);
             }
-            order.push(("output.directory".to_owned(), Place::Folder(folder.clone())));
+            self.need(&key, directory.clone(), Must::MakeFolder);
+            found.push((key, delivery::Options::new(Target::Copy(copy::Options::new(directory)))));
         }
         for (n, destination) in file.destination.iter().enumerate() {
             let key = format!("destination[{n}]");
-            let place = remote::place(&key, destination, environment, &mut self.mistakes);
-            order.extend(place.map(|place| (format!("{key}.url"), place)));
+            let served = place::read(&key, destination, outside, &mut self.mistakes, &mut self.needs);
+            found.extend(served.map(|served| (format!("{key}.url"), served)));
         }
         if file.output.directory.is_none() && file.destination.is_empty() {
             let hint = "as in `directory = \"live\"`, or add a [[destination]]".to_owned();
             self.mistakes.add("output.directory", "is missing, and there is no destination", hint);
         }
-        let (mut targets, mut later) = (Vec::new(), Vec::new());
-        for (key, place) in order {
-            let name = match &place {
-                Place::Folder(path) => {
-                    path.components().collect::<std::path::PathBuf>().display().to_string()
-                }
-                Place::Remote(remote) => remote.url(),
-            };
-            if let Some(first) = places.insert(name, key.clone()) {
-                self.mistakes.add(&key, format!("is the same place as {first}"), None);
-            }
-            match place {
-                Place::Folder(directory) => {
-                    self.need(&key, directory.clone(), Must::MakeFolder);
-                    targets.push(delivery::Options::new(destination::Target::Copy(
-                        destination::copy::Options::new(directory),
-                    )));
-                }
-                Place::Remote(remote) => later.push(remote),
+        let mut places = BTreeMap::new();
+        for (key, served) in &found {
+            if let Some(first) = places.insert(place::identity(&served.target), key) {
+                self.mistakes.add(key, format!("is the same place as {first}"), None);
             }
         }
-        (targets, later)
+        found.into_iter().map(|(_, served)| served).collect()
+    }
+
+    fn spool(&mut self, spool: &file::Spool) -> delivery::Spool {
+        let usual = delivery::Spool::default();
+        let bytes = |written: Option<Written<Bytes>>| written.map(|written| written.0.0);
+        let memory_bytes = bytes(spool.memory).unwrap_or(usual.memory_bytes);
+        if memory_bytes < LEAST_SPOOL {
+            let least = Bytes(LEAST_SPOOL).write();
+            let message = format!("expected at least {least}, came {}", Bytes(memory_bytes).write());
+            self.mistakes.add("spool.memory", message, None);
+        }
+        let disk_bytes = bytes(spool.disk).unwrap_or(usual.disk_bytes);
+        if let Some(directory) = &spool.directory {
+            if directory.as_os_str().is_empty() {
+                self.mistakes.add("spool.directory", "expected a folder, came \"\"", None);
+            }
+            if disk_bytes == 0 {
+                self.mistakes.add("spool.directory", "has no effect where `spool.disk` is 0", None);
+            }
+            self.need("spool.directory", directory.clone(), Must::MakeFolder);
+        }
+        delivery::Spool { memory_bytes, directory: spool.directory.clone(), disk_bytes }
     }
 }
 
@@ -271,7 +273,7 @@ pub(super) fn is_key(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{mistakes, ours, sample};
-    use super::super::{Format, parse_str};
+    use super::super::{Environment, Format, parse_str};
     use super::*;
     use crate::encoder::ladder::{Audio, Feed, Input, Video};
     use crate::time::Rate;
@@ -341,10 +343,7 @@ mod tests {
             renditions: vec![names("720p"), names("360p")],
         };
         assert_eq!(options.presentation, presentation);
-        assert_eq!(
-            options.destinations,
-            [delivery::Options::new(destination::Target::Copy(destination::copy::Options::new("live")))]
-        );
+        assert_eq!(options.destinations, [delivery::Options::new(Target::Copy(copy::Options::new("live")))]);
     }
 
     #[test]
@@ -360,11 +359,17 @@ mod tests {
     fn everything_is_read() {
         let checked = ours(&sample("ladder.toml")).unwrap();
         let folders = ["live", "/srv/live two"];
-        let targets = folders.map(|name| {
-            delivery::Options::new(destination::Target::Copy(destination::copy::Options::new(name)))
-        });
-        assert_eq!(checked.options.destinations, targets);
-        assert_eq!(checked.later[0].settings["secret_access_key"].expose(), "hunter2");
+        let targets = folders.map(|name| delivery::Options::new(Target::Copy(copy::Options::new(name))));
+        assert_eq!(checked.options.destinations[..2], targets);
+        let bucket = &checked.options.destinations[2];
+        assert_eq!(bucket.target.to_string(), "s3://bucket/shows/live");
+        assert_eq!((bucket.concurrency, bucket.timeout), (Some(16), Duration::from_secs(10)));
+        let spool = delivery::Spool {
+            memory_bytes: 64 << 20,
+            directory: Some("spool".into()),
+            disk_bytes: 1_000_000_000,
+        };
+        assert_eq!(checked.options.spool, spool);
         assert_eq!(checked.options.presentation.renditions[1].segment_key(7), "sound-00007.ts");
         assert_eq!(checked.options.presentation.multivariant.as_deref(), Some("all.m3u8"));
         assert_eq!(checked.log.level, Some(file::Level::Debug));
@@ -418,6 +423,12 @@ uri = "live"
 url = "s3://b"
 secret_access_key = 12345
 pasword = "hunter2"
+concurrency = 65
+encryption = "AES"
+file_mode = 644
+headers = { X-Key = 12345 }
+keep = "yes"
+timeout = "soon"
 [log]
 level = []
 "#;
@@ -425,11 +436,20 @@ level = []
 live.toml: destination[0].uri: unknown key
   did you mean `url`?
 live.toml: destination[0].url: is missing
-  it says: A folder, or a URL: s3://bucket/prefix, gs://, az://, https://, ftp://, ftps://, sftp://, scp://. \
-Behind a host of ftp, sftp and scp, /~/ is the folder one is in after logging in.
+  it says: A folder, or a URL: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, https://host/path, \
+ftp://user@host/path (ftps:// with TLS), sftp://user@host/path, scp://user@host/path. Behind a host of ftp a path is \
+taken from the login folder, and from the root with a second slash; behind one of sftp and scp from the root, and \
+behind /~/ from the login folder. Keys without secrets may stand in a URL's query.
+live.toml: destination[1].concurrency: expected a whole number from 1 to 64, came 65
+live.toml: destination[1].encryption: expected one of AES256, aws:kms, came \"AES\"
+live.toml: destination[1].file_mode: expected permissions as octal digits in quotes, such as \"0644\", came 644
+live.toml: destination[1].headers.X-Key: expected a text, came a secret
+live.toml: destination[1].keep: expected true or false, came \"yes\"
 live.toml: destination[1].pasword: unknown key
   did you mean `password`?
 live.toml: destination[1].secret_access_key: expected a text, came a secret
+live.toml: destination[1].timeout: expected a duration such as \"4s\", \"333ms\" or \"1m\" (a bare number is seconds), \
+came \"soon\"
 live.toml: feeds: unknown key
   did you mean `feed`?
 live.toml: input.args: expected a list, came \"-re\"
@@ -515,6 +535,36 @@ live.toml: ffmpeg: expected the name or path of ffmpeg, came \"\"";
                     rendition = [{ name = 'a', audio = {} }, { name = 'b', audio = {} }]";
         let expected = "live.toml: output.multivariant: expected a file's name, as there are 2 renditions";
         assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn a_spool_is_an_amount_or_a_table() {
+        let spool = |text: &str| ours(&with(text)).unwrap().options.spool;
+        let usual = delivery::Spool::default();
+        assert_eq!(spool(""), usual);
+        for text in ["spool = '512MiB'", "spool = 536870912", "spool.memory = '512MiB'"] {
+            assert_eq!(spool(text), delivery::Spool { memory_bytes: 512 << 20, ..usual.clone() });
+        }
+        assert_eq!(spool("spool.disk = 0"), delivery::Spool { disk_bytes: 0, ..usual.clone() });
+        let amount = "expected an amount such as \"256MiB\" or \"2GB\" (a bare number is bytes), came";
+        for (text, told) in [
+            ("spool = 'big'", format!("spool: {amount} \"big\"")),
+            ("spool = true", format!("spool: {amount} true")),
+            ("spool.disk = -1", format!("spool.disk: {amount} -1")),
+            ("spool.disc = 1", "spool.disc: unknown key\n  did you mean `disk`?".into()),
+            ("spool = 1", "spool.memory: expected at least 1MiB, came 1B".into()),
+            ("spool.directory = ''", "spool.directory: expected a folder, came \"\"".into()),
+            (
+                "spool = { disk = 0, directory = 'x' }",
+                "spool.directory: has no effect where `spool.disk` is 0".into(),
+            ),
+        ] {
+            assert_eq!(mistakes(&with(text)), format!("live.toml: {told}"));
+        }
+        let environment = Environment::from([("SEGCAST_SPOOL__DISK".to_owned(), "0".to_owned())]);
+        let overrides = [("spool.memory".to_owned(), "2MiB".to_owned())];
+        let read = parse_str(Format::Toml, "live.toml", EXAMPLE, &environment, &overrides).unwrap();
+        assert_eq!((read.options.spool.memory_bytes, read.options.spool.disk_bytes), (2 << 20, 0));
     }
 
     #[test]

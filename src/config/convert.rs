@@ -6,10 +6,13 @@ use std::path::Path;
 use super::error::Error;
 use super::expand::escape;
 use super::file::{Level, LogFormat};
-use super::remote::{Remote, is_secret, variable};
-use super::value::{Bitrate, Kind as _, Size};
-use super::{Checked, Dialect, Environment, Format};
-use crate::destination::Target;
+use super::place::{Entry, Word, variable};
+use super::printf;
+use super::value::{Bitrate, Bytes, Kind as _, Size};
+use super::{Checked, Dialect, Environment, Format, PREFIX};
+use crate::delivery;
+use crate::destination::{Target, copy};
+use crate::encoder::hide_secrets;
 use crate::encoder::ladder::{Feed, Input, Rendition};
 use crate::live::Kind;
 
@@ -40,8 +43,24 @@ pub fn convert_str(format: Format, name: &str, text: &str) -> Result<String, Err
 /// An environment in which each `${NAME}` of `text` stands for itself.
 fn echo(text: &str) -> Environment {
     let names = text.split("${").skip(1).filter_map(|text| text.split_once('}'));
-    names.map(|(name, _)| (name.to_owned(), format!("${{{name}}}"))).collect()
+    let variables = names.map(|(name, _)| (name.to_owned(), format!("${{{name}}}")));
+    variables.chain([("HOME".to_owned(), "~".to_owned())]).collect()
 }
+
+/// The folder of a destination that has nothing else to say.
+fn plain_folder(served: &delivery::Options) -> Option<&Path> {
+    match &served.target {
+        Target::Copy(options)
+            if *served == delivery::Options::new(Target::Copy(copy::Options::new(&options.directory))) =>
+        {
+            Some(&options.directory)
+        }
+        _ => None,
+    }
+}
+
+/// The variable of the input's URL in commands.
+const INPUT_URL: &str = "INPUT_URL";
 
 /// The TOML of any configuration.
 fn render(checked: &Checked) -> String {
@@ -57,13 +76,11 @@ fn render(checked: &Checked) -> String {
     for (n, rendition) in ladder.renditions.iter().enumerate() {
         page.rendition(checked, n, rendition);
     }
-    for served in options.destinations.iter().skip(1) {
-        page.table("[[destination]]");
-        page.set("url", &*folder(&served.target));
+    let is_first_plain = options.destinations.first().is_some_and(|served| plain_folder(served).is_some());
+    for (n, served) in options.destinations.iter().skip(usize::from(is_first_plain)).enumerate() {
+        page.destination(n + 1, served);
     }
-    for (n, remote) in checked.later.iter().enumerate() {
-        page.remote(n + 1, remote);
-    }
+    page.spool(&options.spool);
     page.log(checked);
     page.0
 }
@@ -74,12 +91,6 @@ fn feed(feed: Feed) -> &'static str {
         Feed::Each => "each",
         Feed::FanOut => "fan-out",
     }
-}
-
-/// A folder as a destination's `url`, in which `$` and `://` have a meaning of their own.
-fn folder(target: &Target) -> String {
-    let path = escape(&target.to_string());
-    if path.contains("://") && !path.starts_with(['/', '.']) { format!("./{path}") } else { path }
 }
 
 /// A TOML file on its way.
@@ -102,6 +113,11 @@ impl Page {
     }
 
     fn set(&mut self, key: &str, value: impl Into<toml::Value>) {
+        // A header's name may have more in it than a bare key.
+        let key = match key.strip_prefix("headers.") {
+            Some(header) => format!("headers.{header:?}"),
+            None => key.to_owned(),
+        };
         self.line(&format!("{key} = {}", value.into()));
     }
 
@@ -113,7 +129,7 @@ impl Page {
                 args
             }
             Input::Url { url, args } => {
-                self.set("url", url.as_str());
+                self.hidden("url", url);
                 args
             }
             Input::Stdin { args } => {
@@ -122,7 +138,7 @@ impl Page {
             }
             Input::Command { shell, args } => {
                 self.comment("Its output is copied to every rendition's command.");
-                self.set("command", shell.as_str());
+                self.hidden("command", shell);
                 args
             }
         };
@@ -137,8 +153,8 @@ impl Page {
         if checked.dialect == Dialect::Original {
             self.comment("temp_dir has no counterpart: segments go from memory to the destinations.");
         }
-        if let Some(served) = checked.options.destinations.first() {
-            self.set("directory", &*served.target.to_string());
+        if let Some(directory) = checked.options.destinations.first().and_then(plain_folder) {
+            self.set("directory", directory.to_string_lossy().as_ref());
         }
         self.set("segment", presentation.target.write());
         match presentation.kind {
@@ -180,7 +196,8 @@ impl Page {
                 );
                 self.comment("one ffmpeg make all renditions, with key frames where segments begin.");
             }
-            self.set("command", command.as_str());
+            let command = self.without_input_secrets(command, &checked.options.ladder.input);
+            self.set("command", command);
         }
         self.video_and_audio(rendition);
         if !rendition.args.is_empty() {
@@ -209,25 +226,68 @@ impl Page {
         }
     }
 
-    fn remote(&mut self, n: usize, remote: &Remote) {
+    /// A key of `input`, without the passwords in it: a variable above the file has the whole.
+    fn hidden(&mut self, key: &str, text: &str) {
+        let shown = hide_secrets(text);
+        if shown != text {
+            let variable = format!("{PREFIX}INPUT__{}", key.to_uppercase());
+            self.comment(&format!(
+                "The old file has a secret in it; put the whole into the environment variable {variable}."
+            ));
+        }
+        self.set(key, shown.as_ref());
+    }
+
+    /// A command, with a variable where the input's URL has a secret in it.
+    fn without_input_secrets(&mut self, command: &str, input: &Input) -> String {
+        let url = match input {
+            Input::Url { url, .. } if hide_secrets(url) != *url => printf::quote(url),
+            _ => String::new(),
+        };
+        if url.is_empty() || !command.contains(&url) {
+            if hide_secrets(command) != command {
+                self.comment("There is a secret in this command: let nobody else read this file.");
+            }
+            return command.to_owned();
+        }
+        self.comment(&format!("${INPUT_URL} is the input's URL; the old file has it, with a secret in it."));
+        command.replace(&url, &format!("\"${INPUT_URL}\""))
+    }
+
+    fn destination(&mut self, n: usize, served: &delivery::Options) {
+        let Entry { url, keys } = Entry::of(served);
         self.table("[[destination]]");
-        self.comment("Not used yet: this kind of destination arrives with the next release.");
-        self.set("url", escape(&remote.url()));
-        for (name, value) in &remote.settings {
-            let value = value.expose();
-            let is_variable = value.starts_with("${") && value.ends_with('}');
-            if !is_secret(name) {
-                self.set(name, escape(value));
-            } else if is_variable {
-                self.set(name, value);
-            } else {
-                let variable = variable(n, name);
-                self.comment(&format!(
-                    "The old file has it; put it into the environment variable {variable}."
-                ));
-                self.set(name, format!("${{{variable}}}"));
+        self.set("url", escape(&url));
+        for (name, word) in keys {
+            match word {
+                Word::Text(text) => self.set(&name, escape(&text)),
+                Word::Secret(secret) => self.secret(n, &name, secret.expose()),
+                Word::Count(count) => self.set(&name, i64::try_from(count).unwrap_or(i64::MAX)),
+                Word::Yes => self.set(&name, true),
             }
         }
+    }
+
+    /// Variables stay; a secret in clear becomes one.
+    fn secret(&mut self, n: usize, name: &str, value: &str) {
+        if value.starts_with("${") && value.ends_with('}') {
+            return self.set(name, value);
+        }
+        let variable = variable(n, name);
+        self.comment(&format!("The old file has it; put it into the environment variable {variable}."));
+        self.set(name, format!("${{{variable}}}"));
+    }
+
+    fn spool(&mut self, spool: &delivery::Spool) {
+        if *spool == delivery::Spool::default() {
+            return;
+        }
+        self.table("[spool]");
+        self.set("memory", Bytes(spool.memory_bytes).write());
+        if let Some(directory) = &spool.directory {
+            self.set("directory", directory.to_string_lossy().as_ref());
+        }
+        self.set("disk", Bytes(spool.disk_bytes).write());
     }
 
     fn log(&mut self, checked: &Checked) {
@@ -279,6 +339,9 @@ mod tests {
     fn what_is_converted_gives_the_same_channel() {
         let secrets = environment(&[
             ("FTP_PASSWORD", "hunter2"),
+            ("S3_KEY", "hunter3"),
+            ("S3_SECRET", "hunter4"),
+            ("HOME", "/home/me"),
             ("DESTINATION_1_ACCESS_KEY_ID", "not-a-real-key"),
             ("DESTINATION_1_SECRET_ACCESS_KEY", "not$$a$real${secret}"),
         ]);
@@ -286,27 +349,58 @@ mod tests {
         texts
             .push(sample("s3.yml").replace("transfer_profile: bucket", "transfer_profile: [upload, mirror]"));
         texts.push(sample("single-copy.yml").replace("recording.ts", "test"));
+        texts.push(sample("uploads.yml").replace("camera:hush-1@", ""));
         for text in texts {
             let old = parse_str(Format::Yaml, "old.yml", &text, &secrets, &[]).unwrap();
             let toml = convert_str(Format::Yaml, "old.yml", &text).unwrap();
             let new = parse_str(Format::Toml, "new.toml", &toml, &secrets, &[])
                 .unwrap_or_else(|e| panic!("{e}\n{toml}"));
             assert_eq!(format!("{:?}", new.options), format!("{:?}", old.options));
-            assert_eq!(new.later, old.later);
             assert_eq!(new.log, old.log);
             assert!(!toml.contains("not-a-real-key"), "{toml}");
-            assert!(!toml.contains("hunter2"), "{toml}");
+            assert!(!toml.contains("hunter"), "{toml}");
         }
+    }
+
+    #[test]
+    fn passwords_of_the_input_are_not_written() {
+        let toml = convert_str(Format::Yaml, "old.yml", &sample("uploads.yml")).unwrap();
+        let url = r#"# The old file has a secret in it; put the whole into the environment variable SEGCAST_INPUT__URL.
+url = "rtsp://camera:***@10.0.0.5/live"
+"#;
+        assert!(toml.contains(url), "{toml}");
+        let command = r#"# $INPUT_URL is the input's URL; the old file has it, with a secret in it.
+command = 'ffmpeg -i "$INPUT_URL" -f mpegts -acodec libmp3lame -ab 96k -'
+"#;
+        assert!(toml.contains(command), "{toml}");
+        assert!(!toml.contains("hush"), "{toml}");
+    }
+
+    #[test]
+    fn every_kind_of_destination_survives_the_way_through_toml() {
+        let text = sample("destinations.toml");
+        let names = ["S3_KEY", "S3_SECRET", "FTP_PASSWORD"];
+        let mut echo: Vec<_> = names.map(|name| (name, format!("${{{name}}}"))).into();
+        echo.push(("HOME", "/home/me".into()));
+        let echo: Vec<_> = echo.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let read = |text: &str| parse_str(Format::Toml, "x", text, &environment(&echo), &[]).unwrap().options;
+        let first = read(&text);
+        let rendered = render(&parse_str(Format::Toml, "x", &text, &environment(&echo), &[]).unwrap())
+            .replace("${DESTINATION_1_HEADERS_X_NAME}", "value")
+            .replace("${DESTINATION_2_CREDENTIALS}", "/home/me/gcs.json");
+        // Variables stand for themselves, so that they stay.
+        let again = read(&rendered);
+        assert_eq!((again.destinations, again.spool), (first.destinations, first.spool), "{rendered}");
     }
 
     #[test]
     fn files_of_ours_survive_the_way_through_toml() {
         let text = sample("ladder.toml");
-        let rendered = render(&ours(&text).unwrap()).replace("DESTINATION_1_ACCESS_KEY_ID", "KEY_ID");
-        let rendered = rendered.replace("DESTINATION_1_SECRET_ACCESS_KEY", "KEY");
+        let rendered = render(&ours(&text).unwrap()).replace("DESTINATION_2_ACCESS_KEY_ID", "KEY_ID");
+        let rendered = rendered.replace("DESTINATION_2_SECRET_ACCESS_KEY", "KEY");
+        let rendered = rendered.replace("${DESTINATION_2_HEADERS_X_CHANNEL}", "7");
         let (first, again) = (ours(&text).unwrap(), ours(&rendered).unwrap());
         assert_eq!(format!("{:?}", again.options), format!("{:?}", first.options));
-        assert_eq!(again.later, first.later);
         assert_eq!(again.log, file::Log { file: Some("segcast.log".into()), ..first.log });
     }
 
@@ -314,7 +408,7 @@ mod tests {
     fn a_converted_file_tells_what_changed() {
         let expected = r#"# Converted from old.yml.
 # segmenter_binary is not used: the segmenter is built in
-# s3://talks.example.org/2013/autumn is not used yet: this kind of destination arrives with the next release
+# bucket: objects are readable by anyone (public-read), as they always were: `acl: private` in the profile changes it
 name = "old"
 ffmpeg = "ffmpeg"
 feed = "each"
@@ -344,13 +438,12 @@ bandwidth = "110k"
 command = "ffmpeg -f alsa -i hw:0 -f mpegts -acodec libmp3lame -ab 96k -"
 
 [[destination]]
-# Not used yet: this kind of destination arrives with the next release.
 url = "s3://talks.example.org/2013/autumn"
 # The old file has it; put it into the environment variable DESTINATION_1_ACCESS_KEY_ID.
 access_key_id = "${DESTINATION_1_ACCESS_KEY_ID}"
-acl = "public-read"
 # The old file has it; put it into the environment variable DESTINATION_1_SECRET_ACCESS_KEY.
 secret_access_key = "${DESTINATION_1_SECRET_ACCESS_KEY}"
+acl = "public-read"
 
 [log]
 level = "debug"

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Checked;
-use super::value::Kind as _;
+use super::place::{Entry, Word};
+use super::value::{Bytes, Kind as _};
+use crate::delivery;
 use crate::destination::Target;
 use crate::encoder::hide_secrets;
 use crate::encoder::ladder::{Feed, Input};
@@ -30,10 +32,9 @@ impl Checked {
         }
         line("destinations".into());
         for served in &self.options.destinations {
-            let kind = if matches!(served.target, Target::Copy(_)) { " (folder)" } else { "" };
-            line(format!("  {}{kind}", served.target));
+            line(format!("  {}{}", served.target, settings(served)));
         }
-        self.later.iter().for_each(|remote| line(format!("  {remote}: not used yet")));
+        line(format!("spool        {}", spool(&self.options.spool)));
         line(format!("log          {}", self.log()));
         if !self.notes.is_empty() {
             line("notes".into());
@@ -59,6 +60,28 @@ impl Checked {
         let level = self.log.level.map(|level| format!("{level:?}, ").to_lowercase()).unwrap_or_default();
         let format = self.log.format.map(|format| format!("{format:?}, ").to_lowercase()).unwrap_or_default();
         format!("{level}{format}to {place}")
+    }
+}
+
+/// A destination's keys in brackets, secrets hidden.
+fn settings(served: &delivery::Options) -> String {
+    let folder = matches!(served.target, Target::Copy(_)).then(|| "folder".to_owned());
+    let keys = Entry::of(served).keys.into_iter().map(|(name, word)| match word {
+        Word::Text(text) => format!("{name} {text}"),
+        Word::Secret(secret) => format!("{name} {secret}"),
+        Word::Count(count) => format!("{name} {count}"),
+        Word::Yes => name,
+    });
+    let all: Vec<String> = folder.into_iter().chain(keys).collect();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
+}
+
+fn spool(spool: &delivery::Spool) -> String {
+    let memory = format!("{} in memory", Bytes(spool.memory_bytes).write());
+    match (spool.disk_bytes, &spool.directory) {
+        (0, _) => memory,
+        (disk, None) => format!("{memory}, {} among temporary files", Bytes(disk).write()),
+        (disk, Some(directory)) => format!("{memory}, {} in {}", Bytes(disk).write(), directory.display()),
     }
 }
 
@@ -100,10 +123,10 @@ files
 destinations
   live (folder)
   /srv/live two (folder)
-  s3://bucket/shows/live (access_key_id ***, acl public-read, region eu-north-1, secret_access_key ***): not used yet
+  s3://bucket/shows/live (access_key_id ***, secret_access_key ***, region eu-north-1, acl public-read, \
+headers.X-Channel ***, required, concurrency 16, timeout 10s)
+spool        64MiB in memory, 1GB in spool
 log          debug, json, to segcast.log
-notes
-  s3://bucket/shows/live is not used yet: this kind of destination arrives with the next release
 ";
         let checked = ours(&sample("ladder.toml")).unwrap();
         assert_eq!(checked.describe(&["ffmpeg -i rtsp://me:secret@cam -f null -"]), expected);
@@ -122,6 +145,7 @@ files
   live_medium.m3u8, studio_medium-00001.ts …
 destinations
   /tmp/www (folder)
+spool        256MiB in memory, 2GiB among temporary files
 log          info, to standard output
 notes
   segmenter_binary is not used: the segmenter is built in

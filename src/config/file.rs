@@ -1,14 +1,15 @@
 //! What may stand in a configuration file of ours. The schema that people print, and against which files are
 //! checked, is made from these types.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use super::remote::Destination;
-use super::value::{Bitrate, Size, Written};
+use super::place::Destination;
+use super::value::{Bitrate, Bytes, Kind as _, Size, Written};
 use crate::time::Rate;
 
 /// One live channel: what is encoded, how it is presented and where it is put.
@@ -33,6 +34,9 @@ pub struct File {
     /// Where the stream is put, beside `output.directory`.
     #[serde(default)]
     pub destination: Vec<Destination>,
+    /// Where segments wait that a destination has not taken yet; an amount alone is that in memory.
+    #[serde(default)]
+    pub spool: Spool,
     /// What is logged, and where; flags of the command line win.
     #[serde(default)]
     pub log: Log,
@@ -192,6 +196,67 @@ pub struct Audio {
 
 fn aac() -> String {
     "aac".into()
+}
+
+/// Where segments wait that a destination has not taken yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "MemoryOrSpool")]
+pub struct Spool {
+    /// What may wait in memory.
+    pub memory: Option<Written<Bytes>>,
+    /// The folder for what is beyond that.
+    pub directory: Option<PathBuf>,
+    /// What may wait in that folder.
+    pub disk: Option<Written<Bytes>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MemoryOrSpool {
+    Memory(Written<Bytes>),
+    Spool(SpoolTable),
+}
+
+/// Where segments wait that a destination has not taken yet; an amount alone is that in memory.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SpoolTable {
+    /// What may wait in memory, for all destinations together; 256MiB if absent.
+    #[schemars(example = &"512MiB")]
+    memory: Option<Written<Bytes>>,
+    /// The folder for what is beyond that; one of segcast's own among the system's temporary files if absent.
+    #[schemars(example = &"/var/spool/segcast")]
+    directory: Option<PathBuf>,
+    /// What may wait in that folder; 2GiB if absent, 0 for none.
+    #[schemars(example = &"10GiB")]
+    disk: Option<Written<Bytes>>,
+}
+
+impl From<MemoryOrSpool> for Spool {
+    fn from(written: MemoryOrSpool) -> Self {
+        match written {
+            MemoryOrSpool::Memory(memory) => Self { memory: Some(memory), ..Self::default() },
+            MemoryOrSpool::Spool(SpoolTable { memory, directory, disk }) => Self { memory, directory, disk },
+        }
+    }
+}
+
+impl JsonSchema for Spool {
+    fn schema_name() -> Cow<'static, str> {
+        "Spool".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = SpoolTable::json_schema(generator);
+        schema.insert("type".into(), ["object", "string", "number"].as_slice().into());
+        schema.insert("x-kind".into(), Bytes::NAME.into());
+        schema.insert("pattern".into(), Bytes::PATTERN.into());
+        schema
+    }
 }
 
 /// What is logged, and where.

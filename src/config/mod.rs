@@ -27,9 +27,10 @@ mod ground;
 mod layer;
 mod media;
 mod original;
+mod outside;
+mod place;
 mod printf;
 mod reader;
-mod remote;
 mod schema;
 mod shape;
 mod transfer;
@@ -43,10 +44,12 @@ use std::path::Path;
 pub use convert::{convert, convert_str};
 pub use error::{Error, Mistake};
 pub use layer::{Overrides, PREFIX};
-pub use remote::{Destination, Remote, Scheme};
+pub use place::Destination;
+pub(crate) use place::identity;
 pub use schema::schema;
-pub use value::{Bitrate, Kind, Size, Written};
+pub use value::{Bitrate, Bytes, Kind, Mode, Size, Written};
 
+use self::outside::Outside;
 use crate::channel;
 
 /// The environment: names and values.
@@ -107,8 +110,6 @@ pub enum Dialect {
 pub struct Checked {
     /// What the channel runs with.
     pub options: channel::Options,
-    /// Destinations that are well written but cannot be used yet.
-    pub later: Vec<Remote>,
     /// What is logged, and where.
     pub log: file::Log,
     /// What people should know.
@@ -128,24 +129,6 @@ impl Checked {
     pub fn check_ground(&self) -> Result<(), Error> {
         Error::unless(self.needs.iter().filter_map(ground::Need::check).collect(), ())
     }
-
-    /// The options to run with.
-    ///
-    /// # Errors
-    /// If there is no destination among those that can be used yet.
-    pub fn into_options(self) -> Result<channel::Options, Error> {
-        if !self.options.destinations.is_empty() {
-            return Ok(self.options);
-        }
-        let names: Vec<String> = self.later.iter().map(Remote::url).collect();
-        let message =
-            format!("nowhere to put the stream: {} cannot be used before the next release", names.join(", "));
-        let hint = match self.dialect {
-            Dialect::Ours => "until then add a folder: `directory = \"live\"` below [output]",
-            Dialect::Original => "until then name a profile with `transfer_type: copy` in `transfer_profile`",
-        };
-        Err(Error::whole(&self.file, message, Some(hint.to_owned())))
-    }
 }
 
 /// Reads and checks a file, with the environment and `overrides` above it, and looks at this machine.
@@ -155,7 +138,8 @@ impl Checked {
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Checked, Error> {
     let format = Format::of(path)?;
     let name = path.display().to_string();
-    let checked = parse_str(format, &name, &read(path)?, &environment(), overrides)?;
+    let environment = environment();
+    let checked = parse(format, &name, &read(path)?, &Outside::of_machine(&environment), overrides)?;
     checked.check_ground()?;
     Ok(checked)
 }
@@ -189,7 +173,7 @@ fn environment() -> Environment {
 /// Reads and checks a configuration from its text alone: no file, no environment but the one given.
 ///
 /// # Errors
-/// Every mistake that was found.
+/// Every mistake that was found; a secret that stands in another file is one.
 pub fn parse_str(
     format: Format,
     name: &str,
@@ -197,23 +181,24 @@ pub fn parse_str(
     environment: &Environment,
     overrides: &Overrides,
 ) -> Result<Checked, Error> {
+    parse(format, name, text, &Outside::of_text(environment), overrides)
+}
+
+fn parse(
+    format: Format,
+    name: &str,
+    text: &str,
+    outside: &Outside,
+    overrides: &Overrides,
+) -> Result<Checked, Error> {
     // A mark that some editors put before UTF-8 text.
     let dict = layer::parse(format, name, text.strip_prefix('\u{feff}').unwrap_or(text))?;
     let is_original = original::is_original(&dict);
     let (shape, known) =
         if is_original { (None, original::KEYS.to_vec()) } else { (Some(schema()), own_keys()) };
-    let layers = layer::Layers::new(name, dict, environment, overrides, shape, &known)?;
-    let mut checked = if is_original {
-        original::check(&layers, environment)?
-    } else {
-        check::check(&layers, environment)?
-    };
-    for remote in &checked.later {
-        checked.notes.push(format!(
-            "{} is not used yet: this kind of destination arrives with the next release",
-            remote.url()
-        ));
-    }
+    let layers = layer::Layers::new(name, dict, outside.environment, overrides, shape, &known)?;
+    let mut checked =
+        if is_original { original::check(&layers, outside)? } else { check::check(&layers, outside)? };
     for variable in &layers.unused {
         checked.notes.push(format!("the environment variable {variable} is not used: no key answers to it"));
     }
@@ -275,7 +260,7 @@ mod tests {
             [(Format::Toml, "ladder.toml"), (Format::Yaml, "ladder.yml"), (Format::Json, "ladder.json")];
         let read = all.map(|(format, name)| {
             let checked = parse_str(format, "ladder", &sample(name), &environment, &[]).unwrap();
-            (format!("{:?}", checked.options), checked.later, checked.log, checked.notes)
+            (format!("{:?}", checked.options), checked.log, checked.notes)
         });
         assert_eq!(read[0], read[1]);
         assert_eq!(read[0], read[2]);
@@ -299,7 +284,6 @@ mod tests {
         let directory = folder.path().join("live").display().to_string();
         let loaded = load(&path, &[("output.directory".into(), directory.clone())]).unwrap();
         assert_eq!(loaded.options.name, "live");
-        assert!(loaded.into_options().is_ok());
         assert!(!Path::new(&directory).exists(), "checking writes nothing");
     }
 
@@ -318,19 +302,6 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_passed_over() {
         assert!(ours(&format!("\u{feff}{}", sample("ladder.toml"))).is_ok());
-    }
-
-    #[test]
-    fn without_a_usable_destination_nothing_runs() {
-        let text = "input.url = 'test'\nrendition = [{ name = 'a', audio = {} }]\n\
-                    destination = [{ url = 's3://bucket/live' }]";
-        let checked = ours(text).unwrap();
-        let note = "s3://bucket/live is not used yet: this kind of destination arrives with the next release";
-        assert_eq!(checked.notes, [note]);
-        let error = checked.into_options().unwrap_err().to_string();
-        let expected = "live.toml: nowhere to put the stream: s3://bucket/live cannot be used before the next release\n  \
-                        until then add a folder: `directory = \"live\"` below [output]";
-        assert_eq!(error, expected);
     }
 
     #[test]
@@ -356,7 +327,13 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,200}", cut in 0usize..2000, key in "[a-z_.\\[\\]0-9]{0,20}") {
-            let all = [(Format::Toml, "ladder.toml"), (Format::Yaml, "multirate-copy.yml"), (Format::Json, "ladder.json")];
+            let all = [
+                (Format::Toml, "ladder.toml"),
+                (Format::Toml, "destinations.toml"),
+                (Format::Yaml, "multirate-copy.yml"),
+                (Format::Yaml, "uploads.yml"),
+                (Format::Json, "ladder.json"),
+            ];
             for (format, name) in all {
                 let good = sample(name);
                 let at = (0..=cut.min(good.len())).rev().find(|at| good.is_char_boundary(*at)).unwrap();

@@ -3,6 +3,7 @@
 //! The script took its keys as Ruby gave them, so numbers may be written as text and unknown keys are passed
 //! over; here they are at least told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use figment::value::Dict;
@@ -12,14 +13,14 @@ use super::file::{Level, Log};
 use super::ground::Must;
 use super::layer::Layers;
 use super::media::{LEAST_BITRATE, is_path};
+use super::outside::Outside;
 use super::printf::{Template, push_value};
 use super::reader::{Reader, Table};
-use super::remote::Remote;
 use super::shape::{Mistakes, join, quoted};
 use super::value::Kind as _;
-use super::{Checked, Dialect, Environment, Error, transfer};
+use super::{Checked, Dialect, Error, transfer};
 use crate::encoder::ladder::{Feed, Input, Ladder, Rendition};
-use crate::{channel, delivery, destination, live};
+use crate::{channel, delivery, live};
 
 /// The keys that may stand at the top, beside the profiles' own names.
 pub(super) const KEYS: [&str; 14] = [
@@ -45,10 +46,9 @@ pub(super) fn is_original(dict: &Dict) -> bool {
 }
 
 /// Checks the merged layers of a file of the original.
-pub(super) fn check(layers: &Layers, environment: &Environment) -> Result<Checked, Error> {
+pub(super) fn check(layers: &Layers, outside: &Outside) -> Result<Checked, Error> {
     let mistakes = Mistakes::new(layers);
-    let mut reader =
-        Reader { root: &layers.root, environment, mistakes, needs: Vec::new(), notes: Vec::new() };
+    let mut reader = Reader { root: &layers.root, outside, mistakes, needs: Vec::new(), notes: Vec::new() };
     let checked = reader.channel(layers);
     Error::unless(reader.mistakes.list, checked)
 }
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         }
         let (input, feed, rungs, multivariant) = self.encoders(top);
         let (renditions, names) = rungs.into_iter().unzip();
-        let (destinations, later) = self.transfers(top);
+        let destinations = self.transfers(top);
         let ladder = Ladder { ffmpeg: "ffmpeg".into(), input, feed, segment: target, renditions };
         let presentation = live::Options {
             kind: live::Kind::Live { window },
@@ -93,7 +93,6 @@ impl<'a> Reader<'a> {
                 destinations,
                 spool: delivery::Spool::default(),
             },
-            later,
             log: self.log(top),
             notes: std::mem::take(&mut self.notes),
             dialect: Dialect::Original,
@@ -290,22 +289,19 @@ impl<'a> Reader<'a> {
         rate_bps
     }
 
-    fn transfers(&mut self, top: Table<'a>) -> (Vec<delivery::Options>, Vec<Remote>) {
-        let (mut targets, mut later) = (Vec::new(), Vec::new());
+    fn transfers(&mut self, top: Table<'a>) -> Vec<delivery::Options> {
+        let mut found = Vec::new();
         for name in self.names(top, "transfer_profile").0 {
             let Some(table) = self.profile("transfer_profile", &name, "transfer_type") else { continue };
-            match transfer::place(self, table) {
-                Some(super::remote::Place::Folder(directory)) => {
-                    self.need(&join(&name, "directory"), directory.clone(), Must::MakeFolder);
-                    targets.push(delivery::Options::new(destination::Target::Copy(
-                        destination::copy::Options::new(directory),
-                    )));
-                }
-                Some(super::remote::Place::Remote(remote)) => later.push(remote),
-                None => {}
+            found.extend(transfer::target(self, table).map(|target| (name, target)));
+        }
+        let mut places = BTreeMap::new();
+        for (name, target) in &found {
+            if let Some(first) = places.insert(super::identity(target), name) {
+                self.mistakes.add(name, format!("is the same place as {first}"), None);
             }
         }
-        (targets, later)
+        found.into_iter().map(|(_, target)| delivery::Options::new(target)).collect()
     }
 
     fn key(&mut self, at: &str, key: &str) {
@@ -329,10 +325,12 @@ fn names_format(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::remote::Scheme;
     use super::super::tests::{environment, sample};
     use super::super::{Format, parse_str};
     use super::*;
+    use crate::destination::object::{S3, Service};
+    use crate::destination::ssh::{HostKey, Protocol};
+    use crate::destination::{Secret, Target, copy, ftp, ssh};
 
     fn read(text: &str) -> Result<Checked, Error> {
         parse_str(Format::Yaml, "old.yml", text, &environment(&[("FTP_PASSWORD", "hunter2")]), &[])
@@ -350,7 +348,7 @@ mod tests {
     }
 
     fn copy(directory: &str) -> delivery::Options {
-        delivery::Options::new(destination::Target::Copy(destination::copy::Options::new(directory)))
+        delivery::Options::new(Target::Copy(copy::Options::new(directory)))
     }
 
     #[test]
@@ -447,33 +445,107 @@ mod tests {
         assert!(checked.notes.contains(&note.to_owned()));
     }
 
+    /// The targets of a file, without what is usual.
+    fn targets(checked: &Checked) -> Vec<&Target> {
+        let served = checked.options.destinations.iter();
+        served
+            .inspect(|it| assert_eq!(**it, delivery::Options::new(it.target.clone())))
+            .map(|it| &it.target)
+            .collect()
+    }
+
     #[test]
-    fn a_bucket_is_read_checked_and_not_used_yet() {
+    fn a_bucket_is_read() {
         let checked = read(&sample("s3.yml")).unwrap();
-        assert_eq!(checked.options.destinations, []);
-        let remote = &checked.later[0];
-        let shown =
-            "s3://talks.example.org/2013/autumn (access_key_id ***, acl public-read, secret_access_key ***)";
-        assert_eq!(remote.to_string(), shown);
-        assert_eq!(remote.settings["secret_access_key"].expose(), "not$$a$real${secret}");
+        let [Target::Object(bucket)] = targets(&checked)[..] else { panic!() };
+        assert_eq!((bucket.bucket.as_str(), bucket.prefix.as_str()), ("talks.example.org", "2013/autumn"));
+        let service = S3 {
+            access_key_id: Some(Secret::new("not-a-real-key")),
+            secret_access_key: Some(Secret::new("not$$a$real${secret}")),
+            acl: Some("public-read".into()),
+            ..S3::default()
+        };
+        assert_eq!(bucket.service, Service::S3(service));
+        let note = "bucket: objects are readable by anyone (public-read), as they always were: \
+                    `acl: private` in the profile changes it";
+        assert!(checked.notes.contains(&note.into()), "{:?}", checked.notes);
         let command = checked.options.ladder.renditions[0].command.as_deref();
         assert_eq!(command, Some("ffmpeg -f alsa -i hw:0 -f mpegts -acodec libmp3lame -ab 96k -"));
         assert!(!format!("{checked:?}").contains("not-a-real-key"));
-        let error = checked.into_options().unwrap_err().to_string();
-        let expected = "old.yml: nowhere to put the stream: s3://talks.example.org/2013/autumn cannot be used before \
-                        the next release\n  until then name a profile with `transfer_type: copy` in `transfer_profile`";
-        assert_eq!(error, expected);
     }
 
     #[test]
     fn uploads_are_read() {
         let text = sample("s3.yml").replace("transfer_profile: bucket", "transfer_profile: [upload, mirror]");
         let checked = read(&text).unwrap();
-        assert_eq!(checked.later[0].url(), "ftp://ftp.example.org/~/www/talks");
-        assert_eq!(checked.later[0].settings["password"].expose(), "hunter2");
-        assert_eq!(checked.later[1].scheme, Scheme::Scp);
-        assert_eq!(checked.later[1].url(), "scp://mirror.example.org/srv/talks");
-        assert_eq!(checked.later[1].settings.len(), 1);
+        let upload = ftp::Options {
+            host: "ftp.example.org".into(),
+            port: 21,
+            directory: "www/talks".into(),
+            user: "talks".into(),
+            password: Secret::new("hunter2"),
+            security: ftp::Security::Plain,
+        };
+        let mirror = ssh::Options {
+            protocol: Protocol::Scp,
+            host: "mirror.example.org".into(),
+            port: 22,
+            directory: "/srv/talks".into(),
+            user: "talks".into(),
+            password: None,
+            private_key: None,
+            passphrase: None,
+            known_hosts: None,
+            host_key: HostKey::Strict,
+        };
+        assert_eq!(targets(&checked), [&Target::Ftp(upload), &Target::Ssh(mirror)]);
+        let note = "mirror: the host's key must be known now: connect once with ssh, or add \
+                    `host_key: accept-new` to the profile";
+        assert!(checked.notes.contains(&note.into()), "{:?}", checked.notes);
+        assert!(!format!("{checked:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn profiles_may_say_more_than_they_did() {
+        let secrets = [("FTP_PASSWORD", "x"), ("S3_KEY", "x"), ("S3_SECRET", "x"), ("HOME", "/home/me")];
+        let read = |text: &str| parse_str(Format::Yaml, "old.yml", text, &environment(&secrets), &[]);
+        let checked = read(&sample("uploads.yml")).unwrap();
+        let names: Vec<String> = targets(&checked).into_iter().map(ToString::to_string).collect();
+        let expected = [
+            "/tmp/www",
+            "ftp://talks@example.org@ftp.example.org/www/talks 2013",
+            "ftp://talks@192.0.2.7:2121//srv/talks",
+            "scp://talks@mirror.example.org/srv/talks",
+            "scp://talks@agent.example.org/~/talks",
+            "s3://talks.example.org/2013/autumn",
+        ];
+        assert_eq!(names, expected);
+        let Target::Ssh(agent) = targets(&checked)[4] else { panic!() };
+        assert_eq!(agent.private_key.as_deref(), Some("/home/me/.ssh/id_talks".as_ref()));
+        assert_eq!(agent.known_hosts.as_deref(), Some("/etc/ssh/ssh_known_hosts".as_ref()));
+        assert_eq!(agent.host_key, HostKey::AcceptNew);
+        let Target::Object(bucket) = targets(&checked)[5] else { panic!() };
+        assert_eq!(bucket.endpoint.as_deref(), Some("http://127.0.0.1:8333"));
+        assert_eq!(checked.notes.len(), 2, "{:?}", checked.notes);
+
+        let wrong = sample("uploads.yml")
+            .replace("host_key: accept-new", "host_key: never")
+            .replace("http://127.0.0.1:8333/", "127.0.0.1:8333")
+            .replace("2013/autumn/", "2013//autumn")
+            .replace("directory: /srv/talks\nmirror", "directory: www/talks 2013\nmirror")
+            .replace("192.0.2.7:2121", "2001:db8::7");
+        let expected = "\
+old.yml: absolute.remote_host: expected a name alone, came \"2001:db8::7\"
+  an IPv6 address stands in brackets, as in [::1]
+old.yml: agent.host_key: expected one of strict, accept-new, came \"never\"
+old.yml: bucket.key_prefix: expected a path without `.`, `..`, backslashes and empty parts
+old.yml: bucket.endpoint: expected a URL that begins with https:// or http://";
+        assert_eq!(read(&wrong).unwrap_err().to_string(), expected);
+        let twice = sample("uploads.yml").replace(
+            "mirror.example.org\n  user_name: talks\n  password: ${FTP_PASSWORD}\n  directory: /srv/talks",
+            "agent.example.org\n  user_name: talks\n  directory: ~/talks/",
+        );
+        assert_eq!(read(&twice).unwrap_err().to_string(), "old.yml: agent: is the same place as mirror");
     }
 
     #[test]
@@ -566,7 +638,7 @@ old.yml: transfer_profile: is missing";
             (
                 "transfer_type: copy",
                 "transfer_type: ftp\n  remote_host: a b\n  user_name: u\n  password: '${NOPE}'",
-                "copy_dev.remote_host: expected a name alone, came \"a b\"\nold.yml: copy_dev.password: the environment variable \"NOPE\" is not set",
+                "copy_dev.remote_host: expected a name alone, came \"a b\"\n  expected letters, digits, `-`, `.` and `_` in its name\nold.yml: copy_dev.password: the environment variable \"NOPE\" is not set",
             ),
             (
                 "transfer_type: copy",

@@ -84,7 +84,7 @@ pub(super) fn push_value(text: &mut String, value: &str) {
 }
 
 /// `value` as one word of a shell, quoted if it needs it.
-fn quote(value: &str) -> String {
+pub(super) fn quote(value: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !value.is_empty() && value.chars().all(is_safe) {
         value.to_owned()

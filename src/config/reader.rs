@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use figment::value::{Dict, Value};
 
-use super::Environment;
 use super::error::{nearest, suggest};
 use super::ground::{Must, Need};
 use super::original::KEYS;
+use super::outside::Outside;
 use super::shape::{Mistakes, join, quoted, shown};
 
 /// Reads values leniently and gathers what is wrong.
 pub(super) struct Reader<'a> {
     pub(super) root: &'a Dict,
-    pub(super) environment: &'a Environment,
+    pub(super) outside: &'a Outside<'a>,
     pub(super) mistakes: Mistakes<'a>,
     pub(super) needs: Vec<Need>,
     pub(super) notes: Vec<String>,

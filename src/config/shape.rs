@@ -5,7 +5,7 @@ use figment::value::Value;
 use super::error::{Mistake, suggest};
 use super::ground::{Must, Need};
 use super::layer::Layers;
-use super::{remote, schema, value};
+use super::{place, schema, value};
 use crate::encoder::hide_secrets;
 
 /// Gathers mistakes, and knows where each was written.
@@ -55,7 +55,8 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::Dict(..) => "a table".into(),
         Value::Array(..) => "a list".into(),
-        _ if remote::is_secret(name) => "a secret".into(),
+        // Some services take keys in headers.
+        _ if place::is_secret(name) || key.contains(".headers.") => "a secret".into(),
         // A list that is no list yet may have secrets in it.
         Value::String(..) if name == "destination" => "a text".into(),
         Value::String(_, text) => quoted(text),
@@ -95,7 +96,8 @@ pub(super) fn check(key: &str, value: &Value, node: &serde_json::Value, mistakes
     if let Some(words) = schema::words(node) {
         return check_word(key, value, &words, mistakes);
     }
-    if let Some(kind) = node.get("x-kind").and_then(serde_json::Value::as_str) {
+    let is_table = matches!(value, Value::Dict(..)) && node.get("properties").is_some();
+    if let Some(kind) = node.get("x-kind").and_then(serde_json::Value::as_str).filter(|_| !is_table) {
         if let Some(expected) = value::expected(kind, value) {
             mistakes.expected(key, expected, value);
         }
@@ -131,7 +133,12 @@ fn check_word(key: &str, value: &Value, words: &[&str], mistakes: &mut Mistakes)
 }
 
 fn check_table(key: &str, dict: &figment::value::Dict, node: &serde_json::Value, mistakes: &mut Mistakes) {
-    let Some(properties) = node.get("properties").and_then(serde_json::Value::as_object) else { return };
+    let Some(properties) = node.get("properties").and_then(serde_json::Value::as_object) else {
+        let of_any = node.get("additionalProperties").into_iter();
+        return of_any.for_each(|node| {
+            dict.iter().for_each(|(name, value)| check(&join(key, name), value, node, mistakes))
+        });
+    };
     for (name, value) in dict {
         match properties.get(name) {
             Some(node) => check(&join(key, name), value, node, mistakes),
@@ -162,7 +169,10 @@ fn type_words(name: &str, node: &serde_json::Value) -> String {
         "string" => "a text".into(),
         "boolean" => "true or false".into(),
         "integer" => match node.get("maximum").and_then(serde_json::Value::as_i64) {
-            Some(highest) => format!("a whole number from 0 to {highest}"),
+            Some(highest) => {
+                let lowest = node.get("minimum").and_then(serde_json::Value::as_i64).unwrap_or(0);
+                format!("a whole number from {lowest} to {highest}")
+            }
             None => "a whole number".into(),
         },
         _ => "a number".into(),

@@ -1,27 +1,26 @@
 //! The original's transfer profiles.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::error::suggest;
+use super::ground::Must;
+use super::place::{self, Address};
 use super::reader::{Reader, Table};
-use super::remote::{Place, Remote, Scheme};
 use super::shape::{join, quoted};
-use crate::destination::Secret;
+use crate::destination::object::{self, S3, Service};
+use crate::destination::{Headers, Secret, Target, copy, ftp, ssh};
 
 const TYPES: [&str; 4] = ["copy", "ftp", "scp", "s3"];
 
-/// Where the profile in `table` puts files.
-pub(super) fn place(reader: &mut Reader, table: Table) -> Option<Place> {
+/// Where the profile in `table` puts files; none, and told, if something is wrong with it.
+pub(super) fn target(reader: &mut Reader, table: Table) -> Option<Target> {
     let before = reader.mistakes.list.len();
     let kind = reader.required(table, "transfer_type");
-    let place = match kind.as_str() {
-        "copy" => {
-            reader.pass_over(table, &["transfer_type", "directory"]);
-            Place::Folder(reader.required(table, "directory").into())
-        }
-        "ftp" => Place::Remote(login(reader, table, Scheme::Ftp)),
-        "scp" => Place::Remote(login(reader, table, Scheme::Scp)),
-        "s3" => Place::Remote(s3(reader, table)),
+    let target = match kind.as_str() {
+        "copy" => copy(reader, table),
+        "ftp" => ftp(reader, table),
+        "scp" => scp(reader, table),
+        "s3" => s3(reader, table),
         "" => return None,
         "cf" => {
             let hint =
@@ -37,52 +36,164 @@ pub(super) fn place(reader: &mut Reader, table: Table) -> Option<Place> {
             return None;
         }
     };
-    (reader.mistakes.list.len() == before).then_some(place)
+    (reader.mistakes.list.len() == before).then_some(target)
 }
 
-fn login(reader: &mut Reader, table: Table, scheme: Scheme) -> Remote {
-    let known = ["transfer_type", "remote_host", "user_name", "password", "directory"];
-    reader.pass_over(table, &known);
-    let host = reader.required(table, "remote_host");
-    check_host(reader, table, "remote_host", &host);
-    let mut settings =
-        BTreeMap::from([("user".to_owned(), Secret::new(reader.required(table, "user_name")))]);
-    // Without a password, scp takes a key that was generated before.
-    if scheme == Scheme::Ftp || reader.text(table, "password").is_some_and(|text| !text.is_empty()) {
-        settings.insert("password".into(), secret(reader, table, "password"));
-    }
-    let directory = reader.text(table, "directory").unwrap_or_default();
-    let path = match directory.strip_prefix('/') {
-        Some(path) => path.to_owned(),
-        None if directory == "~" || directory.starts_with("~/") => directory.clone(),
-        None => format!("~/{directory}"),
+fn copy(reader: &mut Reader, table: Table) -> Target {
+    reader.pass_over(table, &["transfer_type", "directory"]);
+    let directory = PathBuf::from(reader.required(table, "directory"));
+    reader.need(&join(table.name, "directory"), directory.clone(), Must::MakeFolder);
+    Target::Copy(copy::Options::new(directory))
+}
+
+fn ftp(reader: &mut Reader, table: Table) -> Target {
+    reader.pass_over(table, &["transfer_type", "remote_host", "user_name", "password", "directory"]);
+    let Address { host, port } = host(reader, table, "remote_host");
+    Target::Ftp(ftp::Options {
+        host,
+        port: port.unwrap_or(place::FTP_PORT),
+        directory: directory(reader, table),
+        user: reader.required(table, "user_name"),
+        password: secret(reader, table, "password"),
+        security: ftp::Security::Plain,
+    })
+}
+
+/// The keys of an scp profile; those behind `directory` the original did not have.
+const SCP: [&str; 9] = [
+    "transfer_type",
+    "remote_host",
+    "user_name",
+    "password",
+    "directory",
+    "private_key",
+    "passphrase",
+    "known_hosts",
+    "host_key",
+];
+
+fn scp(reader: &mut Reader, table: Table) -> Target {
+    reader.pass_over(table, &SCP);
+    let Address { host, port } = host(reader, table, "remote_host");
+    let host_key = host_key(reader, table);
+    Target::Ssh(ssh::Options {
+        protocol: ssh::Protocol::Scp,
+        host,
+        port: port.unwrap_or(place::SSH_PORT),
+        directory: directory(reader, table),
+        user: reader.required(table, "user_name"),
+        // Without a password it takes a key that was generated before.
+        password: optional_secret(reader, table, "password"),
+        private_key: path(reader, table, "private_key", Must::Read),
+        passphrase: optional_secret(reader, table, "passphrase"),
+        known_hosts: path(reader, table, "known_hosts", place::must_know(host_key)),
+        host_key,
+    })
+}
+
+fn host_key(reader: &mut Reader, table: Table) -> ssh::HostKey {
+    let Some(word) = reader.text(table, "host_key") else {
+        reader.notes.push(format!(
+            "{}: the host's key must be known now: connect once with ssh, or add `host_key: accept-new` to the profile",
+            table.name
+        ));
+        return ssh::HostKey::Strict;
     };
-    Remote { scheme, host, path: path.trim_matches('/').into(), settings }
+    place::host_key(&word).unwrap_or_else(|| {
+        let message = format!("expected one of strict, accept-new, came {}", quoted(&word));
+        reader.mistakes.add(&join(table.name, "host_key"), message, None);
+        ssh::HostKey::Strict
+    })
 }
 
-fn s3(reader: &mut Reader, table: Table) -> Remote {
-    let known =
-        ["transfer_type", "bucket_name", "key_prefix", "aws_api_key", "aws_api_secret", "region", "endpoint"];
-    reader.pass_over(table, &known);
-    let host = reader.required(table, "bucket_name");
-    check_host(reader, table, "bucket_name", &host);
-    let path = reader.text(table, "key_prefix").unwrap_or_default();
-    let mut settings = BTreeMap::from([
-        ("access_key_id".to_owned(), secret(reader, table, "aws_api_key")),
-        ("secret_access_key".to_owned(), secret(reader, table, "aws_api_secret")),
-        ("acl".to_owned(), Secret::new("public-read")),
-    ]);
-    for key in ["region", "endpoint"] {
-        settings.extend(reader.text(table, key).map(|text| (key.to_owned(), Secret::new(text))));
+/// The keys of an s3 profile; those behind `aws_api_secret` the original did not have.
+const S3_KEYS: [&str; 8] = [
+    "transfer_type",
+    "bucket_name",
+    "key_prefix",
+    "aws_api_key",
+    "aws_api_secret",
+    "region",
+    "endpoint",
+    "acl",
+];
+
+/// The access list that the original gave every object.
+const ACL: &str = "public-read";
+
+fn s3(reader: &mut Reader, table: Table) -> Target {
+    reader.pass_over(table, &S3_KEYS);
+    let bucket = host(reader, table, "bucket_name").host;
+    let prefix = reader.text(table, "key_prefix").unwrap_or_default().trim_matches('/').to_owned();
+    if !prefix.is_empty() && !super::check::is_key(&prefix) {
+        let message = "expected a path without `.`, `..`, backslashes and empty parts";
+        reader.mistakes.add(&join(table.name, "key_prefix"), message, None);
     }
-    Remote { scheme: Scheme::S3, host, path: path.trim_matches('/').into(), settings }
+    let access_key_id = Some(secret(reader, table, "aws_api_key"));
+    let secret_access_key = Some(secret(reader, table, "aws_api_secret"));
+    let acl = reader.text(table, "acl").unwrap_or_else(|| {
+        reader.notes.push(format!(
+            "{}: objects are readable by anyone ({ACL}), as they always were: `acl: private` in the profile changes it",
+            table.name
+        ));
+        ACL.to_owned()
+    });
+    let region = reader.text(table, "region");
+    let service = S3 { access_key_id, secret_access_key, region, acl: Some(acl), ..S3::default() };
+    let endpoint = reader.text(table, "endpoint");
+    if let Some(Err((message, hint))) = endpoint.as_deref().map(place::check_endpoint) {
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        reader.mistakes.add(&join(table.name, "endpoint"), message, hint);
+    }
+    Target::Object(object::Options {
+        service: Service::S3(service),
+        bucket,
+        prefix,
+        endpoint: endpoint.map(|url| url.trim_end_matches('/').to_owned()),
+        headers: Headers::default(),
+    })
 }
 
-fn check_host(reader: &mut Reader, table: Table, key: &str, host: &str) {
-    if host.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@')) {
-        let message = format!("expected a name alone, came {}", quoted(host));
-        reader.mistakes.add(&join(table.name, key), message, None);
+/// A folder from the root, or from the one that one is in after logging in.
+fn directory(reader: &mut Reader, table: Table) -> String {
+    let directory = reader.text(table, "directory").unwrap_or_default();
+    if directory.contains(char::is_control) {
+        let message = format!("expected a folder's path, came {}", quoted(&directory));
+        reader.mistakes.add(&join(table.name, "directory"), message, None);
     }
+    place::from_login(&directory)
+}
+
+/// A host or a bucket; a host may have a port.
+fn host(reader: &mut Reader, table: Table, key: &str) -> Address {
+    let text = reader.required(table, key);
+    Address::parse(&text).unwrap_or_else(|hint| {
+        if !text.trim().is_empty() {
+            let message = format!("expected a name alone, came {}", quoted(&text));
+            reader.mistakes.add(&join(table.name, key), message, hint.to_owned());
+        }
+        Address { host: text, port: None }
+    })
+}
+
+fn path(reader: &mut Reader, table: Table, key: &str, must: Must) -> Option<PathBuf> {
+    let text = reader.text(table, key)?;
+    let at = join(table.name, key);
+    match reader.outside.path(&text) {
+        Ok(path) => {
+            reader.need(&at, path.clone(), must);
+            Some(path)
+        }
+        Err(message) => {
+            reader.mistakes.add(&at, message, None);
+            None
+        }
+    }
+}
+
+fn optional_secret(reader: &mut Reader, table: Table, key: &str) -> Option<Secret> {
+    let is_there = reader.text(table, key).is_some_and(|text| !text.is_empty());
+    is_there.then(|| secret(reader, table, key))
 }
 
 /// A secret that must be there. Only a value that is `${NAME}` and nothing else is taken from the environment:
@@ -90,7 +201,7 @@ fn check_host(reader: &mut Reader, table: Table, key: &str, host: &str) {
 fn secret(reader: &mut Reader, table: Table, key: &str) -> Secret {
     let text = reader.required(table, key);
     let variable = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
-    match variable.map(|name| (name, reader.environment.get(name))) {
+    match variable.map(|name| (name, reader.outside.environment.get(name))) {
         None => Secret::new(text),
         Some((_, Some(value))) => Secret::new(value),
         Some((name, None)) => {

@@ -42,6 +42,8 @@ pub(super) fn expected(kind: &str, value: &figment::value::Value) -> Option<&'st
         Bitrate::NAME => check::<Bitrate>(value),
         Size::NAME => check::<Size>(value),
         Rate::NAME => check::<Rate>(value),
+        Bytes::NAME => check::<Bytes>(value),
+        Mode::NAME => check::<Mode>(value),
         _ => None,
     }
 }
@@ -123,6 +125,75 @@ impl Kind for Size {
 
     fn write(&self) -> String {
         format!("{}x{}", self.0, self.1)
+    }
+}
+
+/// Bytes that something may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// The units, largest first, and what one of each is in bytes.
+    const UNITS: [(&str, u64); 9] = [
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1_000),
+        ("B", 1),
+    ];
+}
+
+impl Kind for Bytes {
+    const NAME: &'static str = "bytes";
+    const EXPECTED: &'static str = "an amount such as \"256MiB\" or \"2GB\" (a bare number is bytes)";
+    const PATTERN: &'static str = r"^\s*\d+(\.\d+)?\s*([kKMGTkmgt]?[iI]?[bB])?\s*$";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(unit_at);
+        let unit = if unit.is_empty() { "B" } else { unit };
+        let (_, size) = Self::UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+        Self::from_number(decimal(number)? * *size as f64)
+    }
+
+    fn from_number(number: f64) -> Option<Self> {
+        // Far above any disk, and far below where doubles leave out whole numbers.
+        (0.0..=1e15).contains(&number).then(|| Self(number.round() as u64))
+    }
+
+    fn write(&self) -> String {
+        let fits = |size: u64| self.0 >= size && self.0.is_multiple_of(size);
+        let (unit, size) = Self::UNITS.into_iter().find(|(_, size)| fits(*size)).unwrap_or(("B", 1));
+        format!("{}{unit}", self.0 / size)
+    }
+}
+
+/// Permissions of a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl Kind for Mode {
+    const NAME: &'static str = "mode";
+    const EXPECTED: &'static str = "permissions as octal digits in quotes, such as \"0644\"";
+    const PATTERN: &'static str = "^[0-7]{3,4}$";
+    const TAKES_NUMBERS: bool = false;
+
+    fn from_text(text: &str) -> Option<Self> {
+        let is_good = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        is_good.then(|| u32::from_str_radix(text, 8).ok()).flatten().map(Self)
+    }
+
+    fn from_number(_: f64) -> Option<Self> {
+        None
+    }
+
+    fn write(&self) -> String {
+        format!("{:04o}", self.0)
     }
 }
 
@@ -292,6 +363,37 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_powers_of_two_or_of_ten() {
+        for (text, bytes) in [
+            ("256MiB", 256 << 20),
+            ("2 GiB", 2 << 30),
+            ("1.5gib", 3 << 29),
+            ("2GB", 2_000_000_000),
+            ("64kb", 64_000),
+            ("7", 7),
+            ("7B", 7),
+            ("0", 0),
+        ] {
+            assert_eq!(Bytes::from_text(text), Some(Bytes(bytes)), "{text}");
+        }
+        for text in ["", "MiB", "1M", "-1MiB", "1 parsec", "99999TiB", "1e3", "1MiB2"] {
+            assert_eq!(Bytes::from_text(text), None, "{text}");
+        }
+        assert_eq!((Bytes(3 << 20).write(), Bytes(1500).write()), ("3MiB".into(), "1500B".into()));
+        assert_eq!((Bytes(2_000_000).write(), Bytes(0).write()), ("2MB".into(), "0B".into()));
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        assert_eq!(Mode::from_text("0644"), Some(Mode(0o644)));
+        assert_eq!(Mode::from_text("2775"), Some(Mode(0o2775)));
+        for text in ["", "0", "rw-r--r--", "0o644", "888", "00644", "+644"] {
+            assert_eq!(Mode::from_text(text), None, "{text}");
+        }
+        assert_eq!(Mode(0o755).write(), "0755");
+    }
+
+    #[test]
     fn what_is_written_is_read_back() {
         for millis in [500, 2500, 4000, 60_000, 3_600_000] {
             let span = Duration::from_millis(millis);
@@ -299,6 +401,9 @@ mod tests {
         }
         for rate in [1, 999, 64_000, 2_800_000, 1_234_567] {
             assert_eq!(Bitrate::from_text(&Bitrate(rate).write()), Some(Bitrate(rate)));
+        }
+        for bytes in [0, 1, 1500, 64_000, 1 << 30, 3 << 20, 5_000_000] {
+            assert_eq!(Bytes::from_text(&Bytes(bytes).write()), Some(Bytes(bytes)));
         }
         assert_eq!(Size::from_text(&Size(2, 4).write()), Some(Size(2, 4)));
         for rate in [Rate::new(30_000, 1001), Rate::new(25, 1), Rate::new(25, 2)] {

@@ -5,6 +5,7 @@
 //! - `backoff`: when what failed is tried again.
 //! - `spool`: where segments wait, in memory and in a folder, within bounds.
 //! - [`Delivery`]: the task that does a ledger's jobs at a [`Destination`](crate::destination::Destination).
+//! - [`probe`]: whether a destination takes files, and how fast; for people.
 //! - [`look`]: whether a destination takes files, and what an earlier run left there.
 //! - [`Status`]: how a destination is doing.
 //!
@@ -16,6 +17,7 @@ mod lane;
 mod ledger;
 mod look;
 mod notice;
+pub mod probe;
 #[cfg(test)]
 mod replay;
 mod spool;

@@ -1,5 +1,6 @@
 //! A place as it is configured.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::object::Service;
@@ -57,7 +58,7 @@ impl fmt::Display for Target {
                     ftp::Security::Plain => ("ftp", 21),
                     ftp::Security::Tls { .. } => ("ftps", 21),
                 };
-                write!(f, "{scheme}://{}@{}", options.user, options.host)?;
+                write!(f, "{scheme}://{}@{}", options.user, bracketed(&options.host))?;
                 // In an ftp URL, what is behind the first slash is taken from the login folder (RFC 1738 §3.2.2).
                 write_place(f, options.port, usual, &options.directory)
             }
@@ -66,7 +67,7 @@ impl fmt::Display for Target {
                     ssh::Protocol::Sftp => "sftp",
                     ssh::Protocol::Scp => "scp",
                 };
-                write!(f, "{scheme}://{}@{}", options.user, options.host)?;
+                write!(f, "{scheme}://{}@{}", options.user, bracketed(&options.host))?;
                 match options.directory.strip_prefix('/') {
                     Some(path) => write_place(f, options.port, 22, path),
                     None => write_place(f, options.port, 22, &format!("~/{}", options.directory)),
@@ -74,6 +75,11 @@ impl fmt::Display for Target {
             }
         }
     }
+}
+
+/// A host as it stands in a URL: an IPv6 address in brackets (RFC 3986 §3.2.2).
+fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
 
 fn write_place(f: &mut fmt::Formatter<'_>, port: u16, usual: u16, path: &str) -> fmt::Result {
