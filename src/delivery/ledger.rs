@@ -251,7 +251,7 @@ impl Ledger {
                 }
             }
             (Work::Playlist { rendition, view }, Outcome::Done) => {
-                self.playlist_is_there(rendition, &view, now);
+                self.playlist_is_there(rendition, key, &view, now);
             }
             (Work::Playlist { rendition, .. }, Outcome::Failed(error)) => {
                 self.lanes[rendition].is_showing = false;
@@ -296,18 +296,17 @@ impl Ledger {
         self.is_busy = is_busy;
     }
 
-    fn playlist_is_there(&mut self, rendition: usize, view: &View, now: Duration) {
+    fn playlist_is_there(&mut self, rendition: usize, key: String, view: &View, now: Duration) {
         let lane = &mut self.lanes[rendition];
         lane.is_showing = false;
         lane.backoff.succeed();
-        if let Some(latency) = lane.show(view, now) {
-            self.status.latency.note(latency);
-        }
+        let latency = lane.show(view, now);
+        latency.into_iter().for_each(|latency| self.status.latency.note(latency));
         self.status.playlists += 1;
         self.deletions.show(rendition, view, now);
         self.worked(now);
-        let key = self.options.renditions[rendition].playlist.clone();
         self.note_on_air(&key);
+        self.notices.push(Notice::Shown { key, latency });
     }
 
     fn note_on_air(&mut self, key: &str) {

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(super) enum Notice {
     /// Viewers can open the playlist at this key.
     OnAir(String),
+    /// A playlist is there; how long after the end of its last segment, if that is new.
+    Shown { key: String, latency: Option<Duration> },
     /// Nothing goes well from now on.
     Trouble(String),
     /// It still does not, for another reason.
@@ -27,7 +29,7 @@ pub(super) enum Notice {
 impl Notice {
     /// Whether something is wrong.
     pub(super) const fn is_warning(&self) -> bool {
-        !matches!(self, Self::OnAir(_) | Self::Recovered { .. })
+        !matches!(self, Self::OnAir(_) | Self::Shown { .. } | Self::Recovered { .. })
     }
 }
 
@@ -35,6 +37,7 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OnAir(_) => f.write_str("on air"),
+            Self::Shown { key, .. } => write!(f, "{key} is shown"),
             Self::Trouble(error) => write!(f, "{error}; it is tried again until it works"),
             Self::StillInTrouble(error) => write!(f, "{error}; it is still tried again"),
             Self::Recovered { after, waiting } => {

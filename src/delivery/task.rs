@@ -355,6 +355,10 @@ impl Worker {
             let name = &self.name;
             match notice {
                 Notice::OnAir(key) => tracing::info!("on air: {name}/{key}"),
+                Notice::Shown { key, latency } => {
+                    let latency_ms = latency.map(|latency| latency.as_secs_f64() * 1000.0);
+                    tracing::debug!(destination = name, key, latency_ms, "playlist");
+                }
                 notice if notice.is_warning() => tracing::warn!("{name}: {notice}"),
                 notice => tracing::info!("{name}: {notice}"),
             }
