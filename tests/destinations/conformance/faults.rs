@@ -19,10 +19,10 @@ use super::atomic::{WATCH, newer, version, watch, watch_file};
 use super::{Case, View, body, open, run, said, text};
 use crate::proxy::{Fault, Proxy, Schedule};
 
-/// How long one attempt may take, as its caller sees to.
-const ATTEMPT: Duration = Duration::from_secs(2);
-/// The same under random faults, of which some last longer.
-const SHORT_ATTEMPT: Duration = Duration::from_millis(700);
+/// How long it may take until it is known that a connection is refused or reset.
+const KNOWN: Duration = Duration::from_secs(10);
+/// How long one attempt may take under random faults, of which some last longer.
+const ATTEMPT: Duration = Duration::from_millis(700);
 /// How long a random fault lasts at most.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long random faults are suffered.
@@ -100,9 +100,9 @@ async fn a_refused_connection_is_transient(case: &Case) {
     destination.put(&key, text("old")).await.unwrap_or_else(|error| case.fail(&said(&error)));
     proxy.set(Fault::Refuse);
     for destination in [&destination, &case.through()] {
-        expect_transient(case, timeout(ATTEMPT, destination.put(&key, text("new"))).await);
-        expect_transient(case, timeout(ATTEMPT, destination.delete(&key)).await);
-        expect_transient(case, timeout(ATTEMPT, destination.get(&key)).await.map(|got| got.map(drop)));
+        expect_transient(case, timeout(KNOWN, destination.put(&key, text("new"))).await);
+        expect_transient(case, timeout(KNOWN, destination.delete(&key)).await);
+        expect_transient(case, timeout(KNOWN, destination.get(&key)).await.map(|got| got.map(drop)));
     }
     proxy.heal();
     case.expect(&key, &text("old")).await;
@@ -115,7 +115,7 @@ fn expect_transient(case: &Case, done: Result<Result<(), Error>, tokio::time::er
         Ok(Err(error)) if error.kind() == Kind::Transient => {}
         Ok(Err(error)) => case.fail(&format!("{:?}: {}", error.kind(), said(&error))),
         Ok(Ok(())) => case.fail("it went well"),
-        Err(_) => case.fail(&format!("no error within {ATTEMPT:?}")),
+        Err(_) => case.fail(&format!("no error within {KNOWN:?}")),
     }
 }
 
@@ -128,7 +128,7 @@ async fn an_upload_that_is_reset_is_transient_and_never_seen(case: &Case) {
     for after in [0, 100, 3_000_000] {
         proxy.set(Fault::ResetAfter(after));
         for key in [&fresh, &there] {
-            expect_transient(case, timeout(ATTEMPT, destination.put(key, large.clone())).await);
+            expect_transient(case, timeout(KNOWN, destination.put(key, large.clone())).await);
         }
         case.check(case.seen(&fresh).await.is_none(), "a part of it is seen");
         case.expect(&there, &text("old")).await;
@@ -218,7 +218,7 @@ fn segment(n: u32) -> Chunks {
 
 /// Whether a file was put, or it may go well another time.
 async fn attempt(destination: &dyn Destination, key: &str, body: &Chunks) -> Result<bool, String> {
-    match timeout(SHORT_ATTEMPT, destination.put(key, body.clone())).await {
+    match timeout(ATTEMPT, destination.put(key, body.clone())).await {
         Ok(Ok(())) => Ok(true),
         Ok(Err(error)) if error.kind() == Kind::Transient => {
             // What is refused at once is not tried again at once.
