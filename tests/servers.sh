@@ -42,6 +42,7 @@ ftp() {
 
 http() {
     need nginx has nginx
+    need openssl has openssl
 }
 
 object() {
