@@ -6,7 +6,7 @@ use segcast::destination::object::{Azure, Options, Service};
 use segcast::destination::{Kind, Secret, Target};
 
 use super::gate::Gate;
-use super::{http, options, ready, refusal, what_comes_late_stays_out};
+use super::{http, options, ready, refusal, what_comes_late_stays_out, what_the_network_does};
 use crate::conformance::{View, conforms, head, open, said, text};
 use crate::server::{Server, free_port, installed};
 
@@ -119,6 +119,12 @@ async fn what_comes_late_to_azurite_stays_out() {
     let endpoint = format!("http://127.0.0.1:{}/{ACCOUNT}", gate.port);
     let through = options(azure(Some(KEY), None), CONTAINER, endpoint);
     what_comes_late_stays_out(&azurite.options(), &through, &gate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azurite_behind_a_bad_network() {
+    let at = |address| options(azure(Some(KEY), None), CONTAINER, format!("http://{address}/{ACCOUNT}"));
+    what_the_network_does(&Azurite::start().await.0, at).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
