@@ -105,6 +105,8 @@ async fn a_shared_access_signature_is_enough() {
     let error = refusal(azurite.with(None, Some(&reading))).await;
     println!("{}", said(&error));
     assert_eq!(error.kind(), Kind::Refused);
+    let hint = ": these credentials must be allowed to put, get and delete objects in this container";
+    assert!(said(&error).ends_with(hint), "{}", said(&error));
     let signature = reading.rsplit("sig=").next().unwrap();
     assert!(!said(&error).contains(signature) && !said(&error).contains("sig="), "{}", said(&error));
     let delete = open(&Target::Object(azurite.with(None, Some(&reading)))).delete("a.ts").await.unwrap_err();
