@@ -33,6 +33,8 @@ struct Ftpd {
     /// What is below it is the server's root.
     files: TempDir,
     certificates: Option<Certificates>,
+    /// What OpenSSL is told, beside what it is told anyway.
+    openssl: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,12 @@ impl Certificates {
 
 impl Ftpd {
     fn start(kind: Daemon, is_tls: bool, arguments: &[&str]) -> Self {
+        let mut this = Self::new(kind, is_tls, arguments);
+        this.restart();
+        this
+    }
+
+    fn new(kind: Daemon, is_tls: bool, arguments: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         fs::set_permissions(files.path(), Permissions::from_mode(0o755)).unwrap();
         let home = files.path().join("home");
@@ -81,9 +89,7 @@ impl Ftpd {
         fs::set_permissions(&home, Permissions::from_mode(0o777)).unwrap();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let certificates = is_tls.then(Certificates::new);
-        let mut this = Self { server: None, kind, arguments, port: free_port(), files, certificates };
-        this.restart();
-        this
+        Self { server: None, kind, arguments, port: free_port(), files, certificates, openssl: None }
     }
 
     fn plain(kind: Daemon) -> Self {
@@ -99,10 +105,15 @@ impl Ftpd {
         self.hang_up();
         self.server = None;
         let folder = tempfile::tempdir().unwrap();
-        let command = match self.kind {
+        let mut command = match self.kind {
             Daemon::Vsftpd => self.vsftpd(folder.path()),
             Daemon::Pyftpdlib => self.pyftpdlib(),
         };
+        if let Some(openssl) = self.openssl {
+            let file = folder.path().join("openssl.cnf");
+            fs::write(&file, openssl).unwrap();
+            command.env("OPENSSL_CONF", file);
+        }
         self.server = Some(Server::start(command, self.port, folder));
     }
 
@@ -321,6 +332,23 @@ async fn what_is_put_can_be_got_and_deleted() {
     }
 }
 
+/// Sessions are resumed in another way than with TLS 1.3, and vsftpd demands it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_1_2_is_spoken_as_well() {
+    let mut ftpd = Ftpd::new(Daemon::Vsftpd, true, &["debug_ssl=YES", "xferlog_enable=YES"]);
+    ftpd.arguments
+        .push(format!("vsftpd_log_file={}", ftpd.certificates.as_ref().unwrap().path("log").display()));
+    ftpd.openssl = Some("openssl_conf=a\n[a]\nssl_conf=b\n[b]\nsystem_default=c\n[c]\nMaxProtocol=TLSv1.2\n");
+    ftpd.restart();
+    let destination = ftpd.open();
+    for round in 0..10 {
+        let key = format!("{round}.ts");
+        destination.put(&key, text("x")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+    }
+    let log = fs::read_to_string(ftpd.certificates.as_ref().unwrap().path("log")).unwrap();
+    assert!(log.contains("SSL version: TLSv1.2") && !log.contains("TLSv1.3"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_slices_arrive_in_order() {
     for (kind, is_tls) in EVERY {
@@ -457,7 +485,11 @@ fn connections_to(port: u16) -> usize {
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + SOON;
+    within(SOON, holds).await;
+}
+
+async fn within(limit: Duration, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + limit;
     while !holds() {
         assert!(Instant::now() < deadline, "it does not come true");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -474,6 +506,17 @@ async fn connections_are_used_again() {
     assert_eq!(ftpd.output().matches("USER 'deploy' logged in").count(), 1, "{}", ftpd.output());
     drop(destination);
     until(|| connections_to(ftpd.port) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_hears_of_an_idle_connection() {
+    let ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let destination = ftpd.open();
+    destination.put("a", text("1")).await.unwrap();
+    // Twice 25 seconds would be too late.
+    within(Duration::from_secs(45), || ftpd.output().contains("NOOP")).await;
+    destination.put("a", text("2")).await.unwrap();
+    assert_eq!(ftpd.output().matches("USER 'deploy' logged in").count(), 1, "{}", ftpd.output());
 }
 
 #[tokio::test(flavor = "multi_thread")]
