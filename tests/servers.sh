@@ -37,6 +37,7 @@ ssh() {
 
 ftp() {
     need vsftpd has vsftpd
+    need openssl has openssl
     pip_install ftpbench pyftpdlib pyopenssl
 }
 
