@@ -49,7 +49,7 @@ impl Sshd {
         fs::copy(path("user.pub"), path("authorized_keys")).unwrap();
         let text = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin yes\nAuthorizedKeysFile {}\nPasswordAuthentication no\nMaxSessions 20\n{config}",
+             PermitRootLogin yes\nAuthorizedKeysFile {}\nPasswordAuthentication no\nMaxSessions 20\nLogLevel VERBOSE\n{config}",
             path("host_ecdsa"),
             path("host_ed25519"),
             path("authorized_keys"),
@@ -101,6 +101,14 @@ impl Sshd {
             passphrase: None,
             known_hosts: Some(self.path("known_hosts")),
             host_key: HostKey::Strict,
+        }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        if let (true, Some(server)) = (std::thread::panicking(), &self.server) {
+            println!("sshd has said:\n{}", server.output());
         }
     }
 }
