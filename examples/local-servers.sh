@@ -101,7 +101,7 @@ http {
 CONF
 serve web $web nginx -e stderr -c nginx.conf -p "$folder/web"
 
-serve ftp $ftp "$tools/python/bin/python" "$root/tests/destinations/ftp_server.py" \
+serve ftp $ftp "$tools/python/bin/python" "$root/tests/destinations/ftp/server.py" \
     --port $ftp --root "$folder/ftp" --user deploy --password local-secret
 
 for key in host_key id_ed25519; do
