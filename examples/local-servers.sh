@@ -67,14 +67,10 @@ cat >s3/s3.json <<'JSON'
   {"name": "anonymous", "actions": ["Read:live"]}
 ]}
 JSON
+# The bucket comes with the first object.
 serve s3 $s3 "$tools/python/bin/weed" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=. -s3 -s3.port=$s3 \
-    -s3.config=s3.json -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false \
+    -s3.config=s3.json -s3.autoCreateBucket=true -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false \
     -master.volumeSizeLimitMB=64 -volume.max=100
-until "$tools/python/bin/weed" shell -master=127.0.0.1:9333 <<<"s3.bucket.create -name live" 2>&1 |
-    grep -qE 'created|exist'; do
-    sleep 0.5
-done
-
 cat >web/nginx.conf <<CONF
 daemon off;
 master_process off;
