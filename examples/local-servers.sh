@@ -22,7 +22,7 @@ esac
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p -- "${1:-$root/target/local-servers}"
 folder=$(cd -- "${1:-$root/target/local-servers}" && pwd)
-"$root/tests/servers.sh"
+"$root/tests/servers.sh" ssh ftp http s3
 tools=${SEGCAST_SERVERS:-$root/target/servers}
 PATH=$PATH:/usr/sbin:/sbin
 

