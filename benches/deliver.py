@@ -5,6 +5,7 @@ import getpass
 import os
 import platform
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -13,6 +14,8 @@ import tempfile
 import time
 
 FILES = 200
+# One client may take so long, for one round.
+LIMIT_SECONDS = 120
 SIZES = {"segments": 1_000_000, "playlists": 2_000}
 KEY, SECRET, BUCKET = "AKSEGCASTBENCH", "secret/of+the=bench", "bench"
 
@@ -29,9 +32,10 @@ def write(path, text):
     return path
 
 
-def quiet(*command, **options):
+def quiet(*command):
     """Runs a command; what it prints is shown if it fails."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **options)
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": LIMIT_SECONDS}
+    done = subprocess.run(command, **options)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed ({done.returncode}):\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -220,7 +224,7 @@ KINDS = {
 
 def configuration(path, keys):
     lines = "".join(f'{key} = "{value}"\n' for key, value in keys.items())
-    return write(path, f'input = "test"\n[[rendition]]\nname = "a"\naudio = {{}}\n[[destination]]\n{lines}')
+    return write(path, f'input.url = "test"\n[[rendition]]\nname = "a"\naudio = {{}}\n[[destination]]\n{lines}')
 
 
 def ours(program, config, at_once):
@@ -282,6 +286,7 @@ def main():
     if unknown:
         sys.exit(f"no such kind: {', '.join(unknown)}; there are {', '.join(KINDS)}")
     # Servers of the system's run as a user of their own and must get in.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     root = tempfile.mkdtemp(prefix="segcast-deliver.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     os.chmod(root, 0o755)
     try:
