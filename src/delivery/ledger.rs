@@ -169,10 +169,9 @@ impl Ledger {
                 self.deletions.discard(gone, now);
             }
         }
-        if let Some(text) = snapshot.multivariant() {
-            if self.multivariant.wanted.as_deref() != Some(text) {
-                self.multivariant.wanted = Some(text.into());
-            }
+        let text = snapshot.multivariant();
+        if text.is_some() && self.multivariant.wanted.as_deref() != text {
+            self.multivariant.wanted = text.map(Arc::from);
         }
     }
 

@@ -130,6 +130,18 @@ impl Connection {
         }
     }
 
+    /// Bytes of the file at `path`; None if the server cannot tell.
+    pub async fn size_bytes(&mut self, path: &str) -> Result<Option<u64>, Failure> {
+        match self.command("SIZE", path, &[Status::File]).await {
+            Ok(answer) => {
+                let text = String::from_utf8_lossy(&answer.body);
+                Ok(text.split_whitespace().next_back().and_then(|size| size.parse().ok()))
+            }
+            Err(failure) if failure.is_answer() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Begins to send the file at `path`.
     pub async fn store(&mut self, path: &str) -> Result<Transfer, Failure> {
         self.transfer(STOR, path).await

@@ -44,6 +44,14 @@ pub(super) enum Failure {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// The server says that all is well, and has kept less than was sent.
+    #[error("the upload was cut off on its way: {kept_bytes} of {sent_bytes} bytes arrived")]
+    Cut {
+        /// Bytes that were sent.
+        sent_bytes: u64,
+        /// Bytes that are there.
+        kept_bytes: u64,
+    },
     /// A connection was not made.
     #[error("no connection to {address}: {hint}")]
     Unreachable {
@@ -98,9 +106,11 @@ impl Failure {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Reply { command, code, text } => verdict(command, *code, text).0,
-            Self::Lost { .. } | Self::Silent { .. } | Self::Unreachable { .. } | Self::Unresolved { .. } => {
-                Kind::Transient
-            }
+            Self::Lost { .. }
+            | Self::Silent { .. }
+            | Self::Cut { .. }
+            | Self::Unreachable { .. }
+            | Self::Unresolved { .. } => Kind::Transient,
             Self::Tls { text, .. } if text.contains("certificate") || text.contains("alert") => Kind::Refused,
             Self::Tls { .. } => Kind::Transient,
             Self::Invalid(_) => Kind::Invalid,
@@ -109,7 +119,11 @@ impl Failure {
 
     /// Whether the server answered, and the connection goes on.
     pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Reply { code, .. } if *code != 421)
+        match self {
+            Self::Reply { code, .. } => *code != 421,
+            Self::Cut { .. } => true,
+            _ => false,
+        }
     }
 
     /// The answer's code, if there was an answer.

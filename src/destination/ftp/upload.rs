@@ -21,12 +21,12 @@ pub(super) async fn put(
     tidy(remote, connection).await?;
     let attempt = remote.attempts.begin(path);
     let transfer = open(remote, connection, path, &attempt.temporary).await?;
-    let sent = send(connection, transfer, body).await;
-    let placed = match sent {
-        Ok(()) => place(remote, connection, &attempt.temporary, path).await,
-        failed => failed,
+    let placed = async {
+        send(connection, transfer, body).await?;
+        verify(connection, &attempt.temporary, body.size_bytes()).await?;
+        place(remote, connection, &attempt.temporary, path).await
     };
-    if let Err(failure) = placed {
+    if let Err(failure) = placed.await {
         if failure.is_answer() && connection.is_good_for_more() {
             // What is half-sent may be what fills the disk.
             delete_temporary(remote, connection, &attempt.temporary).await?;
@@ -105,6 +105,14 @@ async fn send(connection: &mut Connection, mut transfer: Transfer, body: &Chunks
         return Err(connection.why("STOR", source).await);
     }
     connection.complete("STOR", transfer).await
+}
+
+/// Sees that all of the file is there: some servers take a data connection that was reset for the end of the file.
+async fn verify(connection: &mut Connection, temporary: &str, sent_bytes: u64) -> Result<(), Failure> {
+    match connection.size_bytes(temporary).await? {
+        Some(kept_bytes) if kept_bytes != sent_bytes => Err(Failure::Cut { sent_bytes, kept_bytes }),
+        _ => Ok(()),
+    }
 }
 
 /// Gives the file at `temporary` its name, over one that is there.
