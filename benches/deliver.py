@@ -81,7 +81,7 @@ class Server:
         os.makedirs(f"{self.folder}/empty")
         passwords = write(f"{self.folder}/passwords", "secret\n")
         text = f"""listen=YES\nbackground=NO\nlisten_address=127.0.0.1\nlisten_port={self.port}
-anonymous_enable=YES\nlocal_enable=NO\nanon_root={self.files}\nftp_username=nobody
+anonymous_enable=YES\nlocal_enable=NO\nanon_root={self.files}
 secure_email_list_enable=YES\nemail_password_file={passwords}\nsecure_chroot_dir={self.folder}/empty
 write_enable=YES\nanon_upload_enable=YES\nanon_mkdir_write_enable=YES\nanon_other_write_enable=YES
 anon_world_readable_only=NO\nanon_umask=022\nseccomp_sandbox=NO\n"""

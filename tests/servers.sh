@@ -33,15 +33,31 @@ npm_install() {
 
 ssh() {
     need openssh-server has sshd
+    need openssh-client has ssh-agent
+    make_account
+}
+
+# The account segcast-test, for the tests that root runs: logging in with a password, and being locked into a folder,
+# which sshd only does below folders that nobody but root can change. It has no password; the tests give it a random
+# one.
+make_account() {
+    local root=/var/lib/segcast-test
+    [[ $EUID -eq 0 && ! -d $root/files ]] || return 0
+    id segcast-test >/dev/null 2>&1 ||
+        useradd --system --no-create-home --home-dir $root/files --shell /bin/sh --password '*' segcast-test
+    install -d -m 755 $root
+    install -d -m 755 -o segcast-test $root/files
 }
 
 ftp() {
     need vsftpd has vsftpd
+    need openssl has openssl
     pip_install ftpbench pyftpdlib pyopenssl
 }
 
 http() {
     need nginx has nginx
+    need openssl has openssl
 }
 
 object() {

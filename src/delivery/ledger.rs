@@ -453,3 +453,222 @@ impl Deletions {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::chunks::Chunks;
+    use crate::delivery::{Spool, Store};
+    use crate::live::{Presentation, Step};
+    use crate::segment::{Extent, Head};
+    use crate::time::Ticks;
+
+    const FOUR: Duration = Duration::from_secs(4);
+
+    /// A channel of two renditions and one destination, step by step.
+    struct Desk {
+        presentation: Presentation,
+        store: Store,
+        ledger: Ledger,
+        now: Duration,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let rendition = |name: &str| live::Rendition {
+                name: name.to_owned(),
+                playlist: format!("{name}/index.m3u8"),
+                segment_prefix: format!("{name}/"),
+                bandwidth_bps: None,
+            };
+            let options = live::Options {
+                kind: live::Kind::Live { window: 3 },
+                target: FOUR,
+                multivariant: Some("index.m3u8".to_owned()),
+                url_prefix: String::new(),
+                has_date_time: false,
+                renditions: vec![rendition("a"), rendition("b")],
+            };
+            Self {
+                presentation: Presentation::new(options.clone()),
+                store: Store::new(Spool { disk_bytes: 0, ..Spool::default() }),
+                ledger: Ledger::new("place", options, 1, false, 7),
+                now: Duration::ZERO,
+            }
+        }
+
+        /// Closes four seconds of a rendition.
+        fn segment(&mut self, rendition: usize) {
+            let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+            self.presentation.open(rendition, &head, UNIX_EPOCH);
+            let extent = Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR };
+            let plan = self.presentation.close(rendition, &extent);
+            let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
+            let body = self.store.hold(Chunks::from(key.clone()));
+            let segment = Segment { rendition, number: *number, key: key.clone(), duration: FOUR, body };
+            self.ledger.add(segment, self.now);
+            self.show();
+        }
+
+        fn show(&mut self) {
+            self.ledger.update(&self.presentation.snapshot(), self.now);
+        }
+
+        fn jobs(&mut self) -> Vec<Job> {
+            std::iter::from_fn(|| self.ledger.next(self.now)).collect()
+        }
+
+        fn done(&mut self, job: Job) {
+            self.ledger.done(job, Outcome::Done, self.now).unwrap();
+        }
+
+        fn fail(&mut self, job: Job, kind: Kind) -> Result<(), Error> {
+            let error = Error::new(kind, "put it", "no".into());
+            self.ledger.done(job, Outcome::Failed(error), self.now)
+        }
+
+        /// Does all there is to do; the keys in their order.
+        fn work(&mut self) -> Vec<String> {
+            let mut keys = Vec::new();
+            loop {
+                let jobs = self.jobs();
+                if jobs.is_empty() {
+                    return keys;
+                }
+                keys.extend(jobs.iter().map(|job| job.key.clone()));
+                jobs.into_iter().for_each(|job| self.done(job));
+            }
+        }
+    }
+
+    fn keys(jobs: &[Job]) -> Vec<&str> {
+        jobs.iter().map(|job| job.key.as_str()).collect()
+    }
+
+    fn text(job: &Job) -> String {
+        match &job.work {
+            Work::Playlist { view, .. } => view.media().render(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn playlists_wait_for_what_they_name_and_the_multivariant_one_for_them() {
+        let mut desk = Desk::new();
+        desk.segment(0);
+        desk.segment(1);
+        let jobs = desk.jobs();
+        assert_eq!(keys(&jobs), ["a/00001.ts", "b/00001.ts"]);
+        let [a, b] = <[Job; 2]>::try_from(jobs).unwrap();
+        desk.done(b);
+        let jobs = desk.jobs();
+        assert_eq!(keys(&jobs), ["b/index.m3u8"], "one rendition does not wait for the other's upload");
+        jobs.into_iter().for_each(|job| desk.done(job));
+        assert!(desk.jobs().is_empty());
+        desk.done(a);
+        assert_eq!(desk.work(), ["a/index.m3u8", "index.m3u8"]);
+        assert!(desk.ledger.is_settled());
+        let told: Vec<_> =
+            desk.ledger.notices().into_iter().filter(|notice| matches!(notice, Notice::OnAir(_))).collect();
+        assert_eq!(told, [Notice::OnAir("index.m3u8".to_owned())]);
+    }
+
+    #[test]
+    fn one_playlist_is_under_way_at_a_time_and_the_newest_goes_next() {
+        let mut desk = Desk::new();
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        desk.segment(0);
+        assert_eq!(
+            desk.jobs()
+                .into_iter()
+                .map(|job| {
+                    let key = job.key.clone();
+                    desk.done(job);
+                    key
+                })
+                .collect::<Vec<_>>(),
+            ["a/00002.ts"]
+        );
+        let first = desk.jobs().remove(0);
+        // While it is under way, two more segments get there.
+        for _ in 0..2 {
+            desk.segment(0);
+            let job = desk.jobs().remove(0);
+            desk.done(job);
+        }
+        assert!(desk.jobs().is_empty());
+        desk.done(first);
+        let next = desk.jobs().remove(0);
+        assert!(text(&next).ends_with("00004.ts\n"), "{}", text(&next));
+        desk.done(next);
+        assert_eq!(desk.work(), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_sent_counts_as_seen_whatever_was_answered() {
+        let mut desk = Desk::new();
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        for _ in 0..5 {
+            desk.segment(0);
+        }
+        // Only the newest window is sent; its playlist fails.
+        let (mut sent, mut jobs) = (Vec::new(), std::collections::VecDeque::new());
+        let failed = loop {
+            jobs.extend(desk.jobs());
+            let job: Job = jobs.pop_front().unwrap();
+            if job.key.ends_with(".m3u8") && text(&job).ends_with("00006.ts\n") {
+                break job;
+            }
+            sent.push(job.key.clone());
+            desk.done(job);
+        };
+        assert!(!sent.contains(&"a/00002.ts".to_owned()), "{sent:?}");
+        let before = text(&failed);
+        desk.fail(failed, Kind::Transient).unwrap();
+        assert!(desk.jobs().is_empty(), "it is waited");
+        assert!(desk.ledger.wakes(desk.now).is_some());
+        desk.now += Duration::from_secs(60);
+        let again = desk.jobs().remove(0);
+        assert_eq!(text(&again), before);
+    }
+
+    #[test]
+    fn what_can_never_be_put_is_a_gap_and_what_is_refused_has_its_time() {
+        let mut desk = Desk::new();
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        let job = desk.jobs().remove(0);
+        desk.fail(job, Kind::Invalid).unwrap();
+        assert!(desk.ledger.status().lost == 1 && desk.ledger.status().in_trouble_since.is_none());
+        desk.segment(0);
+        let job = desk.jobs().remove(0);
+        desk.fail(job, Kind::Refused).unwrap();
+        assert_eq!(desk.ledger.status().last_error.as_deref(), Some("cannot put it: no"));
+        desk.now += GRACE;
+        let job = desk.jobs().remove(0);
+        assert_eq!(desk.fail(job, Kind::Refused).unwrap_err().kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn expired_segments_go_when_they_may_unless_they_are_kept() {
+        for keeps in [false, true] {
+            let mut desk = Desk::new();
+            desk.ledger.keeps_expired = keeps;
+            for _ in 0..5 {
+                desk.now += FOUR;
+                (0..2).for_each(|rendition| desk.segment(rendition));
+                assert!(desk.work().iter().all(|key| !key.ends_with("00001.ts") || desk.now == FOUR));
+            }
+            // The first left its playlist at 16 s, and stays for itself and 12 s.
+            desk.now = Duration::from_secs(32);
+            let deleted = desk.work();
+            let expected: &[&str] = if keeps { &[] } else { &["a/00001.ts", "b/00001.ts"] };
+            assert_eq!(deleted, expected);
+            assert_eq!(desk.ledger.status().deleted, expected.len() as u64);
+            assert_eq!(desk.ledger.wakes(desk.now), (!keeps).then(|| Duration::from_secs(36)));
+        }
+    }
+}

@@ -118,7 +118,7 @@ impl Copy {
     }
 
     fn write(&self, path: &Path, body: &Chunks, wish: &Wish) -> io::Result<()> {
-        let mut staged = Staged::create_with(path, self.options.file_mode)?;
+        let mut staged = Staged::attempt(path, self.options.file_mode)?;
         for slices in body.slices().chunks(STEP) {
             wish.check()?;
             staged.write(slices)?;

@@ -7,11 +7,16 @@ use super::{Error, Kind};
 /// # Errors
 /// [`Kind::Invalid`] if it is not.
 pub(super) fn check_key(what: &str, key: &str) -> Result<(), Error> {
-    if key.split('/').all(|part| !matches!(part, "" | "." | "..")) {
+    if is_inside(key) {
         return Ok(());
     }
     let source = format!("expected a relative path without empty parts, \".\" and \"..\", came {key:?}");
     Err(Error::new(Kind::Invalid, what, source.into()))
+}
+
+/// Whether `key` is a relative path that leads nowhere else.
+pub(super) fn is_inside(key: &str) -> bool {
+    key.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) const ABANDONED: Duration = Duration::from_secs(60);
 /// Permissions of a new file if none are given, before the process's mask.
 const USUAL_MODE: u32 = 0o666;
 
-/// A file being written beside its place, under a temporary name of its own; [`Staged::commit`] renames it. Dropped
+/// A file being written beside its place, under a temporary name; [`Staged::commit`] renames it. Dropped
 /// before that, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Staged {
@@ -31,17 +31,28 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Begins the file that is to be `target`. Its folder must be there.
+    /// Begins the file that is to be `target`. Its folder must be there, and nobody else may write the same file:
+    /// what was left of it half-written is begun anew.
     ///
     /// # Errors
     /// As the file system gives them.
     pub fn create(target: &Path) -> io::Result<Self> {
-        Self::create_with(target, None)
+        Self::begin(target, "", None)
     }
 
-    /// The same, with these permissions whatever the process's mask.
-    pub(super) fn create_with(target: &Path, mode: Option<u32>) -> io::Result<Self> {
-        let temporary = target.with_file_name(temporary_name(target)?);
+    /// The same where others may be at the same file: the temporary name is no other attempt's, and no other
+    /// process's. The file has permissions `mode`, if they are given, whatever the process's mask.
+    pub(super) fn attempt(target: &Path, mode: Option<u32>) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::begin(target, &format!(".{}-{serial}", std::process::id()), mode)
+    }
+
+    fn begin(target: &Path, own: &str, mode: Option<u32>) -> io::Result<Self> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let temporary: OsString =
+            [PREFIX.as_ref(), name, own.as_ref(), SUFFIX.as_ref()].into_iter().collect();
+        let temporary = target.with_file_name(temporary);
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(mode.unwrap_or(USUAL_MODE));
         let file = options.open(&temporary)?;
@@ -96,14 +107,6 @@ impl Drop for Staged {
             let _ = fs::remove_file(&self.temporary);
         }
     }
-}
-
-/// A name beside `target`'s that nobody else uses: not another attempt at the same file, nor another process.
-fn temporary_name(target: &Path) -> io::Result<OsString> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let own = format!(".{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    Ok([PREFIX.as_ref(), name, own.as_ref(), SUFFIX.as_ref()].into_iter().collect())
 }
 
 /// Removes what a run that was killed left half-written in `directory`. How many files it were. Young ones may be
@@ -162,7 +165,7 @@ mod tests {
     fn two_attempts_at_a_file_do_not_meet() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ts");
-        let mut attempts = [1, 2].map(|_| Staged::create(&path).unwrap());
+        let mut attempts = [1, 2].map(|_| Staged::attempt(&path, None).unwrap());
         attempts[0].write(&[Bytes::from_static(b"first, and longer")]).unwrap();
         attempts[1].write(&[Bytes::from_static(b"second")]).unwrap();
         for (attempt, text) in attempts.into_iter().zip(["first, and longer", "second"]) {
@@ -176,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ts");
         for mode in [0o600, 0o666, 0o444] {
-            Staged::create_with(&path, Some(mode)).unwrap().commit().unwrap();
+            Staged::attempt(&path, Some(mode)).unwrap().commit().unwrap();
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
         }
     }

@@ -1,11 +1,12 @@
 //! FTP and FTPS: vsftpd and pyftpdlib.
 
+mod daemon;
+
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,213 +14,19 @@ use bytes::Bytes;
 use segcast::chunks::Chunks;
 use segcast::destination::ftp::{Options, Security};
 use segcast::destination::{Destination, Error, Kind, Secret, Target};
-use tempfile::TempDir;
 
 use super::conformance::{View, conforms, said, text, withstands};
 use super::proxy::Proxy;
-use super::server::{Server, free_port, installed, system};
+use super::server::free_port;
+use daemon::{Certificates, Daemon, Ftpd};
 
 /// How long something may take that needs no time at all.
 const SOON: Duration = Duration::from_secs(20);
 /// Ports for data connections behind a proxy.
 const PASSIVE: u16 = 40;
 
-/// A server with its files, certificates and way to be started again.
-struct Ftpd {
-    server: Option<Server>,
-    kind: Daemon,
-    arguments: Vec<String>,
-    port: u16,
-    /// What is below it is the server's root.
-    files: TempDir,
-    certificates: Option<Certificates>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Daemon {
-    Vsftpd,
-    Pyftpdlib,
-}
-
-/// An authority and the certificate that it gave the server.
-struct Certificates {
-    folder: TempDir,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let openssl = |arguments: &str| {
-            let words = arguments.split(' ');
-            let output = Command::new("openssl").args(words).current_dir(folder.path()).output().unwrap();
-            assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
-        openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
-        fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2")
-            .unwrap();
-        openssl(
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt",
-        );
-        let joined = ["server.crt", "server.key"].map(|name| fs::read(folder.path().join(name)).unwrap());
-        fs::write(folder.path().join("server.pem"), joined.concat()).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-}
-
-impl Ftpd {
-    fn start(kind: Daemon, is_tls: bool, arguments: &[&str]) -> Self {
-        let files = tempfile::tempdir().unwrap();
-        fs::set_permissions(files.path(), Permissions::from_mode(0o755)).unwrap();
-        let home = files.path().join("home");
-        fs::create_dir(&home).unwrap();
-        fs::set_permissions(&home, Permissions::from_mode(0o777)).unwrap();
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let certificates = is_tls.then(Certificates::new);
-        let mut this = Self { server: None, kind, arguments, port: free_port(), files, certificates };
-        this.restart();
-        this
-    }
-
-    fn plain(kind: Daemon) -> Self {
-        Self::start(kind, false, &[])
-    }
-
-    fn tls(kind: Daemon) -> Self {
-        Self::start(kind, true, &[])
-    }
-
-    /// Stops it with all its connections, and starts it again at the same port.
-    fn restart(&mut self) {
-        self.hang_up();
-        self.server = None;
-        let folder = tempfile::tempdir().unwrap();
-        let command = match self.kind {
-            Daemon::Vsftpd => self.vsftpd(folder.path()),
-            Daemon::Pyftpdlib => self.pyftpdlib(),
-        };
-        self.server = Some(Server::start(command, self.port, folder));
-    }
-
-    /// vsftpd gives anonymous users a password of their own, which needs no account of the system's.
-    fn vsftpd(&self, folder: &Path) -> Command {
-        let passwords = folder.join("passwords");
-        fs::write(&passwords, "secret\n").unwrap();
-        let empty = folder.join("empty");
-        fs::create_dir(&empty).unwrap();
-        let root = self.files.path().display();
-        let mut lines = vec![
-            "listen=YES".to_owned(),
-            "background=NO".to_owned(),
-            "listen_address=127.0.0.1".to_owned(),
-            format!("listen_port={}", self.port),
-            "anonymous_enable=YES".to_owned(),
-            "local_enable=NO".to_owned(),
-            format!("anon_root={root}"),
-            "secure_email_list_enable=YES".to_owned(),
-            format!("email_password_file={}", passwords.display()),
-            format!("secure_chroot_dir={}", empty.display()),
-            "write_enable=YES".to_owned(),
-            "anon_upload_enable=YES".to_owned(),
-            "anon_mkdir_write_enable=YES".to_owned(),
-            "anon_other_write_enable=YES".to_owned(),
-            "anon_world_readable_only=NO".to_owned(),
-            "anon_umask=022".to_owned(),
-            "seccomp_sandbox=NO".to_owned(),
-        ];
-        if let Some(certificates) = &self.certificates {
-            // require_ssl_reuse stays as it is: on.
-            lines.extend(
-                ["ssl_enable=YES", "allow_anon_ssl=YES", "force_anon_logins_ssl=YES"].map(str::to_owned),
-            );
-            lines.extend(["force_anon_data_ssl=YES".to_owned(), "ssl_ciphers=HIGH".to_owned()]);
-            lines.push(format!("rsa_cert_file={}", certificates.path("server.pem").display()));
-        }
-        lines.extend(self.arguments.iter().cloned());
-        let configuration = folder.join("vsftpd.conf");
-        fs::write(&configuration, lines.join("\n") + "\n").unwrap();
-        let mut command = Command::new(system("vsftpd"));
-        command.arg(configuration);
-        command
-    }
-
-    fn pyftpdlib(&self) -> Command {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/destinations/ftp_server.py");
-        let mut command = Command::new(installed("python"));
-        command.arg(script).arg("--port").arg(self.port.to_string()).arg("--root").arg(self.files.path());
-        if let Some(certificates) = &self.certificates {
-            command.arg("--certificate").arg(certificates.path("server.pem"));
-        }
-        command.args(&self.arguments);
-        command
-    }
-
-    /// Ends the processes of vsftpd's that serve one connection each.
-    fn hang_up(&self) {
-        let Some(server) = &self.server else { return };
-        if self.kind == Daemon::Vsftpd {
-            let mut family = descendants(server.id());
-            family.retain(|id| *id != server.id());
-            for id in family {
-                // It may have ended already.
-                let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
-            }
-        }
-    }
-
-    fn options(&self) -> Options {
-        let (user, directory) = match self.kind {
-            Daemon::Vsftpd => ("anonymous", "home/live"),
-            Daemon::Pyftpdlib => ("deploy", "home/live"),
-        };
-        let security = match &self.certificates {
-            None => Security::Plain,
-            Some(certificates) => Security::Tls { ca: Some(certificates.path("ca.pem")), is_insecure: false },
-        };
-        Options {
-            host: "127.0.0.1".to_owned(),
-            port: self.port,
-            directory: directory.to_owned(),
-            user: user.to_owned(),
-            password: Secret::new("secret"),
-            security,
-        }
-    }
-
-    fn open(&self) -> Box<dyn Destination> {
-        open(self.options())
-    }
-
-    /// Where the destination of [`Ftpd::options`] puts its files.
-    fn live(&self) -> PathBuf {
-        self.files.path().join("home/live")
-    }
-
-    fn output(&self) -> String {
-        self.server.as_ref().unwrap().output()
-    }
-}
-
-impl Drop for Ftpd {
-    fn drop(&mut self) {
-        self.hang_up();
-    }
-}
-
 fn open(options: Options) -> Box<dyn Destination> {
     Target::Ftp(options).open().unwrap()
-}
-
-/// The process `id` and all below it.
-fn descendants(id: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    std::iter::once(id).chain(children.flat_map(descendants)).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -319,6 +126,23 @@ async fn what_is_put_can_be_got_and_deleted() {
         assert_eq!(destination.get("a b/ü 0.ts").await.unwrap(), None);
         assert_eq!(destination.get("nowhere/x").await.unwrap(), None);
     }
+}
+
+/// Sessions are resumed in another way than with TLS 1.3, and vsftpd demands it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_1_2_is_spoken_as_well() {
+    let mut ftpd = Ftpd::new(Daemon::Vsftpd, true, &["debug_ssl=YES", "xferlog_enable=YES"]);
+    ftpd.arguments
+        .push(format!("vsftpd_log_file={}", ftpd.certificates.as_ref().unwrap().path("log").display()));
+    ftpd.openssl = Some("openssl_conf=a\n[a]\nssl_conf=b\n[b]\nsystem_default=c\n[c]\nMaxProtocol=TLSv1.2\n");
+    ftpd.restart();
+    let destination = ftpd.open();
+    for round in 0..10 {
+        let key = format!("{round}.ts");
+        destination.put(&key, text("x")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+    }
+    let log = fs::read_to_string(ftpd.certificates.as_ref().unwrap().path("log")).unwrap();
+    assert!(log.contains("SSL version: TLSv1.2") && !log.contains("TLSv1.3"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -457,7 +281,11 @@ fn connections_to(port: u16) -> usize {
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + SOON;
+    within(SOON, holds).await;
+}
+
+async fn within(limit: Duration, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + limit;
     while !holds() {
         assert!(Instant::now() < deadline, "it does not come true");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -474,6 +302,17 @@ async fn connections_are_used_again() {
     assert_eq!(ftpd.output().matches("USER 'deploy' logged in").count(), 1, "{}", ftpd.output());
     drop(destination);
     until(|| connections_to(ftpd.port) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_hears_of_an_idle_connection() {
+    let ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let destination = ftpd.open();
+    destination.put("a", text("1")).await.unwrap();
+    // Twice 25 seconds would be too late.
+    within(Duration::from_secs(45), || ftpd.output().contains("NOOP")).await;
+    destination.put("a", text("2")).await.unwrap();
+    assert_eq!(ftpd.output().matches("USER 'deploy' logged in").count(), 1, "{}", ftpd.output());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,13 +5,17 @@ mod gate;
 mod google;
 pub mod seaweed;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use segcast::chunks::Chunks;
 use segcast::destination::object::{Options, Service};
 use segcast::destination::{Error, Headers, Target};
 
-use crate::conformance::{open, said, text};
+use crate::conformance::{View, open, said, text, withstands};
+use crate::proxy::Proxy;
+use crate::server::Server;
 use gate::Gate;
 
 /// How long a server that listens may take until it does what it is for.
@@ -73,6 +77,14 @@ async fn what_comes_late_stays_out(direct: &Options, through: &Options, gate: &G
         through.put(key, body("again")).await.unwrap();
         assert_eq!(direct.get(key).await.unwrap().unwrap(), body("again").to_bytes());
     }
+}
+
+/// What the network does to the bucket of `options`, which is reached at an address.
+async fn what_the_network_does(server: &Server, options: impl Fn(SocketAddr) -> Options) {
+    let proxy = Arc::new(Proxy::before(server.address()));
+    let [through, direct] =
+        [proxy.address(), server.address()].map(|address| Target::Object(options(address)));
+    withstands(&proxy, &through, &direct, &View::default()).await;
 }
 
 /// A client for what our destinations do not do: create buckets.

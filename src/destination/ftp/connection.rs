@@ -138,7 +138,7 @@ impl Connection {
     /// Opens a data connection for `command`: by EPSV, or by PASV where the server refuses that.
     async fn transfer(&mut self, command: &'static str, argument: &str) -> Result<Transfer, Failure> {
         let refused = match self.open_data(command, argument).await {
-            Err(failure) if !self.uses_pasv && matches!(failure.code(), Some(500..=504 | 522)) => failure,
+            Err(failure) if self.may_mean_epsv(command, &failure) => failure,
             result => return result,
         };
         self.set_pasv(true);
@@ -150,6 +150,11 @@ impl Connection {
             }
             result => result,
         }
+    }
+
+    /// Whether it may be EPSV that was refused, and not `command` after it. MLSD is not known to every server either.
+    fn may_mean_epsv(&self, command: &str, failure: &Failure) -> bool {
+        !self.uses_pasv && command != "MLSD" && matches!(failure.code(), Some(500..=504 | 522))
     }
 
     async fn open_data(&mut self, command: &'static str, argument: &str) -> Result<Transfer, Failure> {
@@ -313,5 +318,18 @@ async fn bounded<T>(
     match timeout(limit, work).await {
         Ok(result) => result.map_err(|error| Failure::new(command, error)),
         Err(_) => Err(Failure::Silent { command, limit }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_put_in_where_nobody_logs() {
+        let password = Password(Secret::new("hunter2"));
+        assert_eq!(password.encode("PASS\r\n").unwrap(), b"PASS hunter2\r\n");
+        assert_eq!(password.encode("NOOP\r\n").unwrap(), b"NOOP\r\n");
+        assert!(!format!("{password:?}").contains("hunter2"));
     }
 }

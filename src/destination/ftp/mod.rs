@@ -28,6 +28,7 @@ use self::connection::Connection;
 use self::failure::Failure;
 use self::folder::Folders;
 use self::pool::Pool;
+use super::key::is_inside;
 use super::{Destination, Error, Pending, Secret, Target};
 use crate::chunks::Chunks;
 
@@ -230,8 +231,7 @@ impl Destination for Ftp {
 
 /// Refuses keys that lead outside, and those that a command's line cannot hold.
 fn check(key: &str) -> Result<(), Failure> {
-    let is_inside = key.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if is_inside && !key.contains(char::is_control) {
+    if is_inside(key) && !key.contains(char::is_control) {
         Ok(())
     } else {
         Err(Failure::Invalid(format!("expected names with / between them, came {key:?}")))

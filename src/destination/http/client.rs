@@ -25,6 +25,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 /// How long the server may leave bytes unacknowledged. The system gives the connection up then, and what is still in
 /// its buffers with it: an upload that was abandoned must not arrive long after.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// The most that is read of an answer that nobody wants, for the sake of the connection.
 const DRAIN_BYTES: usize = 64 * 1024;

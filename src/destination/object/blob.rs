@@ -7,7 +7,6 @@ use object_store::path::Path;
 use reqwest::{Method, Url};
 
 /// The blobs of one container.
-#[derive(Debug)]
 pub(super) struct Blobs {
     client: HttpClient,
     account: String,

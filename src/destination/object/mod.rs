@@ -135,7 +135,6 @@ pub(super) fn open(options: &Options) -> Result<Box<dyn Destination>, Error> {
 }
 
 /// A bucket.
-#[derive(Debug)]
 struct Bucket {
     options: Options,
     described: Described,
@@ -165,7 +164,7 @@ impl Bucket {
                 self.is_known.store(true, Ordering::Relaxed);
                 Ok(path)
             }
-            Err(error) => Err(self.troubles.about_login(key, &error, self.is_known.load(Ordering::Relaxed))),
+            Err(error) => Err(self.troubles.about_login(&error, self.is_known.load(Ordering::Relaxed))),
         }
     }
 

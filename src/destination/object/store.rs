@@ -19,7 +19,7 @@ use super::wire::{CONNECT, Connector};
 use super::{Azure, Encryption, Gcs, Options, S3, Service};
 
 /// Where AWS's credentials are, in the environment or by it, and the region.
-const AWS: [&str; 15] = [
+const AWS: [&str; 14] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -34,7 +34,6 @@ const AWS: [&str; 15] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_METADATA_ENDPOINT",
     "AWS_IMDSV1_FALLBACK",
-    "AWS_REQUEST_PAYER",
 ];
 /// Where Google's are.
 const GOOGLE: [&str; 3] =
@@ -58,7 +57,6 @@ const AZURE: [&str; 12] = [
 const REGION: &str = "us-east-1";
 
 /// A bucket.
-#[derive(Debug)]
 pub(super) struct Store {
     /// Sets headers of its own on what it puts.
     writer: Arc<dyn ObjectStore>,
@@ -72,7 +70,6 @@ pub(super) struct Store {
 }
 
 /// Who we are there.
-#[derive(Clone, Debug)]
 enum Login {
     S3(AwsCredentialProvider),
     Gcs(GcpCredentialProvider),
@@ -215,7 +212,7 @@ fn s3_builder(options: &Options, s3: &S3, connector: Connector) -> AmazonS3Build
     builder = encrypted(builder, s3.encryption.as_ref());
     builder
         .with_bucket_name(&options.bucket)
-        .with_virtual_hosted_style_request(s3.is_virtual_hosted)
+        .with_virtual_hosted_style_request(s3.is_virtual_hosted || stands_in_host(options))
         // TLS guards the bytes on their way. To sign them too, each would have to be read once more.
         .with_unsigned_payload(!is_plain(options))
         // One object at a time: not every service with S3's interface knows the request for many.
@@ -251,6 +248,12 @@ fn endpoint_of(endpoint: &str, bucket: &str, is_virtual_hosted: bool) -> String 
         }
         _ => endpoint.to_owned(),
     }
+}
+
+/// Whether the bucket stands in the host's name without being asked to: at AWS itself, if the certificate covers it.
+fn stands_in_host(options: &Options) -> bool {
+    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    options.endpoint.is_none() && options.bucket.chars().all(is_label)
 }
 
 fn connector(headers: HeaderMap) -> Result<Connector, object_store::Error> {

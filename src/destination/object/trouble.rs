@@ -81,8 +81,8 @@ impl Troubles {
     }
 
     /// What to say when nobody told who we are. Once somebody has, it can only be a passing trouble.
-    pub fn about_login(&self, key: &str, error: &object_store::Error, was_known: bool) -> Error {
-        let what = format!("log in to put {}/{key}", self.url);
+    pub fn about_login(&self, error: &object_store::Error, was_known: bool) -> Error {
+        let what = format!("log in at {}", self.url);
         let none = self.terms.none;
         let (kind, text) = match Failure::of(error) {
             Some(Failure::Unreached(unreached)) if unreached.is_metadata() => {
@@ -140,6 +140,11 @@ impl Troubles {
             }
             (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthenticationFailed") | (401, _) => {
                 said(credentials.to_owned())
+            }
+            (403, "AccessDenied" | "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions") => {
+                said(format!(
+                    "these credentials must be allowed to put, get and delete objects in this {bucket}"
+                ))
             }
             (403, _) => {
                 said(format!("{credentials}, and that they may put, get and delete objects in this {bucket}"))

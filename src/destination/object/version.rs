@@ -177,10 +177,44 @@ fn verdict(error: &object_store::Error, before: &Known) -> Verdict {
     let Some(answer) = Failure::answer(error) else { return Verdict::Failed };
     match (answer.status, answer.code.as_str()) {
         (501, _) | (_, "NotImplemented" | "NotSupported") => Verdict::Unable,
+        // What some say to a header that they do not know.
+        (400, "InvalidArgument" | "InvalidRequest" | "UnsupportedHeader") => Verdict::Unable,
         (409, "BlobAlreadyExists") | (304 | 412, _) => Verdict::Changed,
         (409, _) => Verdict::Busy,
         // It was there, and is no more.
         (404, "NoSuchKey" | "BlobNotFound") if matches!(before, Known::There(_)) => Verdict::Changed,
         _ => Verdict::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::object::wire::Answer;
+
+    fn there(e_tag: &str) -> Known {
+        Known::There(UpdateVersion { e_tag: Some(e_tag.to_owned()), version: None })
+    }
+
+    #[test]
+    fn an_answer_tells_what_became_of_the_condition() {
+        for (status, code, known, expected) in [
+            (412, "PreconditionFailed", there("a"), Verdict::Changed),
+            (412, "", Known::Absent, Verdict::Changed),
+            (409, "BlobAlreadyExists", Known::Absent, Verdict::Changed),
+            (409, "ConditionalRequestConflict", there("a"), Verdict::Busy),
+            (404, "NoSuchKey", there("a"), Verdict::Changed),
+            (404, "NoSuchKey", Known::Absent, Verdict::Failed),
+            (404, "NoSuchBucket", there("a"), Verdict::Failed),
+            (501, "NotImplemented", Known::Absent, Verdict::Unable),
+            (400, "InvalidArgument", Known::Absent, Verdict::Unable),
+            (400, "RequestTimeout", Known::Absent, Verdict::Failed),
+            (503, "SlowDown", Known::Absent, Verdict::Failed),
+        ] {
+            let answer = Answer { status, code: code.to_owned(), ..Answer::default() };
+            let error =
+                object_store::Error::Generic { store: "S3", source: Failure::Answered(answer).into() };
+            assert_eq!(verdict(&error, &known), expected, "{status} {code} {known:?}");
+        }
     }
 }

@@ -103,9 +103,7 @@ impl Unreached {
             (Reason::Name, last)
         } else if let Some(trouble) = causes(source).find_map(certificate_trouble) {
             (Reason::Certificate, trouble.to_string())
-        } else if causes(source).all(|cause| cause.downcast_ref::<std::io::Error>().is_none())
-            && source.kind() == HttpErrorKind::Timeout
-        {
+        } else if source.kind() == HttpErrorKind::Timeout {
             (Reason::Network, "it does not answer in time".to_owned())
         } else {
             (Reason::Network, last)
@@ -131,7 +129,7 @@ impl std::fmt::Display for Unreached {
                 "the certificate of {authority} is not trusted ({text}): add its authority to the system's, \
                  or name a file of authorities in SSL_CERT_FILE"
             ),
-            Reason::Network => write!(f, "no answer of {authority}: {text}"),
+            Reason::Network => write!(f, "no answer from {authority}: {text}"),
         }
     }
 }

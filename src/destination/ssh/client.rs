@@ -11,6 +11,7 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::failure::Failure;
 use super::packet::{Ask, FOR_READ, FOR_WRITE_OF_NEW, Name, Reply, Request, Status};
+use super::session::is_granted;
 use crate::chunks::Chunks;
 use crate::destination::Kind;
 
@@ -40,13 +41,9 @@ impl Sftp {
     /// Begins to speak SFTP on `channel`.
     pub async fn open(mut channel: Channel<Msg>) -> Result<Self, Failure> {
         channel.request_subsystem(true, "sftp").await?;
-        match channel.wait().await {
-            Some(ChannelMsg::Success) => {}
-            Some(ChannelMsg::Failure) => {
-                let text = "the server offers no SFTP: if the account may run commands, write scp:// instead";
-                return Err(Failure::said(Kind::Refused, text).and_lost());
-            }
-            _ => return Err(Failure::lost(russh::Error::Disconnect)),
+        if !is_granted(&mut channel).await? {
+            let text = "the server offers no SFTP: if the account may run commands, write scp:// instead";
+            return Err(Failure::said(Kind::Refused, text).and_lost());
         }
         let (receiver, sender) = channel.split();
         let receiver = Receiver { channel: receiver, input: BytesMut::new() };

@@ -94,6 +94,19 @@ impl Session {
     }
 }
 
+/// Whether the server grants what was asked for on `channel`.
+pub(super) async fn is_granted(channel: &mut Channel<Msg>) -> Result<bool, Failure> {
+    loop {
+        match channel.wait().await {
+            Some(ChannelMsg::Success) => return Ok(true),
+            Some(ChannelMsg::Failure) => return Ok(false),
+            None | Some(ChannelMsg::Close) => return Err(Failure::lost(russh::Error::Disconnect)),
+            // sshd adjusts the window first.
+            Some(_) => {}
+        }
+    }
+}
+
 fn silent(what: &str, limit: Duration) -> Failure {
     Failure::said(Kind::Transient, format!("{what} within {limit:?}"))
 }

@@ -6,7 +6,7 @@ use segcast::destination::object::{Azure, Options, Service};
 use segcast::destination::{Kind, Secret, Target};
 
 use super::gate::Gate;
-use super::{http, options, ready, refusal, what_comes_late_stays_out};
+use super::{http, options, ready, refusal, what_comes_late_stays_out, what_the_network_does};
 use crate::conformance::{View, conforms, head, open, said, text};
 use crate::server::{Server, free_port, installed};
 
@@ -105,6 +105,8 @@ async fn a_shared_access_signature_is_enough() {
     let error = refusal(azurite.with(None, Some(&reading))).await;
     println!("{}", said(&error));
     assert_eq!(error.kind(), Kind::Refused);
+    let hint = ": these credentials must be allowed to put, get and delete objects in this container";
+    assert!(said(&error).ends_with(hint), "{}", said(&error));
     let signature = reading.rsplit("sig=").next().unwrap();
     assert!(!said(&error).contains(signature) && !said(&error).contains("sig="), "{}", said(&error));
     let delete = open(&Target::Object(azurite.with(None, Some(&reading)))).delete("a.ts").await.unwrap_err();
@@ -119,6 +121,12 @@ async fn what_comes_late_to_azurite_stays_out() {
     let endpoint = format!("http://127.0.0.1:{}/{ACCOUNT}", gate.port);
     let through = options(azure(Some(KEY), None), CONTAINER, endpoint);
     what_comes_late_stays_out(&azurite.options(), &through, &gate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azurite_behind_a_bad_network() {
+    let at = |address| options(azure(Some(KEY), None), CONTAINER, format!("http://{address}/{ACCOUNT}"));
+    what_the_network_does(&Azurite::start().await.0, at).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use segcast::destination::object::{Gcs, Options, Service};
 use segcast::destination::{Kind, Secret, Target};
 
 use super::gate::Gate;
-use super::{http, options, ready, refusal, what_comes_late_stays_out};
+use super::{http, options, ready, refusal, what_comes_late_stays_out, what_the_network_does};
 use crate::conformance::{View, conforms, head, open, said, text};
 use crate::server::{Server, free_port};
 
@@ -76,6 +76,12 @@ async fn headers_of_google_are_sent_when_they_are_asked_for() {
     assert!(gate.passed().contains("x-goog-acl: publicRead"), "{}", gate.passed());
     let url = format!("{}/{BUCKET}/live/one/asked.ts", google.endpoint());
     assert_eq!(http().head(url).send().await.unwrap().headers()["x-goog-storage-class"], "NEARLINE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn google_behind_a_bad_network() {
+    let at = |address| options(Service::Gcs(Gcs::default()), BUCKET, format!("http://{address}"));
+    what_the_network_does(&Google::start().await.0, at).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

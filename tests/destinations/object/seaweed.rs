@@ -1,5 +1,6 @@
 //! SeaweedFS: S3 with signatures that are checked, and conditional puts that are atomic.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,9 @@ use segcast::destination::{Kind, Secret, Target};
 use tempfile::TempDir;
 
 use super::gate::Gate;
-use super::{READY, http, options, ready, refusal, what_comes_late_stays_out};
+use super::{READY, http, options, ready, refusal, what_comes_late_stays_out, what_the_network_does};
 use crate::conformance::{View, conforms, head, open, said, text};
+use crate::proxy::{Answer, Answers};
 use crate::server::{Server, free_port, installed};
 
 pub const KEY: &str = "AKSEGCASTTEST";
@@ -41,6 +43,11 @@ impl Weed {
     /// Its bucket, reached in the usual way.
     fn options(&self) -> Options {
         self.with(s3())
+    }
+
+    /// The same bucket at another address.
+    fn at(address: SocketAddr) -> Options {
+        options(Service::S3(s3()), BUCKET, format!("http://{address}"))
     }
 
     fn with(&self, s3: S3) -> Options {
@@ -139,6 +146,39 @@ async fn what_comes_late_to_seaweedfs_stays_out() {
     let weed = Weed::start().await;
     let gate = Gate::open(weed.server.port).await;
     what_comes_late_stays_out(&weed.options(), &weed.through(&gate, s3()), &gate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seaweedfs_behind_a_bad_network() {
+    what_the_network_does(&Weed::start().await.server, Weed::at).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_s3_says_what_to_do() {
+    let weed = Weed::start().await;
+    let answers = Answers::before(weed.server.address());
+    let destination = open(&Target::Object(Weed::at(answers.address())));
+    answers.give(Answer { retry_after: Some(7), ..Answer::new(503) }, 1);
+    let error = destination.put("a.ts", text("x")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (Kind::Transient, Some(Duration::from_secs(7))));
+    assert!(said(&error).ends_with(": the service answered 503"), "{}", said(&error));
+
+    let key = "index.m3u8";
+    destination.put(key, text("one")).await.unwrap();
+    // It was done, and we do not know it.
+    answers.give(Answer { is_done: true, ..Answer::new(500) }, 1);
+    assert_eq!(destination.put(key, text("two")).await.unwrap_err().kind(), Kind::Transient);
+    destination.put(key, text("three")).await.unwrap();
+    // Somebody else has put it meanwhile.
+    open(&Target::Object(weed.options())).put(key, text("four")).await.unwrap();
+    destination.put(key, text("five")).await.unwrap();
+    assert_eq!(destination.get(key).await.unwrap().as_deref(), Some(&b"five"[..]));
+    // The service knows no conditions.
+    answers.give(Answer::new(501), 1);
+    destination.put(key, text("six")).await.unwrap();
+    destination.put(key, text("seven")).await.unwrap();
+    destination.put("a.ts", text("x")).await.unwrap();
+    assert_eq!(destination.get(key).await.unwrap().as_deref(), Some(&b"seven"[..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
