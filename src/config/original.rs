@@ -533,11 +533,14 @@ mod tests {
             .replace("http://127.0.0.1:8333/", "127.0.0.1:8333")
             .replace("2013/autumn/", "2013//autumn")
             .replace("directory: /srv/talks\nmirror", "directory: www/talks 2013\nmirror")
-            .replace("192.0.2.7:2121", "2001:db8::7");
+            .replace("192.0.2.7:2121", "2001:db8::7")
+            .replace("bucket_name: talks.example.org", "bucket_name: talks.example.org:8333");
         let expected = "\
 old.yml: absolute.remote_host: expected a name alone, came \"2001:db8::7\"
   an IPv6 address stands in brackets, as in [::1]
 old.yml: agent.host_key: expected one of strict, accept-new, came \"never\"
+old.yml: bucket.bucket_name: expected a name alone, came \"talks.example.org:8333\"
+  the address of a service goes into `endpoint`
 old.yml: bucket.key_prefix: expected a path without `.`, `..`, backslashes and empty parts
 old.yml: bucket.endpoint: expected a URL that begins with https:// or http://";
         assert_eq!(read(&wrong).unwrap_err().to_string(), expected);

@@ -123,7 +123,13 @@ const ACL: &str = "public-read";
 
 fn s3(reader: &mut Reader, table: Table) -> Target {
     reader.pass_over(table, &S3_KEYS);
-    let bucket = host(reader, table, "bucket_name").host;
+    let Address { host: bucket, port } = host(reader, table, "bucket_name");
+    if port.is_some() {
+        let hint = "the address of a service goes into `endpoint`".to_owned();
+        let message =
+            format!("expected a name alone, came {}", quoted(&reader.required(table, "bucket_name")));
+        reader.mistakes.add(&join(table.name, "bucket_name"), message, hint);
+    }
     let prefix = reader.text(table, "key_prefix").unwrap_or_default().trim_matches('/').to_owned();
     if !prefix.is_empty() && !super::check::is_key(&prefix) {
         let message = "expected a path without `.`, `..`, backslashes and empty parts";

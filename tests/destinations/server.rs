@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a server may take to answer.
 const START: Duration = Duration::from_secs(60);
+/// How long a server may take to end.
+const STOP: Duration = Duration::from_secs(3);
 
 /// A running server with a folder of its own. Both are gone when it is dropped.
 #[derive(Debug)]
@@ -56,6 +59,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let deadline = Instant::now() + STOP;
+        let is_running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if is_running(&mut self.child) {
+            // Asked first: a master that is killed leaves its workers behind.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        }
+        while is_running(&mut self.child) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -2,7 +2,7 @@
 //!
 //! The user of the tests logs in with keys. What takes root is left out where the tests are not run by root: logging
 //! in with a password, and an account that may use SFTP only. That is the account `segcast-test`, which
-//! `tests/servers.sh` makes; it has a password only while these tests run.
+//! `tests/servers.sh` makes; these tests give it a random password.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -47,8 +47,9 @@ impl Sshd {
             keygen(&path(name), kind, "");
         }
         fs::copy(path("user.pub"), path("authorized_keys")).unwrap();
+        // bash takes SHLVL for a shell above it, and does not run what the user's own .bashrc holds.
         let text = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
+            "SetEnv SHLVL=2\nListenAddress 127.0.0.1:{port}\nHostKey {}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
              PermitRootLogin yes\nAuthorizedKeysFile {}\nPasswordAuthentication no\nMaxSessions 20\nLogLevel VERBOSE\n{config}",
             path("host_ecdsa"),
             path("host_ed25519"),
@@ -393,7 +394,7 @@ fn the_agent_is_asked() {
     assert!(said.contains("\nput\n"), "{said}");
 }
 
-/// The account's password while these tests run; none if we are not root.
+/// The account's new password; none if we are not root.
 fn password() -> Option<&'static str> {
     static PASSWORD: OnceLock<Option<String>> = OnceLock::new();
     let begin = || {

@@ -231,7 +231,7 @@ const KEYS: [Key; 35] = [
         ALL,
         "Uploads at the same time; as the kind of destination likes it if absent.",
     ),
-    key("timeout", Takes::Span, ALL, "How long one attempt to put an object may take; 30s if absent."),
+    key("timeout", Takes::Span, ALL, "How long one attempt to put an object may take; 15s if absent."),
 ];
 
 /// Names of secrets in the original's format.

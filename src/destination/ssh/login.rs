@@ -1,7 +1,7 @@
 //! Who we are: a private key, a password, the agent, the user's own keys.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
@@ -226,7 +226,7 @@ async fn load(file: &Path, options: &Options) -> Result<Arc<PrivateKey>, Failure
     .await
 }
 
-fn unreadable(file: &PathBuf, error: io::Error) -> Failure {
+fn unreadable(file: &Path, error: io::Error) -> Failure {
     Failure::from(Kind::Refused, format!("cannot read the private key {}", file.display()), error)
 }
 

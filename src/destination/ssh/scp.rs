@@ -146,6 +146,7 @@ impl Output {
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
             Some(ChannelMsg::Close) => return Ok(false),
+            None if self.status.is_some() => return Ok(false),
             None => return Err(Failure::lost(russh::Error::Disconnect)),
             Some(_) => {}
         }

@@ -73,15 +73,11 @@ impl Session {
     pub async fn run(&self, command: &str) -> Result<Channel<Msg>, Failure> {
         let mut channel = self.channel().await?;
         channel.exec(true, command).await?;
-        match channel.wait().await {
-            Some(ChannelMsg::Success) => Ok(channel),
-            Some(ChannelMsg::Failure) => {
-                let text =
-                    "the account may run no commands: if it may use SFTP, write sftp:// instead of scp://";
-                Err(Failure::said(Kind::Refused, text).and_lost())
-            }
-            _ => Err(Failure::lost(russh::Error::Disconnect)),
+        if is_granted(&mut channel).await? {
+            return Ok(channel);
         }
+        let text = "the account may run no commands: if it may use SFTP, write sftp:// instead of scp://";
+        Err(Failure::said(Kind::Refused, text).and_lost())
     }
 
     async fn channel(&self) -> Result<Channel<Msg>, Failure> {

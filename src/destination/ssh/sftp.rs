@@ -140,11 +140,11 @@ async fn sweep(sftp: &mut Sftp, folder: &str) {
     // The server's clock: one file was written just now.
     let now = names.iter().filter_map(|name| name.attributes.modified).max().unwrap_or_default();
     for name in names.iter().filter(|name| is_temporary(&name.name)) {
-        let is_old = name.attributes.modified.is_some_and(|at| now - at >= ABANDONED);
-        if let (true, Ok(name)) = (is_old, std::str::from_utf8(&name.name)) {
-            if sftp.remove(&join(folder, name)).await.is_err() {
-                return;
-            }
+        let is_old = name.attributes.modified.is_some_and(|at| now.saturating_sub(at) >= ABANDONED);
+        if let (true, Ok(name)) = (is_old, std::str::from_utf8(&name.name))
+            && sftp.remove(&join(folder, name)).await.is_err()
+        {
+            return;
         }
     }
 }
