@@ -8,6 +8,7 @@
 
 mod checker;
 mod host;
+mod isolation;
 mod stage;
 mod viewer;
 
@@ -30,6 +31,8 @@ use stage::{Place, Stage, until};
 const FAULTS: Duration = Duration::from_secs(20);
 /// The longest fault, and the longest calm.
 const LONGEST_FAULT: Duration = Duration::from_secs(4);
+/// Of these, each brings nearly every fault within [`FAULTS`], some for longer than an attempt may take.
+const SEEDS: [u64; 4] = [68, 388, 321, 254];
 /// After this all is well again that was not: an attempt's time, a wait, and a playlist's length.
 const RECOVERY: Duration = Duration::from_secs(14);
 
@@ -54,11 +57,11 @@ async fn five_kinds_behind_a_bad_network_leave_nothing_dangling() {
 
     let is_over = Arc::<AtomicBool>::default();
     let mut sufferings = Vec::new();
-    for (seed, place) in stage.places.iter().enumerate() {
-        let Some(proxy) = place.proxy.clone() else { continue };
+    for (seed, place) in SEEDS.into_iter().zip(&stage.places[1..]) {
+        let proxy = place.proxy.clone().unwrap();
         let is_over = Arc::clone(&is_over);
         sufferings.push(tokio::task::spawn_blocking(move || {
-            proxy.suffer(Schedule::new(seed as u64, LONGEST_FAULT), || is_over.load(Ordering::SeqCst));
+            proxy.suffer(Schedule::new(seed, LONGEST_FAULT), || is_over.load(Ordering::SeqCst));
         }));
     }
     let end = Instant::now() + fault_time();
@@ -74,7 +77,8 @@ async fn five_kinds_behind_a_bad_network_leave_nothing_dangling() {
     }
     let seen = stage.check().await;
     assert!(seen[0].gaps.is_empty(), "nothing was wrong there: {:?}", seen[0].gaps);
-    assert!(summary.destinations.iter().map(|status| status.retries).sum::<u64>() > 0, "nothing was wrong");
+    let spoiled = summary.destinations.iter().filter(|status| status.retries > 0).count();
+    assert_eq!(spoiled, 4, "it was too fair to be worth it: {:#?}", summary.destinations);
 }
 
 /// Lets a web server answer otherwise than it would, until `end`.
@@ -119,7 +123,7 @@ async fn a_full_disk_and_a_lost_permission_cost_their_own_destination_alone() {
     let (Some(full), Some(locked)) = (Disk::mount(), Disk::mount()) else { return };
     let places = vec![
         Place::new(Host::folder()),
-        Place::new(Host::Folder(full.path().to_owned(), None)),
+        Place::new(Host::Folder { path: full.path().to_owned(), _own: None }),
         Place::new(Host::sshd_with(locked.path().join("files"))),
     ];
     let stage = Stage::new(places);
@@ -130,7 +134,8 @@ async fn a_full_disk_and_a_lost_permission_cost_their_own_destination_alone() {
     sleep(Duration::from_secs(5)).await;
     let log = stage.log();
     assert!(log.contains("the disk is full"), "{log}");
-    assert_eq!(log.matches("ermission denied").count(), 1, "{log}");
+    assert_eq!(log.matches("it is tried again until it works").count(), 2, "{log}");
+    assert!(!log.contains("it is still tried again"), "{log}");
     fs::remove_file(full.path().join("filler")).unwrap();
     locked.remount("rw");
     sleep(RECOVERY).await;
@@ -197,8 +202,10 @@ async fn refused() -> Vec<Place> {
     let weed = Arc::new(Host::weed().await);
     let mut places =
         vec![Place::new(Host::vsftpd()), Place::new(Host::nginx_with_tls()), Place::new(Host::sshd())];
-    places[0].replace("'secret'", "'hunter2'").expect(&["the server answered 530", "password"]);
-    places[1].expect(&["certificate", "ca"]);
+    places[0]
+        .replace("'secret'", "'hunter2'")
+        .expect(&["530 Login incorrect", "are user and password right?"]);
+    places[1].expect(&["nobody here knows who signed", "ca = "]);
     places[2].host.change_host_key();
     places[2].expect(&["has changed", "ssh-keygen -R"]);
     let mut bucket = Place::new(Host::Shared(Arc::clone(&weed)));

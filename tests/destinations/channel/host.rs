@@ -19,7 +19,10 @@ const PASSIVE: u16 = 24;
 
 /// Where files are put.
 pub enum Host {
-    Folder(PathBuf, Option<TempDir>),
+    Folder {
+        path: PathBuf,
+        _own: Option<TempDir>,
+    },
     Nginx(Option<Server>),
     /// With a certificate that nobody knows.
     NginxWithTls(Server),
@@ -51,7 +54,7 @@ pub struct Sshd {
 impl Host {
     pub fn folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::Folder(folder.path().to_owned(), Some(folder))
+        Self::Folder { path: folder.path().to_owned(), _own: Some(folder) }
     }
 
     pub fn nginx() -> Self {
@@ -86,7 +89,7 @@ impl Host {
     /// Where it listens; none if it is a folder.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Folder(..) => None,
+            Self::Folder { .. } => None,
             Self::Nginx(server) => Some(server.as_ref().unwrap().address()),
             Self::NginxWithTls(server) => Some(server.address()),
             Self::Vsftpd(ftpd) => Some(ftpd.server.address()),
@@ -100,7 +103,7 @@ impl Host {
     pub fn keys(&self, address: Option<SocketAddr>) -> String {
         let at = address.map(|address| address.to_string()).unwrap_or_default();
         match self {
-            Self::Folder(path, _) => format!("url = '{}/live'\n", path.display()),
+            Self::Folder { path, .. } => format!("url = '{}/live'\n", path.display()),
             Self::Nginx(_) => format!("url = 'http://{at}/on/air'\n"),
             Self::NginxWithTls(_) => format!("url = 'https://{at}/on/air'\n"),
             Self::Vsftpd(_) => format!("url = 'ftp://anonymous@{at}/home/live'\npassword = 'secret'\n"),
@@ -280,7 +283,7 @@ fn whoami() -> String {
 /// Where `host` keeps the files of its destination, if in a folder.
 pub fn files(host: &Host) -> Option<PathBuf> {
     match host {
-        Host::Folder(path, _) => Some(path.join("live")),
+        Host::Folder { path, .. } => Some(path.join("live")),
         Host::Nginx(server) => Some(http::files(server.as_ref()?).join("on/air")),
         Host::Vsftpd(ftpd) => Some(ftpd.files()),
         Host::Sshd(sshd) => Some(Path::new(&sshd.files).join("live")),

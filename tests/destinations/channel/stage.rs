@@ -48,7 +48,7 @@ video = { codec = 'h264', size = '128x72', bitrate = '80k', preset = 'ultrafast'
 ";
 
 /// How long an attempt may take: what is lost in the network is tried again soon.
-const TIMEOUT: &str = "timeout = '3s'\n";
+const TIMEOUT: &str = "timeout = '2s'\n";
 
 /// The options of a channel with these destinations.
 fn options(destinations: &[String]) -> channel::Options {
