@@ -43,14 +43,19 @@ impl Seeing {
 /// A playlist that was seen must not be gone. A segment must stay for its duration and that of the longest playlist
 /// that named it. One name must stand for one content.
 pub fn check(log: &Log) -> Seeing {
+    replay(log).unwrap_or_else(|wrong| panic!("{}: {wrong}\n{:#?}", log.name, log.failures))
+}
+
+/// What was seen, or what is wrong with it.
+fn replay(log: &Log) -> Result<Seeing, String> {
     let mut checker =
         Checker { log, media: BTreeMap::new(), told: BTreeMap::new(), seeing: Seeing::default() };
     for operation in &log.operations {
         match &operation.seen {
-            Seen::Playlist(text) if operation.key == PLAYLISTS[0] => checker.list(operation, text),
-            Seen::Playlist(text) => checker.show(operation, text),
-            Seen::Segment { size_bytes, hash } => checker.meet(operation, (*size_bytes, *hash)),
-            Seen::Nothing => checker.miss(operation),
+            Seen::Playlist(text) if operation.key == PLAYLISTS[0] => checker.list(operation, text)?,
+            Seen::Playlist(text) => checker.show(operation, text)?,
+            Seen::Segment { size_bytes, hash } => checker.meet(operation, (*size_bytes, *hash))?,
+            Seen::Nothing => checker.miss(operation)?,
         }
     }
     checker.end()
@@ -89,14 +94,12 @@ impl Told {
 }
 
 impl<'a> Checker<'a> {
-    #[track_caller]
-    fn fail(&self, operation: &Operation, what: &str) -> ! {
+    fn wrong(&self, operation: &Operation, what: &str) -> String {
         let Operation { key, answered, .. } = operation;
-        let media = &self.media;
-        panic!("{} at {answered:?}: {key}: {what}\n{media:#?}\n{:?}", self.log.name, self.log.failures);
+        format!("at {answered:?}: {key}: {what}\n{:#?}", self.media)
     }
 
-    fn list(&mut self, operation: &Operation, text: &str) {
+    fn list(&mut self, operation: &Operation, text: &str) -> Result<(), String> {
         self.seeing.playlists += 1;
         for variant in Multivariant::parse(text).unwrap().variants {
             let is_variant = PLAYLISTS[1..].contains(&variant.uri.as_str());
@@ -105,12 +108,13 @@ impl<'a> Checker<'a> {
                 other.key == variant.uri && other.seen == Seen::Nothing && is_later
             });
             if !is_variant || is_absent {
-                self.fail(operation, &format!("names {}, which is absent", variant.uri));
+                return Err(self.wrong(operation, &format!("names {}, which is absent", variant.uri)));
             }
         }
+        Ok(())
     }
 
-    fn show(&mut self, operation: &'a Operation, text: &str) {
+    fn show(&mut self, operation: &'a Operation, text: &str) -> Result<(), String> {
         let media = Media::parse(text).unwrap();
         let key = operation.key.as_str();
         let end = |media: &Media| media.media_sequence + media.segments.len() as u64;
@@ -121,7 +125,7 @@ impl<'a> Checker<'a> {
                 || end(&media) < end(before)
                 || before.is_ended && !media.is_ended && end(&media) == end(before);
             if is_back {
-                self.fail(operation, &format!("goes back: {before:#?}\n{media:#?}"));
+                return Err(self.wrong(operation, &format!("goes back: {before:#?}\n{media:#?}")));
             }
         }
         let folder = key.split_once('/').unwrap().0;
@@ -136,7 +140,7 @@ impl<'a> Checker<'a> {
             let told = self.told.entry(name.clone()).or_insert(new);
             told.longest = told.longest.max(total);
             if told.removed.is_some() {
-                self.fail(operation, &format!("{name} is named again"));
+                return Err(self.wrong(operation, &format!("{name} is named again")));
             }
             named.insert(name);
         }
@@ -149,6 +153,7 @@ impl<'a> Checker<'a> {
         }
         self.seeing.playlists += 1;
         self.media.insert(key, media);
+        Ok(())
     }
 
     /// When the playlist before this one was asked for last.
@@ -157,42 +162,43 @@ impl<'a> Checker<'a> {
         earlier.filter(|other| other.key == operation.key).last().map(|other| other.asked)
     }
 
-    fn meet(&mut self, operation: &Operation, body: (usize, u64)) {
+    fn meet(&mut self, operation: &Operation, body: (usize, u64)) -> Result<(), String> {
         if body.0 == 0 || body.0 % 188 != 0 {
-            self.fail(operation, &format!("{} bytes are no transport packets", body.0));
+            return Err(self.wrong(operation, &format!("{} bytes are no transport packets", body.0)));
         }
         if *self.seeing.bodies.entry(operation.key.clone()).or_insert(body) != body {
-            self.fail(operation, "is another segment than before");
+            return Err(self.wrong(operation, "is another segment than before"));
         }
         let ends = self.told.get(&operation.key).and_then(Told::stays);
         if ends.is_some_and(|ends| operation.asked < ends && ends < operation.asked + SHORTLY) {
             self.seeing.stayed += 1;
         }
+        Ok(())
     }
 
-    fn miss(&mut self, operation: &Operation) {
+    fn miss(&mut self, operation: &Operation) -> Result<(), String> {
         if self.media.contains_key(operation.key.as_str()) {
-            self.fail(operation, "is gone");
+            return Err(self.wrong(operation, "is gone"));
         }
-        let Some(told) = self.told.get(&operation.key) else { return };
+        let Some(told) = self.told.get(&operation.key) else { return Ok(()) };
         match told.stays() {
-            None => self.fail(operation, "is named, and absent"),
+            None => Err(self.wrong(operation, "is named, and absent")),
             Some(ends) if operation.answered < ends => {
-                self.fail(operation, &format!("is deleted early, it must stay until {ends:?}"));
+                Err(self.wrong(operation, &format!("is deleted early, it must stay until {ends:?}")))
             }
             // It was asked for too late.
-            Some(_) => {}
+            Some(_) => Ok(()),
         }
     }
 
-    fn end(mut self) -> Seeing {
+    fn end(mut self) -> Result<Seeing, String> {
         for key in &PLAYLISTS[1..] {
             let Some(media) = self.media.remove(key) else {
-                panic!("{}: {key} was never seen: {:?}", self.log.name, self.log.failures);
+                return Err(format!("{key} was never seen"));
             };
             self.seeing.last.push(media);
         }
-        self.seeing
+        Ok(self.seeing)
     }
 }
 
@@ -223,8 +229,7 @@ mod tests {
         let lo = (0, "lo/index.m3u8", playlist(0, 1));
         let operations = std::iter::once(&lo).chain(operations).map(operation).collect();
         let log = Log { operations, ..Log::default() };
-        let result = std::panic::catch_unwind(|| check(&log));
-        result.map_err(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
+        replay(&log)
     }
 
     const HI: &str = "hi/index.m3u8";
