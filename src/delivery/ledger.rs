@@ -174,10 +174,10 @@ impl Ledger {
                 self.deletions.discard(gone, now);
             }
         }
-        if let Some(text) = snapshot.multivariant() {
-            if self.multivariant.wanted.as_deref() != Some(text) {
-                self.multivariant.wanted = Some(text.into());
-            }
+        if let Some(text) = snapshot.multivariant()
+            && self.multivariant.wanted.as_deref() != Some(text)
+        {
+            self.multivariant.wanted = Some(text.into());
         }
     }
 

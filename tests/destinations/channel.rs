@@ -274,8 +274,13 @@ async fn ffmpeg_plays_from_every_destination() {
         let said = String::from_utf8_lossy(&output.stderr);
         let frames = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.is_empty(), "{name}: {said}");
-        let frames: u64 =
-            frames.lines().filter_map(|line| line.strip_prefix("frame=")).last().unwrap().parse().unwrap();
+        let frames: u64 = frames
+            .lines()
+            .filter_map(|line| line.strip_prefix("frame="))
+            .next_back()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!(frames >= 35, "{name}: {frames} frames");
     }
     run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));

@@ -163,7 +163,7 @@ impl<'a> Checker<'a> {
     }
 
     fn meet(&mut self, operation: &Operation, body: (usize, u64)) -> Result<(), String> {
-        if body.0 == 0 || body.0 % 188 != 0 {
+        if body.0 == 0 || !body.0.is_multiple_of(188) {
             return Err(self.wrong(operation, &format!("{} bytes are no transport packets", body.0)));
         }
         if *self.seeing.bodies.entry(operation.key.clone()).or_insert(body) != body {
