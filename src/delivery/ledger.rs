@@ -23,6 +23,8 @@ const DELETIONS: usize = 2;
 const UNTOLD: u64 = 1000;
 /// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
 const GRACE: Duration = Duration::from_secs(300);
+/// Further failures are told of no oftener.
+const REMINDERS: Duration = Duration::from_secs(60);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
 const BUSY_PERMILLE: u32 = 500;
 
@@ -38,6 +40,8 @@ pub(super) struct Ledger {
     keeps_expired: bool,
     status: Status,
     notices: Vec<Notice>,
+    /// When a failure was told last.
+    told: Duration,
     is_busy: bool,
     is_on_air: bool,
 }
@@ -110,6 +114,7 @@ impl Ledger {
             keeps_expired,
             status: Status { name: name.to_owned(), ..Status::default() },
             notices: Vec::new(),
+            told: Duration::ZERO,
             is_busy: false,
             is_on_air: false,
             options,
@@ -345,8 +350,11 @@ impl Ledger {
         let text = super::chain(&error);
         if self.status.in_trouble_since.is_none() {
             self.status.in_trouble_since = Some(now);
+            self.told = now;
             self.notices.push(Notice::Trouble(text.clone()));
-        } else if self.status.last_error.as_ref() != Some(&text) {
+        } else if now.saturating_sub(self.told) >= REMINDERS {
+            // Messages name keys and parts of files: hardly one is like the one before.
+            self.told = now;
             self.notices.push(Notice::StillInTrouble(text.clone()));
         }
         self.status.last_error = Some(text);
@@ -649,6 +657,22 @@ mod tests {
         desk.now += GRACE;
         let job = desk.jobs().remove(0);
         assert_eq!(desk.fail(job, Kind::Refused).unwrap_err().kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn trouble_that_lasts_is_told_of_now_and_then() {
+        let mut desk = Desk::new();
+        desk.segment(0);
+        let mut told = 0;
+        for seconds in 0..300 {
+            desk.now = Duration::from_secs(seconds);
+            for job in desk.jobs() {
+                let error = Error::new(Kind::Transient, format!("put {} at {seconds}", job.key), "no".into());
+                desk.ledger.done(job, Outcome::Failed(error), desk.now).unwrap();
+            }
+            told += desk.ledger.notices().len();
+        }
+        assert_eq!(told, 5);
     }
 
     #[test]

@@ -132,13 +132,13 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// A disk of 1 MB of its own; it is gone when it is dropped.
-struct Disk {
+pub struct Disk {
     folder: TempDir,
 }
 
 impl Disk {
     /// None where disks cannot be mounted, which is said.
-    fn mount() -> Option<Self> {
+    pub fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = run("mount", &["-t", "tmpfs", "-o", "size=1m", "segcast-test"], folder.path());
         if let Err(error) = mounted {
@@ -148,11 +148,11 @@ impl Disk {
         Some(Self { folder })
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn remount(&self, how: &str) {
+    pub fn remount(&self, how: &str) {
         run("mount", &["-o", &format!("remount,{how}")], self.path()).unwrap();
     }
 }

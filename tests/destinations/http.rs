@@ -380,12 +380,12 @@ fn nginx(more: &str) -> Server {
 }
 
 const PASSWORD: &str = "auth_basic live; auth_basic_user_file passwords;";
-const TLS: &str = "ssl_certificate server.pem; ssl_certificate_key server.key;";
+pub const TLS: &str = "ssl_certificate server.pem; ssl_certificate_key server.key;";
 const TLS_AND_PASSWORD: &str = "ssl_certificate server.pem; ssl_certificate_key server.key; \
                                 auth_basic live; auth_basic_user_file passwords;";
 
 /// nginx in `folder`, with `location` and `server` in the blocks of these names.
-fn start(folder: TempDir, port: u16, location: &str, server: &str) -> Server {
+pub fn start(folder: TempDir, port: u16, location: &str, server: &str) -> Server {
     let path = folder.path();
     std::fs::create_dir_all(path.join("files")).unwrap();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -420,7 +420,7 @@ fn start(folder: TempDir, port: u16, location: &str, server: &str) -> Server {
 }
 
 /// Where `server` keeps what is put.
-fn files(server: &Server) -> PathBuf {
+pub fn files(server: &Server) -> PathBuf {
     server.folder.path().join("files")
 }
 
@@ -438,7 +438,7 @@ fn password_file(folder: &Path) {
 }
 
 /// Makes an authority, `name`.pem, and a certificate for 127.0.0.1 by it.
-fn certify(folder: &Path, name: &str) {
+pub fn certify(folder: &Path, name: &str) {
     let openssl = |arguments: &str| {
         let mut command = Command::new("openssl");
         command.args(arguments.split(' ')).current_dir(folder).stdin(Stdio::null());

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "channel")]
 
+#[cfg(feature = "cli")]
+mod channel;
 mod conformance;
 mod copy;
 mod ftp;

@@ -3,7 +3,7 @@
 mod azurite;
 mod gate;
 mod google;
-mod seaweed;
+pub mod seaweed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

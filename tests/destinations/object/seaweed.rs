@@ -17,18 +17,18 @@ use crate::conformance::{View, conforms, head, open, said, text};
 use crate::proxy::{Answer, Answers};
 use crate::server::{Server, free_port, installed};
 
-const KEY: &str = "AKSEGCASTTEST";
-const SECRET: &str = "s3cret/of+the=test";
-const BUCKET: &str = "live-bucket";
+pub const KEY: &str = "AKSEGCASTTEST";
+pub const SECRET: &str = "s3cret/of+the=test";
+pub const BUCKET: &str = "live-bucket";
 
 /// A server with a bucket that anyone may read.
-struct Weed {
-    server: Server,
+pub struct Weed {
+    pub server: Server,
     https: u16,
 }
 
 impl Weed {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let https = free_port();
         let weed = Self { server: start(tempfile::tempdir().unwrap(), https), https };
         weed.create_bucket().await;
