@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Error, Options};
 use crate::delivery::{self, Delivery, Entrance, chain};
-use crate::destination::{self, Kind};
+use crate::destination::Kind;
 use crate::live::Presentation;
 
 /// How long a destination may take to show that it takes files before the others begin without it.
@@ -37,17 +37,18 @@ pub async fn prepare(
     for (n, served) in options.destinations.iter().enumerate() {
         let entering = delivery::enter(served.clone(), options.presentation.clone());
         let name = served.target.to_string();
+        // Where there is no other, nobody waits for it.
+        let limit = if options.destinations.len() == 1 { served.timeout } else { PROBE_LIMIT };
         looking.spawn(async move {
-            let silent =
-                |_| Err(broken(&name, format!("no answer within {} s", PROBE_LIMIT.as_secs()).into()));
-            (n, timeout(PROBE_LIMIT, entering).await.unwrap_or_else(silent))
+            let silent = |_| Err(delivery::silent("put anything at", &name, limit));
+            (n, timeout(limit, entering).await.unwrap_or_else(silent))
         });
     }
     let mut looked: Vec<_> = looking.join_all().await;
     looked.sort_by_key(|(n, _)| *n);
 
-    let found = looked.iter().filter_map(|(_, looked)| looked.as_ref().ok());
-    let shown = Arc::new(delivery::farthest(found.map(|(_, found)| found)));
+    let found = looked.iter().filter_map(|(_, looked)| looked.as_ref().ok().map(|(_, found)| found));
+    let shown = Arc::new(delivery::farthest(&found.collect::<Vec<_>>()));
     let is_any_open = looked.iter().any(|(_, looked)| looked.is_ok());
     let mut prepared = Prepared {
         presentation: Presentation::resume(options.presentation.clone(), &shown),
@@ -77,8 +78,4 @@ pub async fn prepare(
         Some(error) if prepared.deliveries.is_empty() => Err(error),
         refused => Ok(Prepared { refused, ..prepared }),
     }
-}
-
-fn broken(name: &str, source: Box<dyn std::error::Error + Send + Sync>) -> destination::Error {
-    destination::Error::new(Kind::Transient, format!("put anything at {name}"), source)
 }

@@ -312,6 +312,9 @@ impl Channel {
             if let Err(source) = result {
                 let error = Error::Destination { name, source };
                 if self.deliveries.is_empty() || is_required {
+                    if self.is_finishing {
+                        tracing::error!("{}", chain(&error));
+                    }
                     self.fail(error);
                 } else {
                     tracing::error!("{}; the other destinations go on", chain(&error));

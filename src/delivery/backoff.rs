@@ -52,7 +52,7 @@ impl Backoff {
         });
         let delay = trouble.delays.next().unwrap_or(LONGEST);
         let asked = error.retry_after().unwrap_or_default().min(LONGEST_ASKED);
-        let is_refused = matches!(error.kind(), Kind::Refused | Kind::Missing);
+        let is_refused = matches!(error.kind(), Kind::Refused | Kind::Missing | Kind::Invalid);
         trouble.refused_since = is_refused.then(|| trouble.refused_since.unwrap_or(now));
         trouble.until = now.saturating_add(delay.max(asked));
     }

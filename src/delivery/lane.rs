@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::spool::Held;
 use crate::live::View;
-use crate::playlist::Media;
+use crate::playlist::{Media, Type};
 
-/// Playlists that may wait for their segments. Beyond that, what is shown is cut from the newest one.
+/// Playlists that may wait for their segments, and segments in all of them together. Beyond that, what is shown is
+/// cut from the newest one.
 const MOST_VIEWS: usize = 64;
+const MOST_ENTRIES: usize = 8192;
 /// A playlist cut short shows at least so many target durations (RFC 8216 §6.2.2).
 const LEAST_TARGETS: u32 = 3;
 
@@ -28,8 +30,13 @@ pub(super) struct Lane {
     offered: Option<Position>,
     /// When segments were closed that no playlist shows here yet.
     closed: BTreeMap<u64, Duration>,
-    pub(super) is_showing: bool,
+    is_showing: bool,
+    /// Whether its last upload took long.
+    is_busy: bool,
+    /// Of segments.
     pub(super) backoff: Backoff,
+    /// Of the playlist.
+    pub(super) showing: Backoff,
 }
 
 /// A segment that waits for its turn, or is under way.
@@ -38,7 +45,7 @@ pub(super) struct Waiting {
     pub(super) key: String,
     pub(super) body: Arc<Held>,
     pub(super) duration: Duration,
-    /// When its first attempt began.
+    /// When its last attempt began.
     pub(super) begun: Option<Duration>,
     pub(super) is_under_way: bool,
 }
@@ -74,7 +81,9 @@ impl Lane {
             offered: None,
             closed: BTreeMap::new(),
             is_showing: false,
+            is_busy: false,
             backoff: Backoff::new(seed),
+            showing: Backoff::new(seed.wrapping_mul(31)),
         }
     }
 
@@ -100,7 +109,10 @@ impl Lane {
             return Vec::new();
         }
         // Nothing leaves one with a type: whatever it showed before is its beginning.
-        let most = if view.media().kind.is_none() { MOST_VIEWS } else { 1 };
+        let most = match view.media().kind {
+            None => (MOST_ENTRIES / view.numbers().len().max(1)).clamp(2, MOST_VIEWS),
+            Some(_) => 1,
+        };
         self.views.push_back(Arc::clone(view));
         while self.views.len() > most {
             self.views.pop_front();
@@ -132,7 +144,8 @@ impl Lane {
 
     /// The beginning of `view` that is here, if it is long enough to be shown.
     fn cut(&self, view: &View) -> Option<View> {
-        let waiting = self.first_waiting(view)?;
+        // A VOD is shown once, whole.
+        let waiting = self.first_waiting(view).filter(|_| view.media().kind != Some(Type::Vod))?;
         let count = view.numbers().take_while(|number| *number < waiting).count();
         let media = view.media();
         let length: Duration = media.segments[..count].iter().map(|segment| segment.duration).sum();
@@ -175,6 +188,7 @@ impl Lane {
     /// `view` is what viewers see here. How long its last segment took to be shown, from when it was closed.
     pub(super) fn show(&mut self, view: &View, now: Duration) -> Option<Duration> {
         let position = Position::of(view.media());
+        self.is_showing = false;
         self.shown = Some(position);
         let newest = self.views.back().cloned();
         self.views.retain(|old| {
@@ -206,8 +220,20 @@ impl Lane {
         }
         let (number, waiting) = self.segments.iter_mut().find(|(_, one)| !one.is_under_way)?;
         waiting.is_under_way = true;
-        waiting.begun.get_or_insert(now);
+        waiting.begun = Some(now);
         Some((*number, waiting))
+    }
+
+    /// The playlist that was sent is not known to be there.
+    pub(super) const fn unoffer(&mut self) {
+        self.is_showing = false;
+    }
+
+    /// The last upload took long, or did not: whether that is news of trouble.
+    pub(super) const fn note_busy(&mut self, is_busy: bool) -> bool {
+        let was_busy = self.is_busy;
+        self.is_busy = is_busy;
+        is_busy && !was_busy
     }
 
     /// The attempt to put segment `number` is over without success: it waits again.
@@ -231,6 +257,15 @@ impl Lane {
 
     pub(super) fn has_views(&self) -> bool {
         !self.views.is_empty()
+    }
+
+    /// Segments whose bytes the spool has given up; they will never be here.
+    pub(super) fn lose_gone(&mut self) -> Vec<Waiting> {
+        let is_gone = |(number, waiting): (&u64, &Waiting)| {
+            (!waiting.is_under_way && waiting.body.is_gone()).then_some(*number)
+        };
+        let gone: Vec<u64> = self.segments.iter().filter_map(is_gone).collect();
+        gone.into_iter().filter_map(|number| self.lose(number)).collect()
     }
 
     pub(super) const fn is_out(&self) -> bool {

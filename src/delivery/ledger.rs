@@ -3,26 +3,24 @@
 //! A state machine without a socket or a clock: segments and snapshots come in, jobs go out, their outcomes come
 //! back. It keeps the publish barrier: a playlist goes out only when all that it names is there.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::deletions::Deletions;
 use super::lane::{Lane, Waiting};
 use super::notice::Notice;
 use super::spool::Held;
 use super::status::Status;
 use super::{Found, Segment};
 use crate::destination::{Error, Kind};
-use crate::live::{self, Retention, Snapshot, View};
+use crate::live::{self, Snapshot, View};
 use crate::playlist;
 
-/// Deletions at the same time.
-const DELETIONS: usize = 2;
 /// Segments that an earlier run is believed to have put here without telling of them.
 const UNTOLD: u64 = 1000;
 /// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
-const GRACE: Duration = Duration::from_secs(300);
+pub(super) const GRACE: Duration = Duration::from_secs(300);
 /// Further failures are told of no oftener.
 const REMINDERS: Duration = Duration::from_secs(60);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
@@ -35,14 +33,12 @@ pub(super) struct Ledger {
     lanes: Vec<Lane>,
     multivariant: Listing,
     deletions: Deletions,
-    /// Uploads of one rendition's segments at the same time.
-    share: usize,
-    keeps_expired: bool,
+    limits: Limits,
+    under_way: usize,
     status: Status,
     notices: Vec<Notice>,
     /// When a failure was told last.
     told: Duration,
-    is_busy: bool,
     is_on_air: bool,
 }
 
@@ -55,13 +51,13 @@ struct Listing {
     backoff: Backoff,
 }
 
-#[derive(Debug)]
-struct Deletions {
-    retention: Retention,
-    under_way: usize,
-    backoff: Backoff,
-    /// Since when a key is refused to be deleted.
-    refused: BTreeMap<String, Duration>,
+/// How much is done at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Uploads of one rendition's segments.
+    pub(super) share: usize,
+    /// Everything together.
+    pub(super) at_once: usize,
 }
 
 /// One thing to do.
@@ -93,29 +89,22 @@ impl Ledger {
     pub(super) fn new(
         name: &str,
         options: live::Options,
-        share: usize,
+        limits: Limits,
         keeps_expired: bool,
         seed: u64,
     ) -> Self {
         let lanes = (0..options.renditions.len() as u64).map(|n| Lane::new(seed.wrapping_add(n)));
         let listing =
             Listing { wanted: None, shown: None, is_under_way: false, backoff: Backoff::new(!seed) };
-        let deletions = Deletions {
-            retention: Retention::default(),
-            under_way: 0,
-            backoff: Backoff::new(seed ^ 1),
-            refused: BTreeMap::new(),
-        };
         Self {
             lanes: lanes.collect(),
             multivariant: listing,
-            deletions,
-            share: share.max(1),
-            keeps_expired,
+            deletions: Deletions::new(seed ^ 1, keeps_expired),
+            limits,
+            under_way: 0,
             status: Status { name: name.to_owned(), ..Status::default() },
             notices: Vec::new(),
             told: Duration::ZERO,
-            is_busy: false,
             is_on_air: false,
             options,
         }
@@ -127,20 +116,23 @@ impl Ledger {
             let here = found.get(rendition).and_then(Option::as_ref);
             if let Some(media) = here {
                 lane.take_up(media);
-                self.deletions.retention.take_up(&self.options, rendition, media, now);
+                self.deletions.take_up(&self.options, rendition, media, now);
             }
             // Where destinations differ, the channel goes on with the longest playlist: not all of it is here.
-            let all = shown.get(rendition).and_then(Option::as_ref);
             let numbers = |media: &playlist::Media| live::numbers(&self.options, rendition, media);
-            let (here, all) = (here.map(numbers).unwrap_or_default(), all.map(numbers).unwrap_or_default());
-            lane.lack(all.iter().copied().filter(|number| !here.contains(number)));
+            let all = shown.get(rendition).and_then(Option::as_ref).map(numbers).unwrap_or_default();
+            let told = here.map(numbers).unwrap_or_default();
+            let is_gap = |number: &u64| {
+                let at = told.iter().position(|told| told == number);
+                at.is_none_or(|at| here.is_some_and(|media| media.segments[at].is_gap))
+            };
+            lane.lack(all.iter().copied().filter(is_gap));
             // What is shown as a gap, or was passed over, may have got here all the same.
             let (Some(&first), Some(&last)) = (all.first(), all.last()) else { continue };
-            let first = here.last().map_or(first, |told| told.saturating_add(1));
+            let first = told.last().map_or(first, |told| told.saturating_add(1).min(first));
             let untold = first.max(last.saturating_sub(UNTOLD))..=last;
-            for number in untold.filter(|number| !here.contains(number)) {
-                let key = self.options.renditions[rendition].segment_key(number);
-                self.deletions.retention.expire(key, now);
+            for number in untold.filter(is_gap) {
+                self.deletions.expire(self.options.renditions[rendition].segment_key(number), now);
             }
         }
     }
@@ -169,7 +161,15 @@ impl Ledger {
     pub(super) fn update(&mut self, snapshot: &Snapshot, now: Duration) {
         for (rendition, lane) in self.lanes.iter_mut().enumerate() {
             let Some(view) = snapshot.view(rendition) else { continue };
-            for gone in lane.update(view) {
+            for passed_over in lane.update(view) {
+                self.status.passed_over += 1;
+                self.deletions.discard(passed_over, now);
+            }
+            let gone = lane.lose_gone();
+            if let Some(first) = gone.first() {
+                self.notices.push(Notice::Lost { key: first.key.clone(), count: gone.len() });
+            }
+            for gone in gone {
                 self.status.lost += 1;
                 self.deletions.discard(gone, now);
             }
@@ -182,14 +182,20 @@ impl Ledger {
 
     /// The next thing to do at `now`, if there is one.
     pub(super) fn next(&mut self, now: Duration) -> Option<Job> {
-        self.next_playlist(now)
+        if self.under_way >= self.limits.at_once {
+            return None;
+        }
+        let job = self
+            .next_playlist(now)
             .or_else(|| self.next_multivariant(now))
             .or_else(|| self.next_segment(now))
-            .or_else(|| self.next_deletion(now))
+            .or_else(|| self.next_deletion(now))?;
+        self.under_way += 1;
+        Some(job)
     }
 
     fn next_playlist(&mut self, now: Duration) -> Option<Job> {
-        let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
+        let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.showing.is_over(now));
         for (rendition, lane) in lanes {
             if let Some(view) = lane.candidate() {
                 lane.offer(&view);
@@ -215,7 +221,7 @@ impl Ledger {
     fn next_segment(&mut self, now: Duration) -> Option<Job> {
         let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
         for (rendition, lane) in lanes {
-            if let Some((number, waiting)) = lane.start_next(self.share, now) {
+            if let Some((number, waiting)) = lane.start_next(self.limits.share, now) {
                 let (key, body) = (waiting.key.clone(), Arc::clone(&waiting.body));
                 return Some(Job { key, work: Work::Segment { rendition, number, body } });
             }
@@ -224,12 +230,7 @@ impl Ledger {
     }
 
     fn next_deletion(&mut self, now: Duration) -> Option<Job> {
-        if self.keeps_expired || self.deletions.under_way >= DELETIONS {
-            return None;
-        }
-        let deletions = &mut self.deletions;
-        let key = deletions.backoff.is_over(now).then(|| deletions.retention.take(now)).flatten()?;
-        deletions.under_way += 1;
+        let key = self.deletions.next(now)?;
         Some(Job { key, work: Work::Delete })
     }
 
@@ -239,6 +240,7 @@ impl Ledger {
     /// If that ends this destination for good.
     pub(super) fn done(&mut self, job: Job, outcome: Outcome, now: Duration) -> Result<(), Error> {
         let Job { key, work } = job;
+        self.under_way = self.under_way.saturating_sub(1);
         match (work, outcome) {
             (Work::Segment { rendition, number, .. }, Outcome::Done) => {
                 self.segment_is_there(rendition, number, key, now);
@@ -251,15 +253,21 @@ impl Ledger {
                     self.status.last_error = Some(super::chain(&error));
                     self.lose(rendition, number, now);
                 } else {
-                    return self.lane_failed(rendition, error, now);
+                    let backoff = &mut self.lanes[rendition].backoff;
+                    backoff.fail(now, &error);
+                    let refused_since = backoff.refused_since();
+                    return self.failed(error, refused_since, now);
                 }
             }
             (Work::Playlist { rendition, view }, Outcome::Done) => {
                 self.playlist_is_there(rendition, key, &view, now);
             }
             (Work::Playlist { rendition, .. }, Outcome::Failed(error)) => {
-                self.lanes[rendition].is_showing = false;
-                return self.lane_failed(rendition, error, now);
+                let lane = &mut self.lanes[rendition];
+                lane.unoffer();
+                lane.showing.fail(now, &error);
+                let refused_since = lane.showing.refused_since();
+                return self.failed(error, refused_since, now);
             }
             (Work::Multivariant { text }, Outcome::Done) => {
                 self.multivariant.is_under_way = false;
@@ -275,7 +283,7 @@ impl Ledger {
                 return self.failed(error, since, now);
             }
             (Work::Delete, outcome) => self.deleted(key, outcome, now),
-            (Work::Playlist { rendition, .. }, Outcome::Gone) => self.lanes[rendition].is_showing = false,
+            (Work::Playlist { rendition, .. }, Outcome::Gone) => self.lanes[rendition].unoffer(),
             (Work::Multivariant { .. }, Outcome::Gone) => self.multivariant.is_under_way = false,
         }
         Ok(())
@@ -286,7 +294,7 @@ impl Ledger {
         self.worked(now);
         let Some(waiting) = self.lanes[rendition].take(number) else {
             // It was given up meanwhile: no playlist will name it.
-            self.deletions.retention.expire(key, now);
+            self.deletions.expire(key, now);
             return;
         };
         self.status.segments += 1;
@@ -294,16 +302,14 @@ impl Ledger {
         let took = now.saturating_sub(waiting.begun.unwrap_or(now));
         self.status.load.note(took, waiting.duration);
         let is_busy = self.status.load.last_permille >= BUSY_PERMILLE;
-        if is_busy && !self.is_busy {
+        if self.lanes[rendition].note_busy(is_busy) {
             self.notices.push(Notice::Busy { took, duration: waiting.duration });
         }
-        self.is_busy = is_busy;
     }
 
     fn playlist_is_there(&mut self, rendition: usize, key: String, view: &View, now: Duration) {
         let lane = &mut self.lanes[rendition];
-        lane.is_showing = false;
-        lane.backoff.succeed();
+        lane.showing.succeed();
         let latency = lane.show(view, now);
         latency.into_iter().for_each(|latency| self.status.latency.note(latency));
         self.status.playlists += 1;
@@ -323,25 +329,18 @@ impl Ledger {
     fn lose(&mut self, rendition: usize, number: u64, now: Duration) {
         if let Some(gone) = self.lanes[rendition].lose(number) {
             self.status.lost += 1;
-            self.notices.push(Notice::Lost { key: gone.key.clone() });
+            self.notices.push(Notice::Lost { key: gone.key.clone(), count: 1 });
             self.deletions.discard(gone, now);
         }
-    }
-
-    fn lane_failed(&mut self, rendition: usize, error: Error, now: Duration) -> Result<(), Error> {
-        let backoff = &mut self.lanes[rendition].backoff;
-        backoff.fail(now, &error);
-        let since = backoff.refused_since();
-        self.failed(error, since, now)
     }
 
     fn failed(&mut self, error: Error, refused_since: Option<Duration>, now: Duration) -> Result<(), Error> {
         let is_hopeless = match error.kind() {
             Kind::Transient => false,
-            Kind::Refused | Kind::Missing => {
+            Kind::Refused | Kind::Missing | Kind::Invalid => {
                 refused_since.is_some_and(|since| now.saturating_sub(since) >= GRACE)
             }
-            Kind::Invalid | Kind::Closed => true,
+            Kind::Closed => true,
         };
         if is_hopeless {
             return Err(error);
@@ -371,22 +370,19 @@ impl Ledger {
     }
 
     fn is_in_trouble(&self) -> bool {
-        let lanes = self.lanes.iter().any(|lane| lane.backoff.since().is_some());
-        lanes || self.multivariant.backoff.since().is_some()
+        let is_failing = |lane: &Lane| lane.backoff.since().or(lane.showing.since()).is_some();
+        self.lanes.iter().any(is_failing) || self.multivariant.backoff.since().is_some()
     }
 
     fn deleted(&mut self, key: String, outcome: Outcome, now: Duration) {
-        self.deletions.under_way = self.deletions.under_way.saturating_sub(1);
         match outcome {
             Outcome::Done | Outcome::Gone => {
                 self.status.deleted += 1;
-                self.deletions.backoff.succeed();
-                self.deletions.refused.remove(&key);
+                self.deletions.succeed();
             }
             // What cannot be deleted is no loss to viewers.
             Outcome::Failed(error) => {
-                self.deletions.backoff.fail(now, &error);
-                if !self.deletions.again(key, &error, now) {
+                if self.deletions.fail(key, &error, now) {
                     self.notices.push(Notice::Left(super::chain(&error)));
                 }
             }
@@ -395,12 +391,9 @@ impl Ledger {
 
     /// When there will be something to do that nothing else tells of.
     pub(super) fn wakes(&self, now: Duration) -> Option<Duration> {
-        let lanes = self.lanes.iter().filter(|lane| !lane.is_settled()).map(|lane| lane.backoff.until());
-        let deletions =
-            (!self.keeps_expired && self.deletions.under_way < DELETIONS && !self.is_in_trouble())
-                .then(|| self.deletions.retention.next().max(self.deletions.backoff.until()))
-                .flatten();
-        let times = lanes.chain([self.multivariant.backoff.until(), deletions]);
+        let lanes = self.lanes.iter().filter(|lane| !lane.is_settled());
+        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until()]);
+        let times = lanes.chain([self.multivariant.backoff.until(), self.deletions.wakes()]);
         times.flatten().filter(|at| *at > now).min()
     }
 
@@ -424,40 +417,6 @@ impl Ledger {
     /// What people should know since this was asked last.
     pub(super) fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
-    }
-}
-
-impl Deletions {
-    fn offer(&mut self, rendition: usize, view: &View) {
-        if view.media().kind.is_none() {
-            self.retention.offer(rendition, view);
-        }
-    }
-
-    fn show(&mut self, rendition: usize, view: &View, now: Duration) {
-        self.retention.show(rendition, view, now);
-    }
-
-    /// What was given up may still have got there, in part or whole.
-    fn discard(&mut self, gone: Waiting, now: Duration) {
-        if gone.begun.is_some() {
-            self.retention.expire(gone.key, now);
-        }
-    }
-
-    /// `key` could not be deleted: whether that is tried again.
-    fn again(&mut self, key: String, error: &Error, now: Duration) -> bool {
-        if error.kind() == Kind::Transient {
-            self.refused.remove(&key);
-        } else {
-            let since = *self.refused.entry(key.clone()).or_insert(now);
-            if now.saturating_sub(since) >= GRACE {
-                self.refused.remove(&key);
-                return false;
-            }
-        }
-        self.retention.expire(key, self.backoff.until().unwrap_or(now));
-        true
     }
 }
 
@@ -501,7 +460,7 @@ mod tests {
             Self {
                 presentation: Presentation::new(options.clone()),
                 store: Store::new(Spool { disk_bytes: 0, ..Spool::default() }),
-                ledger: Ledger::new("place", options, 1, false, 7),
+                ledger: Ledger::new("place", options, Limits { share: 1, at_once: 100 }, false, 7),
                 now: Duration::ZERO,
             }
         }
@@ -679,7 +638,7 @@ mod tests {
     fn expired_segments_go_when_they_may_unless_they_are_kept() {
         for keeps in [false, true] {
             let mut desk = Desk::new();
-            desk.ledger.keeps_expired = keeps;
+            desk.ledger.deletions = Deletions::new(1, keeps);
             for _ in 0..5 {
                 desk.now += FOUR;
                 (0..2).for_each(|rendition| desk.segment(rendition));

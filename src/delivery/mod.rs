@@ -2,6 +2,7 @@
 //!
 //! - `ledger`, `lane`: what is done next, as state machines without socket and clock. They keep the publish barrier:
 //!   a playlist goes out only when all that it names is there, newer ones replace older ones, the end comes last.
+//! - `deletions`: what is deleted when.
 //! - `backoff`: when what failed is tried again.
 //! - `spool`: where segments wait, in memory and in a folder, within bounds.
 //! - [`Delivery`]: the task that does a ledger's jobs at a [`Destination`](crate::destination::Destination).
@@ -13,6 +14,7 @@
 //! itself alone; what it cannot take within the spool's bounds becomes EXT-X-GAP there.
 
 mod backoff;
+mod deletions;
 mod lane;
 mod ledger;
 mod look;
@@ -26,11 +28,13 @@ mod task;
 
 use std::time::Duration;
 
+use self::ledger::Limits;
 use crate::destination::Target;
 
 pub use look::{Found, farthest, look};
 pub use spool::{Held, Spool, Store};
 pub use status::{Latency, Load, Status};
+pub(crate) use task::silent;
 pub use task::{Delivery, Entrance, Segment, enter};
 
 /// One destination of a channel, and how it is served.
@@ -38,7 +42,7 @@ pub use task::{Delivery, Entrance, Segment, enter};
 pub struct Options {
     /// Where it is.
     pub target: Target,
-    /// Uploads at the same time; as the kind of destination likes it if none is given.
+    /// Operations at the same time; as the kind of destination likes it if none is given.
     pub concurrency: Option<usize>,
     /// How long one attempt to put or delete an object may take.
     pub timeout: Duration,
@@ -57,14 +61,15 @@ impl Options {
         Self { target, concurrency: None, timeout: Self::TIMEOUT, is_required: false, keeps_expired: false }
     }
 
-    /// Uploads of one rendition's segments at the same time, so that none waits for another's.
-    fn share(&self, renditions: usize) -> usize {
+    /// Renditions have equal shares, so that none waits for another's uploads as long as there are enough.
+    fn limits(&self, renditions: usize) -> Limits {
         let usual = match self.target {
             // Each upload there has a connection and a login of its own.
             Target::Ftp(_) | Target::Ssh(_) => 1,
             _ => 2,
         };
-        self.concurrency.map_or(usual, |most| most / renditions.max(1)).max(1)
+        let share = self.concurrency.map_or(usual, |most| most / renditions.max(1)).max(1);
+        Limits { share, at_once: self.concurrency.unwrap_or(usize::MAX) }
     }
 }
 

@@ -16,11 +16,11 @@ pub(super) enum Notice {
     StillInTrouble(String),
     /// All is well again.
     Recovered { after: Duration, waiting: usize },
-    /// A segment is lost.
-    Lost { key: String },
+    /// Segments are lost; this is the first.
+    Lost { key: String, count: usize },
     /// An object can never be put.
     Impossible(String),
-    /// An object cannot be deleted, and is left.
+    /// Objects cannot be deleted, and are left.
     Left(String),
     /// Uploads take long.
     Busy { took: Duration, duration: Duration },
@@ -48,9 +48,12 @@ impl fmt::Display for Notice {
                     _ => write!(f, ", {waiting} segments wait"),
                 }
             }
-            Self::Lost { key } => write!(f, "{key} is given up: playlists there show a gap"),
+            Self::Lost { key, count: 1 } => write!(f, "{key} is given up: playlists there show a gap"),
+            Self::Lost { key, count } => {
+                write!(f, "{key} and {} more are given up: playlists there show gaps", count - 1)
+            }
             Self::Impossible(error) => f.write_str(error),
-            Self::Left(error) => write!(f, "{error}; it is left there"),
+            Self::Left(error) => write!(f, "{error}; nothing is deleted there any more"),
             Self::Busy { took, duration } => write!(
                 f,
                 "a segment of {:.1} s took {:.1} s to upload: lower bitrates, or a faster way there",

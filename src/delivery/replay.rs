@@ -263,7 +263,7 @@ impl Channel {
         for place in places {
             found.push(look(place, &options).await.unwrap());
         }
-        let shown = Arc::new(farthest(&found));
+        let shown = Arc::new(farthest(&found.iter().collect::<Vec<_>>()));
         let presentation = Presentation::resume(options.clone(), &shown);
         let began = Instant::now();
         let deliveries = places.iter().zip(found).map(|(place, found)| {
@@ -362,7 +362,8 @@ async fn live_through(
             left -= 1;
         }
         assert_eq!(channel.deliveries[0].status().lost, 0);
-        lost += channel.deliveries.iter().map(|delivery| delivery.status().lost).sum::<u64>();
+        let statuses = channel.deliveries.iter().map(Delivery::status);
+        lost += statuses.map(|status| status.lost + status.passed_over).sum::<u64>();
         if left == 0 {
             places.iter().for_each(|place| place.lock().weather = Weather::Fair);
             for _ in 0..30 {

@@ -5,9 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,6 +20,8 @@ use crate::destination::Claim;
 const PREFIX: &str = "segcast-spool-";
 /// What is claimed in such a folder as long as its process lives.
 const CLAIMED: &str = "spool";
+/// A folder so young may just be being made by another process.
+const YOUNG: Duration = Duration::from_secs(10);
 /// The system's folder for temporary files that are large.
 const LARGE_TEMPORARY: &str = "/var/tmp";
 
@@ -37,6 +41,9 @@ impl Default for Spool {
         Self { memory_bytes: 256 << 20, directory: None, disk_bytes: 2 << 30 }
     }
 }
+
+/// Nobody sweeps what another is just making.
+static CREATING: Mutex<()> = Mutex::new(());
 
 /// Segments that wait.
 #[derive(Clone, Debug)]
@@ -99,14 +106,16 @@ impl Store {
             Arc::new(Held { size_bytes, place: Mutex::new(Place::Memory(body)), store: Arc::clone(&self.0) });
         let mut state = self.0.lock();
         state.memory_bytes += size_bytes;
-        state.held.retain(|held| held.strong_count() > 0);
         // Dropped only when the lock is not held any more: the last one to hold it asks for the lock.
-        let older: Vec<_> = state.held.iter().filter_map(Weak::upgrade).collect();
+        let (gone, older): (Vec<_>, Vec<_>) =
+            state.held.iter().filter_map(Weak::upgrade).partition(|held| held.is_gone());
+        state.held = older.iter().map(Arc::downgrade).collect();
         state.held.push_back(Arc::downgrade(&held));
         self.0.give_up_beyond_memory(&mut state, &older);
         state.most_memory_bytes = state.most_memory_bytes.max(state.memory_bytes);
         let moving = self.0.choose_for_folder(&mut state, &older);
         drop(state);
+        drop(gone);
         for one in moving {
             self.0.clone().move_to_folder(one);
         }
@@ -230,6 +239,7 @@ impl Shared {
 
     /// Our folder, made the first time that it is needed.
     fn folder(&self) -> io::Result<PathBuf> {
+        let _one_at_a_time = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = &self.lock().folder {
             return Ok(folder.path.clone());
         }
@@ -246,7 +256,7 @@ impl Folder {
         sweep(base);
         for n in 0.. {
             let path = base.join(format!("{PREFIX}{}-{n}", std::process::id()));
-            match std::fs::create_dir(&path) {
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
                     let claim = Claim::take(&path.join(CLAIMED))?;
                     return Ok(Self { path, _claim: claim });
@@ -266,11 +276,11 @@ impl Drop for Folder {
     }
 }
 
-/// Removes the folders of processes that were killed.
+/// Removes the folders of processes of this user that were killed.
 fn sweep(base: &Path) {
     let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
-    for entry in ours {
+    for entry in ours.filter(is_left) {
         if let Ok(Some(claim)) = Claim::take(&entry.path().join(CLAIMED)) {
             let _ = std::fs::remove_dir_all(entry.path());
             drop(claim);
@@ -278,10 +288,22 @@ fn sweep(base: &Path) {
     }
 }
 
+/// Whether a folder is this user's, and was not just made.
+fn is_left(entry: &std::fs::DirEntry) -> bool {
+    let Ok(metadata) = entry.metadata() else { return false };
+    let is_old = metadata.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= YOUNG));
+    metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && is_old
+}
+
 impl Held {
     /// How many they are.
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes
+    }
+
+    /// Whether it was given up.
+    pub fn is_gone(&self) -> bool {
+        matches!(*self.place(), Place::Gone)
     }
 
     /// Its bytes; none if it was given up.
@@ -344,8 +366,6 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -448,7 +468,11 @@ mod tests {
         let dead = base.path().join(format!("{PREFIX}1-0"));
         std::fs::create_dir(&dead).unwrap();
         std::fs::write(dead.join("0.ts"), "x").unwrap();
+        let young = base.path().join(format!("{PREFIX}2-0"));
+        std::fs::create_dir(&young).unwrap();
+        let long_ago = std::time::SystemTime::now() - 2 * YOUNG;
+        std::fs::File::open(&dead).unwrap().set_modified(long_ago).unwrap();
         let other = Folder::create(base.path()).unwrap();
-        assert!(living.path.exists() && other.path.exists() && !dead.exists());
+        assert!(living.path.exists() && other.path.exists() && young.exists() && !dead.exists());
     }
 }

@@ -26,6 +26,8 @@ pub struct Status {
     pub retries: u64,
     /// Segments given up: gaps in its playlists.
     pub lost: u64,
+    /// Segments that had left the playlist before they could be sent.
+    pub passed_over: u64,
     /// Objects deleted.
     pub deleted: u64,
     /// What went wrong last.
@@ -100,6 +102,9 @@ impl fmt::Display for Status {
         }
         if self.lost > 0 {
             write!(f, ", {} lost", self.lost)?;
+        }
+        if self.passed_over > 0 {
+            write!(f, ", {} passed over", self.passed_over)?;
         }
         if self.queued_segments > 0 {
             let megabytes = self.queued_bytes as f64 / 1e6;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backoff::Backoff;
 use super::ledger::{Job, Ledger, Outcome, Work};
-use super::look::reach;
+use super::look::{breaks, reach};
 use super::notice::Notice;
 use super::spool::Held;
 use super::{Found, Options, Status, look};
@@ -51,6 +51,7 @@ pub enum Entrance {
 pub struct Delivery {
     name: String,
     is_required: bool,
+    timeout: Duration,
     commands: Option<mpsc::UnboundedSender<Command>>,
     state: Arc<State>,
     task: JoinHandle<Result<(), Error>>,
@@ -100,9 +101,9 @@ impl Delivery {
         let notice = Ending { state: Arc::default(), ended };
         let state = Arc::clone(&notice.state);
         state.lock().name.clone_from(&name);
-        let share = options.share(presentation.renditions.len());
+        let limits = options.limits(presentation.renditions.len());
         let worker = Worker {
-            ledger: Ledger::new(&name, presentation.clone(), share, options.keeps_expired, seed),
+            ledger: Ledger::new(&name, presentation.clone(), limits, options.keeps_expired, seed),
             name: name.clone(),
             options: options.clone(),
             presentation: presentation.clone(),
@@ -114,7 +115,14 @@ impl Delivery {
             backoff: Backoff::new(seed),
         };
         let task = tokio::spawn(async move { worker.run(entrance, received, &notice.state).await });
-        Self { name, is_required: options.is_required, commands: Some(commands), state, task }
+        Self {
+            name,
+            is_required: options.is_required,
+            timeout: options.timeout,
+            commands: Some(commands),
+            state,
+            task,
+        }
     }
 
     /// What people call it; without secrets.
@@ -157,7 +165,8 @@ impl Delivery {
     /// doing, and what ended it early.
     pub async fn finish(mut self, patience: Duration) -> (Status, Result<(), Error>) {
         self.commands = None;
-        let result = self.wait(patience).await;
+        // Whoever is given time for an attempt has it here too, and for the one after it.
+        let result = self.wait(patience.max(2 * self.timeout)).await;
         (self.status(), result)
     }
 
@@ -249,9 +258,11 @@ impl Worker {
         let mut is_finishing = false;
         let mut report = Instant::now() + REPORTS;
         while !(is_finishing && self.ledger.is_settled()) {
-            self.start_jobs();
+            // One reading of the clock: what is due at it is begun, what is not is woken for.
+            let now = self.now();
+            self.start_jobs(now);
             self.tell(state);
-            let wake = self.wakes().map_or(report, |at| report.min(self.began + at));
+            let wake = self.wakes(now).map_or(report, |at| report.min(self.began + at));
             tokio::select! {
                 command = commands.recv(), if !is_finishing => match command {
                     Some(command) => self.obey(command),
@@ -290,9 +301,11 @@ impl Worker {
     fn enter(&mut self, destination: Arc<dyn Destination>, found: &Found) -> Result<(), Error> {
         let now = self.now();
         self.ledger.take_up(found, &self.shown, now);
-        let mut began = self.shown.iter().map(|media| reach(media.as_ref())).chain(std::iter::repeat(0));
-        let is_beyond = |here: &Option<Media>| reach(here.as_ref()) > began.next().unwrap_or(0);
-        if found.iter().any(is_beyond) {
+        let is_beyond = |(rendition, here): (usize, &Option<Media>)| {
+            let began = self.shown.get(rendition).and_then(Option::as_ref);
+            reach(here.as_ref()) > reach(began) || breaks(here.as_ref()) > breaks(began)
+        };
+        if found.iter().enumerate().any(is_beyond) {
             let source = "an earlier run's playlist there reaches beyond where this one began: start again, so that \
                           numbers go on from there";
             return Err(Error::new(Kind::Invalid, format!("go on at {}", self.name), source.into()));
@@ -309,8 +322,7 @@ impl Worker {
         self.ledger.not_entered(error, now)
     }
 
-    fn start_jobs(&mut self) {
-        let now = self.now();
+    fn start_jobs(&mut self, now: Duration) {
         let Some(destination) = &self.destination else {
             if self.entering.is_empty() && self.backoff.is_over(now) {
                 self.entering.spawn(enter(self.options.clone(), self.presentation.clone()));
@@ -332,17 +344,14 @@ impl Worker {
             state.done.fetch_add(1, Ordering::Relaxed);
         }
         let now = self.now();
-        let result = self.ledger.done(job, outcome, now);
-        *state.lock() = self.ledger.status();
-        result
+        self.ledger.done(job, outcome, now)
     }
 
     fn broken(&self, join: tokio::task::JoinError) -> Error {
         Error::new(Kind::Closed, format!("go on at {}", self.name), join.into())
     }
 
-    fn wakes(&self) -> Option<Duration> {
-        let now = self.now();
+    fn wakes(&self, now: Duration) -> Option<Duration> {
         match self.destination {
             Some(_) => self.ledger.wakes(now),
             None => self.backoff.until().filter(|_| self.entering.is_empty()),
@@ -350,8 +359,8 @@ impl Worker {
     }
 
     fn tell(&mut self, state: &State) {
+        *state.lock() = self.ledger.status();
         for notice in self.ledger.notices() {
-            *state.lock() = self.ledger.status();
             let name = &self.name;
             match notice {
                 Notice::OnAir(key) => tracing::info!("on air: {name}/{key}"),
@@ -378,8 +387,9 @@ pub async fn enter(options: Options, presentation: live::Options) -> Entered {
     }
 }
 
-fn silent(what: &str, place: &str, limit: Duration) -> Error {
-    let source = format!("no answer within {} s", limit.as_secs_f64());
+/// That nothing was done within `limit`.
+pub(crate) fn silent(what: &str, place: &str, limit: Duration) -> Error {
+    let source = format!("not done within {} s", limit.as_secs_f64());
     Error::new(Kind::Transient, format!("{what} {place}"), source.into())
 }
 

@@ -43,7 +43,7 @@ struct Run {
     opened: Option<bool>,
     window: Window,
     profile: Profile,
-    /// Whether its playlist is at the destinations.
+    /// Whether its playlist has been put in this run.
     is_out: bool,
     is_ended: bool,
 }
@@ -73,7 +73,7 @@ impl Presentation {
             next: one.next,
             closed: 0,
             opened: None,
-            is_out: !one.window.is_empty(),
+            is_out: false,
             window: one.window,
             profile: Profile::default(),
             is_ended: false,

@@ -102,7 +102,7 @@ impl Window {
         };
         let named = |entry: &Entry| Named {
             number: entry.number,
-            key: entry.key.clone(),
+            key: entry.key.clone().filter(|_| !entry.segment.is_gap),
             date_time: entry.segment.date_time.filter(|_| has_date_time),
         };
         View {
