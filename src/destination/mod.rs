@@ -1,5 +1,4 @@
-//! Where files are put. What is put when is not decided here but in [`live`](crate::live); that a playlist names
-//! only what is there follows from doing its plan in order.
+//! Where files are put. What is put when, and again, is not decided here but in [`delivery`](crate::delivery).
 //!
 //! - [`Destination`]: the one small contract.
 //! - [`Target`]: a place as it is configured; [`Target::open`] makes a [`Destination`] of it.

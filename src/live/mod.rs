@@ -2,7 +2,7 @@
 //!
 //! Segments are opened and closed ([`Presentation::open`], [`Presentation::close`]); what comes back is a
 //! [`Plan`]: segments to put and playlists to put, in the order that keeps every playlist true.
-//! It decides and does nothing: the destinations perform the plan, readers take an immutable [`Snapshot`].
+//! It decides and does nothing: others do what it says, readers and destinations take an immutable [`Snapshot`].
 //! Time comes in by the door, monotonic since the channel's start, so a week of stream is tested in seconds.
 //!
 //! | file | what it decides |

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// Steps in the order in which they are to be done, and what was found wrong on the way.
 ///
-/// A destination that does them in order never shows a playlist that names what is not there.
+/// A place where they are done in order never shows a playlist that names what is not there. Where they are done beside
+/// each other, or may fail, it takes more: see `delivery`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     steps: Vec<Step>,
