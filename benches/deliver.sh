@@ -24,7 +24,7 @@ python3 -c "import boto3" 2>/dev/null || "$python/bin/pip" install --quiet --dis
 
 program=${SEGCAST_BENCH:-}
 if [[ -z $program ]]; then
-    program=$(cargo bench --quiet --bench deliver --no-run --message-format json |
+    program=$(cargo build --release --quiet --bench deliver --message-format json |
         python3 -c "import json, sys
 for line in map(json.loads, sys.stdin):
     if line.get('target', {}).get('name') == 'deliver': print(line.get('executable') or '')" | tail -n 1)
