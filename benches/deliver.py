@@ -98,9 +98,10 @@ anon_world_readable_only=NO\nanon_umask=022\nseccomp_sandbox=NO\n"""
             write(f"{self.folder}/known_hosts", f"[127.0.0.1]:{self.port} {key.read()}")
         with contextlib.suppress(PermissionError):
             os.makedirs("/run/sshd", exist_ok=True)
+        # bash takes SHLVL for a shell above it, and leaves out what the user's .bashrc holds.
         text = f"""ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.folder}/host\nPidFile none
 AuthorizedKeysFile {self.folder}/user.pub\nStrictModes no\nUsePAM no\nPasswordAuthentication no
-Subsystem sftp internal-sftp\nMaxStartups 100\n"""
+Subsystem sftp internal-sftp\nMaxStartups 100\nSetEnv SHLVL=2\n"""
         return [shutil.which("sshd"), "-D", "-e", "-f", write(f"{self.folder}/sshd_config", text)]
 
     def weed(self):
@@ -116,9 +117,11 @@ Subsystem sftp internal-sftp\nMaxStartups 100\n"""
 
 def boto(port):
     import boto3
+    from botocore.config import Config
 
+    # A server that has just started may never answer its first request.
     return boto3.client(
-        "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
+        "s3", config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 0}), endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
         aws_access_key_id=KEY, aws_secret_access_key=SECRET,
     )  # fmt: skip
 
