@@ -126,8 +126,7 @@ fn s3(reader: &mut Reader, table: Table) -> Target {
     let Address { host: bucket, port } = host(reader, table, "bucket_name");
     if port.is_some() {
         let hint = "the address of a service goes into `endpoint`".to_owned();
-        let message =
-            format!("expected a name alone, came {}", quoted(&reader.required(table, "bucket_name")));
+        let message = "expected a name alone";
         reader.mistakes.add(&join(table.name, "bucket_name"), message, hint);
     }
     let prefix = reader.text(table, "key_prefix").unwrap_or_default().trim_matches('/').to_owned();
@@ -175,7 +174,8 @@ fn host(reader: &mut Reader, table: Table, key: &str) -> Address {
     let text = reader.required(table, key);
     Address::parse(&text).unwrap_or_else(|hint| {
         if !text.trim().is_empty() {
-            let message = format!("expected a name alone, came {}", quoted(&text));
+            // It may hold a password.
+            let message = "expected a name alone";
             reader.mistakes.add(&join(table.name, key), message, hint.to_owned());
         }
         Address { host: text, port: None }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::claim::Claim;
 use super::key::check_key;
@@ -49,7 +50,12 @@ pub struct Copy {
     claims: Arc<Mutex<Vec<Claim>>>,
     /// Held while a name is given or taken away.
     naming: Arc<Mutex<()>>,
+    /// Threads that may be at work here: where the file system hangs, no more of them hang with it.
+    threads: Arc<Semaphore>,
 }
+
+/// Operations at the same time in one folder.
+const THREADS: usize = 8;
 
 impl Copy {
     /// The folder; it is created with the first file.
@@ -59,6 +65,7 @@ impl Copy {
             ready: Arc::default(),
             claims: Arc::default(),
             naming: Arc::default(),
+            threads: Arc::new(Semaphore::new(THREADS)),
         }
     }
 
@@ -79,7 +86,10 @@ impl Copy {
             None => Some(Instant::now()),
         };
         self.make_folder(folder).map_err(|source| error("create", folder, source))?;
-        sweep(folder).map_err(|source| error("write in", folder, source))?;
+        // Nothing depends on it, and what is not ours may be in the way.
+        if let Err(source) = sweep(folder) {
+            tracing::debug!("{} is not swept: {source}", folder.display());
+        }
         ready.insert(folder.to_owned(), next);
         Ok(())
     }
@@ -171,7 +181,13 @@ impl Copy {
         Box::pin(async move {
             let wish = Wish::default();
             let _waiting = Waiting(wish.clone());
-            match tokio::task::spawn_blocking(move || work(&this, &wish)).await {
+            // It is given back when the work is done, however long ago the future was dropped.
+            let permit = Arc::clone(&this.threads).acquire_owned().await;
+            let blocking = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                work(&this, &wish)
+            });
+            match blocking.await {
                 Ok(result) => result,
                 Err(join) => Err(Error::new(Kind::Closed, "finish a file operation", join.into())),
             }

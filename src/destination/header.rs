@@ -1,13 +1,15 @@
 //! What is said of an object beside its bytes.
 
+use std::fmt;
+
 /// Headers of the objects at one destination, where its protocol has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Headers {
     /// Cache-Control of playlists.
     pub playlist_cache_control: String,
     /// Cache-Control of everything else: a name is never reused for other content.
     pub segment_cache_control: String,
-    /// Further ones, on every object.
+    /// Further ones, on every object. Their values may be secret.
     pub extra: Vec<(String, String)>,
 }
 
@@ -18,6 +20,17 @@ impl Default for Headers {
             segment_cache_control: "public, max-age=31536000, immutable".to_owned(),
             extra: Vec::new(),
         }
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.extra.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Headers")
+            .field("playlist_cache_control", &self.playlist_cache_control)
+            .field("segment_cache_control", &self.segment_cache_control)
+            .field("extra", &names)
+            .finish()
     }
 }
 
@@ -62,7 +75,9 @@ mod tests {
         assert_eq!(content_type("a.b/index.M3U8"), "application/vnd.apple.mpegurl");
         assert_eq!(content_type("hd/00001.ts"), "video/mp2t");
         assert_eq!(content_type("a.ts/probe"), "application/octet-stream");
-        let headers = Headers::default();
+        let mut headers = Headers::default();
+        headers.extra.push(("X-Api-Key".to_owned(), "hunter2".to_owned()));
+        assert!(format!("{headers:?}").contains("X-Api-Key") && !format!("{headers:?}").contains("hunter2"));
         assert_eq!(headers.cache_control("hd/index.m3u8"), "public, max-age=1");
         assert!(headers.cache_control("hd/00001.ts").contains("immutable"));
     }

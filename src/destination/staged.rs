@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,9 +43,9 @@ impl Staged {
     /// The same where others may be at the same file: the temporary name is no other attempt's, and no other
     /// process's. The file has permissions `mode`, if they are given, whatever the process's mask.
     pub(super) fn attempt(target: &Path, mode: Option<u32>) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::begin(target, &format!(".{}-{serial}", std::process::id()), mode)
+        // Process ids are the same in many containers.
+        let own = RandomState::new().hash_one(std::process::id());
+        Self::begin(target, &format!(".{own:016x}"), mode)
     }
 
     fn begin(target: &Path, own: &str, mode: Option<u32>) -> io::Result<Self> {
@@ -54,7 +54,12 @@ impl Staged {
             [PREFIX.as_ref(), name, own.as_ref(), SUFFIX.as_ref()].into_iter().collect();
         let temporary = target.with_file_name(temporary);
         let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(mode.unwrap_or(USUAL_MODE));
+        options
+            .write(true)
+            .create(true)
+            .create_new(!own.is_empty())
+            .truncate(own.is_empty())
+            .mode(mode.unwrap_or(USUAL_MODE));
         let file = options.open(&temporary)?;
         let staged = Self { file, temporary, target: target.to_owned(), is_committed: false };
         if let Some(mode) = mode {

@@ -108,7 +108,7 @@ async fn what_the_server_answers_is_understood() {
     let cases = [
         (
             "301 Moved Permanently\r\nLocation: https://u:pw@h/x?sig=s",
-            Kind::Invalid,
+            Kind::Refused,
             "it is at https://h/x: ",
         ),
         ("401 Unauthorized", Kind::Refused, "check `user` and `password`, or `token`"),

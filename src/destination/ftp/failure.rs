@@ -126,6 +126,14 @@ impl Failure {
         }
     }
 
+    /// The command that was answered, if there was an answer.
+    pub fn command(&self) -> Option<&'static str> {
+        match self {
+            Self::Reply { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
     /// The answer's code, if there was an answer.
     pub fn code(&self) -> Option<u32> {
         match self {
@@ -185,7 +193,8 @@ fn verdict(command: &str, code: u32, text: &str) -> (Kind, &'static str) {
         // The file was there a moment ago, and vsftpd gives no reason.
         550 if matches!(command, "RNFR" | "RNTO") => (Kind::Transient, ""),
         550 => (Kind::Missing, ""),
-        500..=599 => (Kind::Invalid, ""),
+        501 | 502 | 504 | 553 => (Kind::Invalid, ""),
+        500..=599 => (Kind::Refused, ""),
         _ => (Kind::Transient, ""),
     }
 }

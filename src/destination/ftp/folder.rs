@@ -19,29 +19,48 @@ const DONE: [Status; 2] = [Status::RequestedFileActionOk, Status::CommandOk];
 
 /// Folders that are known to be there.
 #[derive(Debug, Default)]
-pub(super) struct Folders(Mutex<HashSet<String>>);
+pub(super) struct Folders(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    there: HashSet<String>,
+    swept: HashSet<String>,
+}
 
 impl Folders {
     /// Makes the folder at the absolute path `folder`, the first time that something is put there.
     pub async fn make_ready(&self, connection: &mut Connection, folder: &str) -> Result<(), Failure> {
-        if self.lock().contains(folder) {
+        if self.lock().there.contains(folder) {
             return Ok(());
         }
         make(connection, folder).await?;
-        sweep(connection, folder).await?;
-        self.lock().insert(folder.to_owned());
-        Ok(())
+        let is_first = {
+            let mut known = self.lock();
+            known.there.insert(folder.to_owned());
+            known.swept.insert(folder.to_owned())
+        };
+        if !is_first {
+            return Ok(());
+        }
+        match sweep(connection, folder).await {
+            // Nothing depends on it.
+            Err(Failure::Invalid(why)) => {
+                tracing::debug!("{folder} is not swept: {why}");
+                Ok(())
+            }
+            swept => swept,
+        }
     }
 
     /// Looks again the next time; whether there was anything known of `folder`.
     pub fn forget(&self, folder: &str) -> bool {
         let mut known = self.lock();
-        let was_known = known.contains(folder);
-        known.clear();
+        let was_known = known.there.contains(folder);
+        known.there.clear();
         was_known
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -127,7 +127,12 @@ async fn place(
         return rename(connection, temporary, path).await;
     }
     let refused = match rename(connection, temporary, path).await {
-        Err(failure) if matches!(failure.code(), Some(450 | 550 | 553)) => failure,
+        // Where it was RNFR, what is there must not go: there is nothing to put in its place.
+        Err(failure)
+            if failure.command() == Some("RNTO") && matches!(failure.code(), Some(450 | 550 | 553)) =>
+        {
+            failure
+        }
         result => return result,
     };
     if refused.is_denied() || connection.has_file(path).await? != Some(true) {

@@ -30,7 +30,8 @@ impl Answer {
     /// What to do about it, if it was not done.
     pub fn kind(&self) -> Kind {
         match self.status.as_u16() {
-            401 | 403 | 407 => Kind::Refused,
+            // What leads elsewhere may be a notice of maintenance.
+            300..=399 | 401 | 403 | 407 => Kind::Refused,
             404 | 409 | 410 => Kind::Missing,
             408 | 421 | 423 | 425 | 429 => Kind::Transient,
             501 | 505 => Kind::Invalid,
@@ -141,9 +142,9 @@ mod tests {
     fn what_may_go_well_another_time_is_transient() {
         let kinds = [
             (Kind::Transient, &[408, 423, 425, 429, 500, 502, 503, 504, 507, 599][..]),
-            (Kind::Refused, &[401, 403, 407]),
+            (Kind::Refused, &[301, 304, 308, 401, 403, 407]),
             (Kind::Missing, &[404, 409, 410]),
-            (Kind::Invalid, &[301, 304, 308, 400, 405, 411, 413, 414, 415, 501, 505, 999]),
+            (Kind::Invalid, &[400, 405, 411, 413, 414, 415, 501, 505, 999]),
         ];
         for (kind, statuses) in kinds {
             for status in statuses {

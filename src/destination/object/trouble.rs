@@ -122,7 +122,8 @@ impl Troubles {
             (_, "NoSuchBucket" | "ContainerNotFound") => {
                 (Kind::Missing, format!("create the {bucket}, or name another in the URL"))
             }
-            (_, "RequestTimeTooSkewed") => said("set this machine's clock".to_owned()),
+            // A machine that has just started may not have asked for the time yet.
+            (_, "RequestTimeTooSkewed") => (Kind::Transient, "set this machine's clock".to_owned()),
             (_, "ExpiredToken" | "TokenRefreshRequired") if !self.is_static => {
                 (Kind::Transient, String::new())
             }

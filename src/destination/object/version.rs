@@ -87,8 +87,11 @@ impl Versions {
             if known == Known::Unknown {
                 known = match look(store, &object.path).await {
                     Ok(found) => found,
+                    // Who may not list a bucket is told so of what is absent, too: the put will tell.
+                    Err(error) if is_refused(&error) && refuted.is_none() => Known::Absent,
                     Err(error) if is_refused(&error) => {
-                        return self.overwrite(store, object, "looking is not allowed").await;
+                        store.put(object, PutMode::Overwrite).await?;
+                        return Ok(Known::Unknown);
                     }
                     Err(error) => return Err(error),
                 };
@@ -117,7 +120,7 @@ impl Versions {
     async fn overwrite(&self, store: &Store, object: &Object, why: &str) -> object_store::Result<Known> {
         store.put(object, PutMode::Overwrite).await?;
         if self.is_conditional.swap(false, Ordering::Relaxed) {
-            tracing::debug!("objects are put without a condition at {}: {why}", store.reader);
+            tracing::warn!("objects are put without a condition at {}: {why}", store.reader);
         }
         Ok(Known::Unknown)
     }

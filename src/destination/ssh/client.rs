@@ -85,7 +85,7 @@ impl Sftp {
             _ => return Err(unexpected()),
         };
         let flow = Flow {
-            first: self.last + 1,
+            first: self.last.wrapping_add(1),
             count: AtomicU32::new(u32::MAX),
             is_stopped: AtomicBool::new(false),
         };

@@ -20,6 +20,8 @@ use crate::destination::Kind;
 
 /// How long it may take until the host has answered at all.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long one of a host's addresses may take.
+const CONNECT_ONE: Duration = Duration::from_secs(4);
 /// How long it may take then until we are logged in. sshd waits before it refuses a password.
 const LOGIN: Duration = Duration::from_secs(20);
 /// How long it may be silent before we ask whether the host is there. Firewalls forget connections after a minute.
@@ -115,14 +117,16 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Failure> {
     };
     let mut failure = Failure::said(Kind::Transient, unresolved);
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
+        // One that is a black hole leaves time for the others.
+        match timeout(CONNECT_ONE, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(Failure::lost)?;
                 return Ok(stream);
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 failure = Failure::from(Kind::Transient, format!("cannot connect to {address}"), error);
             }
+            Err(_) => failure = silent(&format!("no answer of {address}"), CONNECT_ONE),
         }
     }
     Err(failure)
