@@ -7,10 +7,12 @@
 mod answer;
 mod body;
 mod client;
+mod unsettled;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -18,11 +20,17 @@ use reqwest::{Method, Url};
 
 use self::answer::Answer;
 use self::client::Client;
+use self::unsettled::Unsettled;
 use super::key::check_key;
 use super::{Destination, Error, Headers, Kind, Pending, Secret, content_type};
 use crate::chunks::Chunks;
 use crate::playlist::encode_path;
 
+/// Playlists are watched for what may come over them; names of larger objects are never used for other content.
+const WATCHED_BYTES: u64 = 1 << 20;
+/// How often it is looked whether something has, and how long it is waited between two looks.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
 /// The most that is got: a playlist is far smaller.
 const GET_LIMIT_BYTES: usize = 16 << 20;
 
@@ -64,6 +72,7 @@ pub(super) fn open(options: &Options) -> Result<Box<dyn Destination>, Error> {
         headers: options.headers.clone(),
         collections: Mutex::default(),
         making: tokio::sync::Mutex::default(),
+        unsettled: Unsettled::default(),
     }))
 }
 
@@ -76,6 +85,7 @@ struct Http {
     collections: Mutex<Collections>,
     /// Held by the one who makes collections; the others wait for what it makes.
     making: tokio::sync::Mutex<()>,
+    unsettled: Unsettled,
 }
 
 impl Http {
@@ -89,24 +99,57 @@ impl Http {
     async fn put_now(&self, key: &str, body: &Chunks) -> Result<(), Error> {
         let what = format!("put {}/{key}", self.name);
         check_key(&what, key)?;
-        let (url, headers) = (self.url_of(key), self.headers_of(&what, key)?);
+        let is_unsettled = self.unsettled.begin(key);
+        self.put_once(&what, key, body).await?;
+        if is_unsettled && body.size_bytes() <= WATCHED_BYTES {
+            self.watch(&what, key, body).await?;
+        }
+        self.unsettled.settle(key);
+        Ok(())
+    }
+
+    /// `body` has been put at `key`. What was sent before, and not answered, may come over it just now: then it is put
+    /// again.
+    async fn watch(&self, what: &str, key: &str, body: &Chunks) -> Result<(), Error> {
+        let expected = body.to_bytes();
+        let mut looks = 0;
+        while looks < LOOKS {
+            let is_replaced = match self.get_now(key).await {
+                Ok(there) => there.as_ref() != Some(&expected),
+                // It is far larger than what was put.
+                Err(error) if error.kind() == Kind::Invalid => true,
+                // Nothing can be read here.
+                Err(_) => return Ok(()),
+            };
+            if is_replaced {
+                self.put_once(what, key, body).await?;
+                looks = 0;
+            }
+            looks += 1;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(())
+    }
+
+    async fn put_once(&self, what: &str, key: &str, body: &Chunks) -> Result<(), Error> {
+        let (url, headers) = (self.url_of(key), self.headers_of(what, key)?);
         let folder = folder(url.path());
         let known = self.known().get(folder);
         let put = async || {
-            let response = self.client.ask(&what, &Method::PUT, &url, &headers, Some(body)).await?;
+            let response = self.client.ask(what, &Method::PUT, &url, &headers, Some(body)).await?;
             Ok::<_, Error>(Client::head(response).await)
         };
         let mut answer = put().await?;
         let mut refused = String::new();
         if may_lack_collection(&answer, known.is_some()) {
-            let made = self.make_collections(&what, &url, known).await?;
+            let made = self.make_collections(what, &url, known).await?;
             if made.is_new || answer.kind() == Kind::Missing {
                 answer = put().await?;
             }
             refused = made.refused;
         }
         if !answer.is_success() {
-            return Err(answer.error(&what, &Method::PUT, &refused));
+            return Err(answer.error(what, &Method::PUT, &refused));
         }
         self.known().insert(folder);
         Ok(())
