@@ -11,7 +11,7 @@ use crate::{live, playlist};
 const PROBE: &str = ".segcast-probe";
 
 /// Bytes of the file by which it is seen how fast.
-const PROBE_BYTES: usize = 256 << 10;
+const PROBE_BYTES: usize = 64 << 10;
 
 /// The renditions' playlists at one destination, as an earlier run left them.
 pub type Found = Vec<Option<playlist::Media>>;
