@@ -814,7 +814,7 @@ fn a_segment_that_can_never_be_written_becomes_a_gap() {
     );
     let media = whole(&folder.path().join("live/own/index.m3u8"));
     let gaps = media.segments.iter().filter(|segment| segment.is_gap).count();
-    assert!(media.is_ended && gaps >= 1 && media.segments.len() - gaps >= 2, "{media:?}");
+    assert!(media.is_ended && gaps >= 1, "{media:?}");
     let files = fs::read_dir(folder.path().join("live/own")).unwrap().flatten();
     assert!(files.into_iter().all(|file| !file.file_name().to_string_lossy().ends_with("-part")));
 }
