@@ -4,14 +4,14 @@
 # What is missing is installed (ffmpeg, fonts, a C compiler, cargo-fuzz, nightly Rust for it, and by tests/servers.sh the
 # servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
 # exit code is 1 then.
-# FUZZ_SECONDS=N fuzzes every target for N seconds (default 10; 0 leaves fuzzing out).
+# FUZZ_SECONDS=N fuzzes every target for N seconds (default 5; 0 leaves fuzzing out).
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=examples/need.sh
 source examples/need.sh
 
-fuzz_seconds=${FUZZ_SECONDS:-10}
+fuzz_seconds=${FUZZ_SECONDS:-5}
 # Neither backtraces nor colours make a log easier to read.
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 summary=()
