@@ -11,7 +11,7 @@ use super::shape::{Mistakes, quoted};
 use super::value::{Bytes, Kind as _, Written};
 use super::{Checked, Dialect, Error, place, schema, shape};
 use crate::destination::{Target, copy};
-use crate::encoder::ladder::{Ladder, Rendition};
+use crate::encoder::ladder::{Ladder, Latency, Rendition};
 use crate::{channel, delivery, live};
 
 /// Segments outside of these are not worth serving.
@@ -66,7 +66,14 @@ impl Checker<'_> {
         }
         let name = file.name.clone().unwrap_or_else(|| super::stem(&layers.file));
         let segment = file.output.segment.0;
-        let ladder = Ladder { ffmpeg: file.ffmpeg.clone(), input, feed, segment, renditions };
+        let ladder = Ladder {
+            ffmpeg: file.ffmpeg.clone(),
+            input,
+            feed,
+            segment,
+            renditions,
+            latency: Latency::Normal,
+        };
         Checked {
             options: channel::Options { name, ladder, presentation, destinations, spool },
             log: file.log.clone(),
@@ -275,7 +282,7 @@ mod tests {
     use super::super::tests::{mistakes, ours, sample};
     use super::super::{Environment, Format, parse_str};
     use super::*;
-    use crate::encoder::ladder::{Audio, Feed, Input, Video};
+    use crate::encoder::ladder::{Audio, Feed, Input, Tracks, Video};
     use crate::time::Rate;
 
     const EXAMPLE: &str = concat!("\n", include_str!("../../examples/live.toml"));
@@ -297,6 +304,7 @@ mod tests {
             bitrate_bps: Some(rate),
             channels: None,
             sample_rate_hz: None,
+            tracks: Tracks::First,
         };
         let rendition = |name: &str, video, audio| Rendition {
             name: name.into(),
@@ -325,6 +333,7 @@ mod tests {
             feed: Feed::Shared,
             segment: Duration::from_secs(4),
             renditions: vec![rendition("720p", hd, audio(128_000)), rendition("360p", sd, audio(96_000))],
+            latency: Latency::Normal,
         };
         assert_eq!(options.name, "live");
         assert_eq!(options.ladder, ladder);

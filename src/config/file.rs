@@ -192,6 +192,20 @@ pub struct Audio {
     /// Samples a second; the input's if absent.
     #[schemars(example = 48_000)]
     pub sample_rate: Option<u32>,
+    /// Which of the input's audio tracks are taken.
+    #[serde(default)]
+    pub tracks: Tracks,
+}
+
+/// Which of the input's audio tracks a rendition has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tracks {
+    /// The first.
+    #[default]
+    First,
+    /// All of them, each a choice of the viewer's where tracks have playlists of their own.
+    All,
 }
 
 fn aac() -> String {

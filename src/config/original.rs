@@ -19,7 +19,7 @@ use super::reader::{Reader, Table};
 use super::shape::{Mistakes, join, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Error, transfer};
-use crate::encoder::ladder::{Feed, Input, Ladder, Rendition};
+use crate::encoder::ladder::{Feed, Input, Ladder, Latency, Rendition};
 use crate::{channel, delivery, live};
 
 /// The keys that may stand at the top, beside the profiles' own names.
@@ -75,7 +75,14 @@ impl<'a> Reader<'a> {
         let (input, feed, rungs, multivariant) = self.encoders(top);
         let (renditions, names) = rungs.into_iter().unzip();
         let destinations = self.transfers(top);
-        let ladder = Ladder { ffmpeg: "ffmpeg".into(), input, feed, segment: target, renditions };
+        let ladder = Ladder {
+            ffmpeg: "ffmpeg".into(),
+            input,
+            feed,
+            segment: target,
+            renditions,
+            latency: Latency::Normal,
+        };
         let presentation = live::Options {
             kind: live::Kind::Live { window },
             target,
@@ -371,6 +378,7 @@ mod tests {
             feed: Feed::Each,
             segment: Duration::from_secs(10),
             renditions: vec![rendition],
+            latency: Latency::Normal,
         };
         let presentation = live::Options {
             kind: live::Kind::Live { window: 5 },
