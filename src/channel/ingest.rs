@@ -188,6 +188,7 @@ fn item(output: Output, arrived: SystemTime, formats: &mut Formats) -> Option<It
         Output::Anomaly(anomaly) => Some(Item::Anomaly(anomaly)),
         Output::Program(program) => formats.program(&program).map(Item::Formats),
         Output::Format { pid, format } => formats.take(pid, format).map(Item::Formats),
+        Output::Part { .. } => None,
     }
 }
 

@@ -92,7 +92,12 @@ fn cutting(options: &Options) -> segment::Options {
         live::Kind::Vod => OnMissingRandomAccess::Extend,
         live::Kind::Live { .. } | live::Kind::Event => OnMissingRandomAccess::Cut,
     };
-    segment::Options { target: options.presentation.target, program: Selection::First, on_missing }
+    segment::Options {
+        target: options.presentation.target,
+        program: Selection::First,
+        on_missing,
+        part: None,
+    }
 }
 
 struct Channel {

@@ -110,6 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Playlist::Vod => OnMissingRandomAccess::Extend,
             Playlist::Event | Playlist::Live => OnMissingRandomAccess::Cut,
         },
+        part: None,
     });
     let is_endless = input.len.is_none();
     let mut feed = Feed::start(input, args.quiet)?;

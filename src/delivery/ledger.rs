@@ -467,9 +467,15 @@ mod tests {
 
         /// Closes four seconds of a rendition.
         fn segment(&mut self, rendition: usize) {
-            let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+            let head = Head {
+                start: Ticks::ZERO,
+                decode_start: Ticks::ZERO,
+                is_discontinuity: false,
+                is_independent: true,
+            };
             self.presentation.open(rendition, &head, UNIX_EPOCH);
-            let extent = Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR };
+            let extent =
+                Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR, decode_end: Ticks::ZERO };
             let plan = self.presentation.close(rendition, &extent);
             let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
             let body = self.store.hold(Chunks::from(key.clone()));

@@ -281,9 +281,15 @@ impl Channel {
         for rendition in 0..NAMES.len() {
             sleep(Duration::from_millis(100)).await;
             let start = Ticks::new(self.segments as i64 * 4 * Ticks::PER_SECOND);
-            let head = Head { start, is_discontinuity: false, is_independent: true };
+            let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
             self.presentation.open(rendition, &head, UNIX_EPOCH);
-            let extent = Extent { head, duration: FOUR, size_bytes: SEGMENT_BYTES as u64, longest: FOUR };
+            let extent = Extent {
+                head,
+                duration: FOUR,
+                size_bytes: SEGMENT_BYTES as u64,
+                longest: FOUR,
+                decode_end: start + Ticks::from(FOUR),
+            };
             let plan = self.presentation.close(rendition, &extent);
             let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
             let text = format!("{key} of life {:<width$}", self.life, width = SEGMENT_BYTES);

@@ -151,9 +151,13 @@ pub(super) fn options(kind: Kind, names: &[&str]) -> Options {
 
 /// Closes four seconds of `rendition`.
 pub(super) fn segment(presentation: &mut Presentation, rendition: usize) -> Plan {
-    let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+    let head =
+        Head { start: Ticks::ZERO, decode_start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
     presentation.open(rendition, &head, UNIX_EPOCH);
-    presentation.close(rendition, &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET })
+    presentation.close(
+        rendition,
+        &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET, decode_end: Ticks::ZERO },
+    )
 }
 
 /// A segment on the grid of a 30000/1001 stream that began at `origin`: the `position`th, `jump` ahead.
@@ -163,10 +167,11 @@ fn extent(origin: i64, position: u64, jump: i64, is_discontinuity: bool) -> Exte
     let (start, end) =
         (Ticks::new(origin + jump + line(position)), Ticks::new(origin + jump + line(position + 1)));
     Extent {
-        head: Head { start, is_discontinuity, is_independent: true },
+        head: Head { start, decode_start: start, is_discontinuity, is_independent: true },
         duration: start.until(end),
         size_bytes: 1_000_000 + position * 7919 % 100_000,
         longest: LONGEST,
+        decode_end: end,
     }
 }
 
