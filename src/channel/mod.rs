@@ -19,9 +19,11 @@
 //! # }
 //! ```
 
+mod formats;
 mod ingest;
 mod outcome;
 mod pace;
+mod package;
 mod prepare;
 mod run;
 mod summary;

@@ -23,7 +23,7 @@ mod timing;
 use std::time::Duration;
 
 pub use cutter::{Cutter, Event, Events};
-pub use segmenter::{Output, Segment, Segmenter};
+pub use segmenter::{Gatherer, Output, Segment, Segmenter};
 
 use crate::time::Ticks;
 use crate::ts::Selection;

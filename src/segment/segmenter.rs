@@ -70,12 +70,13 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Segmenter {
     cutter: Cutter,
-    gathering: Gathering,
+    gatherer: Gatherer,
 }
 
-/// Segments that are not whole yet: two at most, the second not told of before the first is whole.
+/// Puts a cutter's events together to whole segments, for those who drive a [`Cutter`] themselves. It holds two
+/// segments at most, and does not tell of the second before the first is whole.
 #[derive(Debug, Default)]
-struct Gathering {
+pub struct Gatherer {
     drafts: VecDeque<Draft>,
     queue: VecDeque<Output>,
 }
@@ -94,21 +95,21 @@ struct Draft {
 impl Segmenter {
     /// Cuts as `options` say.
     pub fn new(options: &Options) -> Self {
-        Self { cutter: Cutter::new(options), gathering: Gathering::default() }
+        Self { cutter: Cutter::new(options), gatherer: Gatherer::default() }
     }
 
     /// Takes the next bytes. What comes of them is drawn from the iterator; what is not drawn is lost with it.
     pub fn push(&mut self, chunk: Bytes) -> impl Iterator<Item = Output> {
-        let gathering = &mut self.gathering;
+        let gatherer = &mut self.gatherer;
         let mut events = self.cutter.push(chunk);
-        std::iter::from_fn(move || gathering.next(&mut events))
+        std::iter::from_fn(move || gatherer.next(&mut events))
     }
 
     /// The stream is over: its last segments.
     pub fn finish(self) -> impl Iterator<Item = Output> {
-        let mut gathering = self.gathering;
+        let mut gatherer = self.gatherer;
         let mut events = self.cutter.finish();
-        std::iter::from_fn(move || gathering.next(&mut events))
+        std::iter::from_fn(move || gatherer.next(&mut events))
     }
 
     /// The cutter underneath, for its questions and limits.
@@ -117,18 +118,24 @@ impl Segmenter {
     }
 }
 
-impl Gathering {
+impl Gatherer {
+    /// What has come of the events so far.
+    pub fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+
     /// What comes next of these events.
     fn next(&mut self, events: &mut impl Iterator<Item = Event>) -> Option<Output> {
         loop {
-            if let Some(output) = self.queue.pop_front() {
+            if let Some(output) = self.pop() {
                 return Some(output);
             }
             self.take(events.next()?);
         }
     }
 
-    fn take(&mut self, event: Event) {
+    /// Takes the next event; what comes of it is drawn with [`pop`](Self::pop).
+    pub fn take(&mut self, event: Event) {
         match event {
             Event::Program(program) => self.queue.push_back(Output::Program(program)),
             Event::Format { pid, format } => self.queue.push_back(Output::Format { pid, format }),
