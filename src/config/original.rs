@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use figment::value::Dict;
 
-use super::check::{LEAST_WINDOW, MOST_WINDOW, WINDOW, is_key};
+use super::lineup::is_key;
+use super::presentation::{LEAST_WINDOW, MOST_WINDOW, WINDOW};
 use super::file::{Level, Log};
 use super::ground::Must;
 use super::layer::Layers;
