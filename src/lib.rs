@@ -61,6 +61,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod chunks;
+pub mod cmaf;
 pub mod codec;
 pub mod live;
 pub mod playlist;
@@ -81,6 +82,9 @@ pub mod destination;
 #[cfg(feature = "channel")]
 #[allow(clippy::disallowed_methods)]
 pub mod encoder;
+#[cfg(feature = "channel")]
+#[allow(clippy::disallowed_methods)]
+pub mod origin;
 
 #[cfg(feature = "cli")]
 #[allow(clippy::disallowed_methods)]

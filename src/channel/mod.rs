@@ -24,14 +24,17 @@ mod ingest;
 mod outcome;
 mod pace;
 mod package;
+mod places;
 mod prepare;
+mod report;
 mod run;
 mod summary;
 
 use std::time::Duration;
 
-use crate::{delivery, destination, encoder, live};
+use crate::{delivery, destination, encoder, live, origin};
 
+pub use package::{Cmaf, Lineup};
 pub use run::run;
 pub use summary::{Rendition, Summary};
 
@@ -42,12 +45,18 @@ pub struct Options {
     pub name: String,
     /// What is encoded, and how.
     pub ladder: encoder::ladder::Ladder,
-    /// How it presents itself; its renditions stand in the ladder's order.
+    /// How it presents itself.
     pub presentation: live::Options,
+    /// Of each rung of the ladder: the renditions that are made of its stream.
+    pub lineups: Vec<Lineup>,
+    /// The duration of parts that is aimed at; none makes no parts.
+    pub part: Option<Duration>,
     /// Where it is put.
     pub destinations: Vec<delivery::Options>,
     /// Where segments wait that a destination has not taken yet.
     pub spool: delivery::Spool,
+    /// The server that players may pull it from.
+    pub origin: Option<origin::Options>,
 }
 
 /// How a channel is asked to end.
@@ -77,6 +86,9 @@ pub enum Error {
         /// What it said.
         source: destination::Error,
     },
+    /// The origin could not begin.
+    #[error(transparent)]
+    Origin(#[from] origin::Error),
     /// A rendition's encoder gave something that cannot be cut.
     #[error("rendition {rendition}: {what}")]
     Stream {

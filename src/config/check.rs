@@ -46,6 +46,7 @@ impl Checker<'_> {
         let (presentation, lineups) = self.presentation(file);
         let destinations = self.destinations(file, outside);
         let spool = self.spool(&file.spool);
+        let origin = self.origin(file, outside);
         if file.ffmpeg.as_os_str().is_empty() {
             self.mistakes.add("ffmpeg", "expected the name or path of ffmpeg, came \"\"", None);
         }
@@ -71,6 +72,7 @@ impl Checker<'_> {
                 part: file.output.part.map(|part| part.0),
                 destinations,
                 spool,
+                origin,
             },
             log: file.log.clone(),
             notes: std::mem::take(&mut self.notes),
@@ -99,9 +101,13 @@ impl Checker<'_> {
             let served = place::read(&key, destination, outside, &mut self.mistakes, &mut self.needs);
             found.extend(served.map(|served| (format!("{key}.url"), served)));
         }
-        if file.output.directory.is_none() && file.destination.is_empty() {
-            let hint = "as in `directory = \"live\"`, or add a [[destination]]".to_owned();
-            self.mistakes.add("output.directory", "is missing, and there is no destination", hint);
+        if file.output.directory.is_none() && file.destination.is_empty() && file.origin.is_none() {
+            let hint = "as in `directory = \"live\"`, or add a [[destination]] or an [origin]".to_owned();
+            self.mistakes.add(
+                "output.directory",
+                "is missing, and there is no destination and no origin",
+                hint,
+            );
         }
         let mut places = BTreeMap::new();
         for (key, served) in &found {

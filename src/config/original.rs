@@ -20,6 +20,7 @@ use super::reader::{Reader, Table};
 use super::shape::{Mistakes, join, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Error, transfer};
+use crate::channel::Lineup;
 use crate::encoder::ladder::{Feed, Input, Ladder, Latency, Rendition};
 use crate::{channel, delivery, live};
 
@@ -74,7 +75,8 @@ impl<'a> Reader<'a> {
             self.mistakes.add("url_prefix", message, None);
         }
         let (input, feed, rungs, multivariant) = self.encoders(top);
-        let (renditions, names) = rungs.into_iter().unzip();
+        let (renditions, names): (Vec<Rendition>, Vec<live::Rendition>) = rungs.into_iter().unzip();
+        let lineups = (0..names.len()).map(Lineup::ts).collect();
         let destinations = self.transfers(top);
         let ladder = Ladder {
             ffmpeg: "ffmpeg".into(),
@@ -102,8 +104,11 @@ impl<'a> Reader<'a> {
                 name,
                 ladder,
                 presentation,
+                lineups,
+                part: None,
                 destinations,
                 spool: delivery::Spool::default(),
+                origin: None,
             },
             log: self.log(top),
             notes: std::mem::take(&mut self.notes),

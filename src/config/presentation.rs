@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::check::Checker;
 use super::file::{self, File, Playlist};
 use super::formats;
+use super::shape::quoted;
 use super::value::Kind as _;
 use crate::channel::Lineup;
 use crate::live::{self, Container};
