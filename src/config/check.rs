@@ -361,8 +361,8 @@ live.toml: input.url: is missing, and so is `input.command`
   write `url = \"test\"` for the built-in pattern
 live.toml: rendition: expected at least one
   as in: [[rendition]] name = \"source\", video = { codec = \"copy\" }, audio = { codec = \"copy\" }
-live.toml: output.directory: is missing, and there is no destination
-  as in `directory = \"live\"`, or add a [[destination]]";
+live.toml: output.directory: is missing, and there is no destination and no origin
+  as in `directory = \"live\"`, or add a [[destination]] or an [origin]";
         assert_eq!(mistakes("input = {}\nrendition = []"), expected);
     }
 
