@@ -107,9 +107,10 @@ mod tests {
     use crate::time::Ticks;
 
     fn extent(millis: u64, size_bytes: u64) -> Extent {
-        let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+        let (start, decode_start, decode_end) = (Ticks::ZERO, Ticks::ZERO, Ticks::ZERO);
+        let head = Head { start, decode_start, is_discontinuity: false, is_independent: true };
         let duration = Duration::from_millis(millis);
-        Extent { head, duration, size_bytes, longest: duration }
+        Extent { head, duration, size_bytes, longest: duration, decode_end }
     }
 
     #[test]

@@ -143,10 +143,13 @@ impl Checker<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::{mistakes, ours, sample};
     use super::super::{Environment, Format, parse_str};
     use super::*;
     use crate::encoder::ladder::{Audio, Feed, Input, Tracks, Video};
+    use crate::live;
     use crate::time::Rate;
 
     const EXAMPLE: &str = concat!("\n", include_str!("../../examples/live.toml"));

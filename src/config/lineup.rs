@@ -173,3 +173,45 @@ pub(super) fn is_key(key: &str) -> bool {
     !key.contains(|c: char| c.is_control() || c == '\\')
         && key.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::ours;
+    use super::*;
+
+    /// Playlists and first segments, in order, and the line-ups.
+    fn of(output: &str, rendition: &str) -> (Vec<String>, Vec<Lineup>) {
+        let text = format!(
+            "input.url = 'test'\noutput = {{ directory = 'x', {output} }}\nrendition = [{{ name = 'a', {rendition} }}]"
+        );
+        let options = ours(&text).unwrap().options;
+        let renditions = options.presentation.renditions.iter();
+        (renditions.map(|one| format!("{} {}", one.playlist, one.segment_key(1))).collect(), options.lineups)
+    }
+
+    #[test]
+    fn sound_has_a_playlist_of_its_own_in_cmaf() {
+        let (files, lineups) = of("format = 'cmaf'", "video = {}, audio = {}");
+        assert_eq!(files, ["a/index.m3u8 a/a-00001.m4s", "a/index-audio-1.m3u8 a/a-audio-1-00001.m4s"]);
+        let cmaf = Cmaf { layout: Layout::Demuxed, main: 0, audio: vec![1] };
+        assert_eq!(lineups, [Lineup { ts: None, cmaf: Some(cmaf) }]);
+        assert_eq!(of("format = 'cmaf'", "audio = {}").0, ["a/index.m3u8 a/a-00001.m4s"]);
+        assert_eq!(of("format = 'cmaf', muxed = true", "video = {}, audio = {}").0.len(), 1);
+        assert_eq!(of("format = 'cmaf'", "video = {}, audio = { tracks = 'all' }").0.len(), 1 + MOST_TRACKS);
+        assert_eq!(of("format = 'cmaf'", "command = 'x'").0.len(), 1 + MOST_TRACKS);
+    }
+
+    #[test]
+    fn the_first_of_two_formats_has_the_plain_names() {
+        let (files, lineups) = of("format = ['ts', 'cmaf']", "video = {}, audio = {}");
+        assert_eq!(
+            files,
+            [
+                "a/index.m3u8 a/a-00001.ts",
+                "a/index-cmaf.m3u8 a/a-00001.m4s",
+                "a/index-cmaf-audio-1.m3u8 a/a-audio-1-00001.m4s"
+            ]
+        );
+        assert_eq!(lineups[0].renditions().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+}

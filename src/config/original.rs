@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use figment::value::Dict;
 
-use super::lineup::is_key;
-use super::presentation::{LEAST_WINDOW, MOST_WINDOW, WINDOW};
 use super::file::{Level, Log};
 use super::ground::Must;
 use super::layer::Layers;
+use super::lineup::is_key;
 use super::media::{LEAST_BITRATE, is_path};
 use super::outside::Outside;
+use super::presentation::{LEAST_WINDOW, MOST_WINDOW, WINDOW};
 use super::printf::{Template, push_value};
 use super::reader::{Reader, Table};
 use super::shape::{Mistakes, join, quoted};
