@@ -51,13 +51,15 @@ struct Listing {
     backoff: Backoff,
 }
 
-/// How much is done at the same time.
+/// How much is done at the same time, and how long it is tried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Uploads of one rendition's segments.
     pub(super) share: usize,
     /// Everything together.
     pub(super) at_once: usize,
+    /// How long after its end a segment is still put.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// One thing to do.
@@ -67,12 +69,33 @@ pub(super) struct Job {
     pub(super) work: Work,
 }
 
+impl Job {
+    /// How long an attempt may take that begins at `now`, where one may take `usual`.
+    pub(super) fn limit(&self, usual: Duration, now: Duration) -> Duration {
+        match self.work {
+            Work::Segment { due: Some(due), .. } => usual.min(due.saturating_sub(now)),
+            _ => usual,
+        }
+    }
+}
+
 /// What is done with a key.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    Segment { rendition: usize, number: u64, body: Arc<Held> },
-    Playlist { rendition: usize, view: Arc<View> },
-    Multivariant { text: Arc<str> },
+    /// Is to be there by `due`.
+    Segment {
+        rendition: usize,
+        number: u64,
+        body: Arc<Held>,
+        due: Option<Duration>,
+    },
+    Playlist {
+        rendition: usize,
+        view: Arc<View>,
+    },
+    Multivariant {
+        text: Arc<str>,
+    },
     Delete,
 }
 
@@ -153,7 +176,8 @@ impl Ledger {
     /// A segment is to be put.
     pub(super) fn add(&mut self, segment: Segment, now: Duration) {
         let Segment { rendition, number, key, duration, body } = segment;
-        let waiting = Waiting { key, body, duration, begun: None, is_under_way: false };
+        let due = self.limits.deadline.map(|deadline| now.saturating_add(deadline));
+        let waiting = Waiting { key, body, duration, due, begun: None, is_under_way: false };
         self.lanes[rendition].add(number, waiting, now);
     }
 
@@ -165,7 +189,18 @@ impl Ledger {
                 self.status.passed_over += 1;
                 self.deletions.discard(passed_over, now);
             }
-            let gone = lane.lose_gone();
+        }
+        self.lose_gone(now);
+        let text = snapshot.multivariant();
+        if text.is_some() && self.multivariant.wanted.as_deref() != text {
+            self.multivariant.wanted = text.map(Arc::from);
+        }
+    }
+
+    /// Gives up what the spool has given up, and what is not here by its deadline.
+    fn lose_gone(&mut self, now: Duration) {
+        for lane in &mut self.lanes {
+            let gone = lane.lose_gone(now);
             if let Some(first) = gone.first() {
                 self.notices.push(Notice::Lost { key: first.key.clone(), count: gone.len() });
             }
@@ -174,14 +209,11 @@ impl Ledger {
                 self.deletions.discard(gone, now);
             }
         }
-        let text = snapshot.multivariant();
-        if text.is_some() && self.multivariant.wanted.as_deref() != text {
-            self.multivariant.wanted = text.map(Arc::from);
-        }
     }
 
     /// The next thing to do at `now`, if there is one.
     pub(super) fn next(&mut self, now: Duration) -> Option<Job> {
+        self.lose_gone(now);
         if self.under_way >= self.limits.at_once {
             return None;
         }
@@ -222,8 +254,8 @@ impl Ledger {
         let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
         for (rendition, lane) in lanes {
             if let Some((number, waiting)) = lane.start_next(self.limits.share, now) {
-                let (key, body) = (waiting.key.clone(), Arc::clone(&waiting.body));
-                return Some(Job { key, work: Work::Segment { rendition, number, body } });
+                let (key, body, due) = (waiting.key.clone(), Arc::clone(&waiting.body), waiting.due);
+                return Some(Job { key, work: Work::Segment { rendition, number, body, due } });
             }
         }
         None
@@ -392,7 +424,7 @@ impl Ledger {
     /// When there will be something to do that nothing else tells of.
     pub(super) fn wakes(&self, now: Duration) -> Option<Duration> {
         let lanes = self.lanes.iter().filter(|lane| !lane.is_settled());
-        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until()]);
+        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until(), lane.due()]);
         let times = lanes.chain([self.multivariant.backoff.until(), self.deletions.wakes()]);
         times.flatten().filter(|at| *at > now).min()
     }
@@ -432,6 +464,7 @@ mod tests {
     use crate::time::Ticks;
 
     const FOUR: Duration = Duration::from_secs(4);
+    const LIMITS: Limits = Limits { share: 1, at_once: 100, deadline: None };
 
     /// A channel of two renditions and one destination, step by step.
     struct Desk {
@@ -460,7 +493,7 @@ mod tests {
             Self {
                 presentation: Presentation::new(options.clone()),
                 store: Store::new(Spool { disk_bytes: 0, ..Spool::default() }),
-                ledger: Ledger::new("place", options, Limits { share: 1, at_once: 100 }, false, 7),
+                ledger: Ledger::new("place", options, LIMITS, false, 7),
                 now: Duration::ZERO,
             }
         }
@@ -616,6 +649,55 @@ mod tests {
         desk.now += GRACE;
         let job = desk.jobs().remove(0);
         assert_eq!(desk.fail(job, Kind::Refused).unwrap_err().kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn what_is_not_there_by_its_deadline_is_a_gap() {
+        let mut desk = Desk::new();
+        desk.ledger.limits.deadline = Some(Duration::from_secs(10));
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        // One that can be put at no time, and one behind it.
+        desk.segment(0);
+        desk.now += FOUR;
+        desk.segment(0);
+        let deadline = Duration::from_secs(10);
+        while desk.now < deadline {
+            for job in desk.jobs() {
+                assert_eq!(job.key, "a/00002.ts");
+                assert_eq!(
+                    job.limit(FOUR, desk.now),
+                    FOUR.min(deadline - desk.now),
+                    "no attempt outlasts it"
+                );
+                desk.fail(job, Kind::Transient).unwrap();
+            }
+            desk.now = desk.ledger.wakes(desk.now).unwrap();
+            assert!(desk.now <= deadline, "it is given up in time");
+        }
+        assert_eq!(desk.now, deadline);
+        let jobs = desk.jobs();
+        assert_eq!(keys(&jobs), ["a/index.m3u8", "a/00002.ts"], "what may have got there is deleted");
+        assert_eq!(desk.ledger.status().lost, 1);
+        let text = text(&jobs[0]);
+        assert!(text.contains("#EXT-X-GAP\n") && text.ends_with("00002.ts\n"), "{text}");
+        jobs.into_iter().for_each(|job| desk.done(job));
+        desk.now = desk.ledger.wakes(desk.now).unwrap();
+        assert!(desk.now < deadline + FOUR, "before the next one's time is over");
+        assert_eq!(desk.work(), ["a/00003.ts", "a/index.m3u8"]);
+    }
+
+    #[test]
+    fn what_is_under_way_at_its_deadline_counts_if_it_gets_there() {
+        let mut desk = Desk::new();
+        desk.ledger.limits.deadline = Some(FOUR);
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        let jobs = desk.jobs();
+        desk.now += FOUR;
+        assert!(desk.jobs().is_empty());
+        jobs.into_iter().for_each(|job| desk.done(job));
+        assert_eq!(desk.work(), ["a/index.m3u8", "b/index.m3u8", "index.m3u8"]);
+        assert_eq!(desk.ledger.status().lost, 0);
     }
 
     #[test]

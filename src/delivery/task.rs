@@ -330,7 +330,8 @@ impl Worker {
             return;
         };
         while let Some(job) = self.ledger.next(now) {
-            self.jobs.spawn(perform(Arc::clone(destination), job, self.options.timeout));
+            let limit = job.limit(self.options.timeout, now);
+            self.jobs.spawn(perform(Arc::clone(destination), job, limit));
         }
     }
 
