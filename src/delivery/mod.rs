@@ -34,7 +34,6 @@ use crate::destination::Target;
 pub use look::{Found, farthest, look};
 pub use spool::{Held, Spool, Store};
 pub use status::{Latency, Load, Status};
-pub(crate) use task::silent;
 pub use task::{Delivery, Entrance, Segment, enter};
 
 /// One destination of a channel, and how it is served.

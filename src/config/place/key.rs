@@ -135,7 +135,12 @@ const KEYS: [Key; 36] = [
         "What is done with a host that is not known: \"strict\" refuses it, \"accept-new\" writes its \
          key down. One whose key has changed is always refused.",
     ),
-    key("ca", Takes::Text, &[Http, Ftp], "A PEM file of the authorities to trust; with TLS only."),
+    key(
+        "ca",
+        Takes::Text,
+        &[Http, Ftp],
+        "A PEM file of certificates to trust beside the system's authorities; with TLS only.",
+    ),
     key(
         "insecure",
         Takes::Flag,

@@ -7,9 +7,8 @@ use suppaftp::FtpError;
 use suppaftp::types::Response;
 
 use super::super::Kind;
+use super::super::words::one_line;
 
-/// Characters of an answer that are told; servers may send pages.
-const MAX_TEXT: usize = 300;
 /// What to do where TLS is wanted.
 const WANTS_TLS: &str = ": write ftps:// in its URL";
 /// What to do where there is none.
@@ -160,9 +159,7 @@ fn code(response: &Response) -> u32 {
 
 /// An answer on one line.
 fn text(response: &Response) -> String {
-    let body = String::from_utf8_lossy(&response.body);
-    let words: Vec<_> = body.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+    one_line(&String::from_utf8_lossy(&response.body))
 }
 
 /// What an answer means (RFC 959 §4.2, RFC 4217 §15), and what to do about it, to be told after it.

@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::failure::Failure;
 use crate::destination::Kind;
+use crate::destination::words::one_line;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +161,7 @@ impl Reply {
                 let code = bytes.try_get_u32().ok()?;
                 // Some servers leave the text away.
                 let message = text(&mut bytes).unwrap_or_default();
-                Self::Status(Status { code, message: String::from_utf8_lossy(&message).into_owned() })
+                Self::Status(Status { code, message: one_line(&String::from_utf8_lossy(&message)) })
             }
             102 => Self::Handle(text(&mut bytes)?),
             103 => Self::Data(text(&mut bytes)?),
