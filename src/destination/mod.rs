@@ -7,6 +7,8 @@
 //! - [`Claim`]: that one process writes a playlist, and no other.
 //! - [`Staged`]: a file that appears only when it is whole, for those who write one piece by piece.
 
+#[doc(hidden)]
+pub mod answer;
 mod attempt;
 mod claim;
 pub mod copy;

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use suppaftp::FtpError;
 use suppaftp::types::Response;
+use suppaftp::{FtpError, Status};
 
 use super::super::Kind;
 use super::super::words::one_line;
@@ -147,6 +147,14 @@ impl Failure {
     }
 }
 
+/// What is said of an answer to `command` that came as `bytes`.
+pub(in crate::destination) fn answer(command: &'static str, bytes: &[u8]) -> String {
+    let digits = bytes.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+    let status = digits.and_then(|digits| digits.parse::<u32>().ok()).map_or(Status::Unknown, Status::from);
+    let failure = Failure::new(command, FtpError::UnexpectedResponse(Response::new(status, bytes.into())));
+    format!("{failure} {:?} {}", failure.kind(), failure.is_answer())
+}
+
 /// The code of an answer, those that the library has no name for among them.
 fn code(response: &Response) -> u32 {
     let named = response.status.code();
@@ -219,8 +227,6 @@ fn tls_hint(text: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use suppaftp::Status;
-
     use super::*;
 
     fn answered(command: &'static str, body: &str) -> Failure {

@@ -115,7 +115,7 @@ async fn sweep(connection: &mut Connection, folder: &str, just_put: &str) -> Res
 }
 
 /// The old half-sent files among what MLSD tells (RFC 3659 §7.2).
-fn aged_facts(listing: &str, just_put: &str) -> Vec<String> {
+pub(in crate::destination) fn aged_facts(listing: &str, just_put: &str) -> Vec<String> {
     let files = listing.lines().filter_map(|line| {
         let (facts, name) = line.split_once(' ')?;
         let modified = facts.split(';').find_map(|fact| {

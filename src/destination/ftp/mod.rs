@@ -24,7 +24,9 @@ use suppaftp::Status;
 
 use self::connection::Connection;
 use self::failure::Failure;
+pub(super) use self::failure::answer;
 use self::folder::Folders;
+pub(super) use self::folder::aged_facts;
 use self::pool::Pool;
 use super::attempt::Attempts;
 use super::key::is_inside;

@@ -10,10 +10,9 @@ use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::failure::Failure;
-use super::packet::{Ask, FOR_READ, FOR_WRITE_OF_NEW, Name, Reply, Request, Status};
+use super::packet::{Ask, FOR_READ, FOR_WRITE_OF_NEW, Name, Reply, Request, Status, take_reply};
 use super::session::is_granted;
 use crate::chunks::Chunks;
-use crate::destination::words::one_line;
 use crate::destination::{Kind, MOST_GOT_BYTES, TOO_LARGE};
 
 const VERSION: u32 = 3;
@@ -21,8 +20,6 @@ const VERSION: u32 = 3;
 const SMALL_WRITE: usize = 32 << 10;
 /// Bytes of one write at most, as OpenSSH has it.
 const LARGE_WRITE: usize = 255 << 10;
-/// Bytes of one reply at most: OpenSSH's limit.
-const MAX_REPLY: usize = 256 << 10;
 /// Names of a folder that are asked for, and a packet of them more.
 const MOST_NAMES: usize = 1 << 16;
 /// Slices below this size are copied beside each other. SSH encrypts and signs each packet by itself, and a small one
@@ -314,7 +311,7 @@ impl Receiver {
     /// The next reply, and the number of the request that it is for.
     async fn receive(&mut self) -> Result<(u32, Reply), Failure> {
         loop {
-            if let Some(reply) = self.buffered()? {
+            if let Some(reply) = take_reply(&mut self.input)? {
                 return Reply::parse(reply).ok_or_else(unexpected);
             }
             match self.channel.wait().await {
@@ -330,23 +327,6 @@ impl Receiver {
                 Some(_) => {}
             }
         }
-    }
-
-    fn buffered(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Some(length) = self.input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize) else {
-            return Ok(None);
-        };
-        if length > MAX_REPLY {
-            let text = one_line(&String::from_utf8_lossy(&self.input));
-            let text =
-                format!("expected SFTP, came {text:?}: what does the user's shell print when it begins?");
-            return Err(Failure::said(Kind::Refused, text).and_lost());
-        }
-        if self.input.len() < 4 + length {
-            return Ok(None);
-        }
-        self.input.advance(4);
-        Ok(Some(self.input.split_to(length).freeze()))
     }
 
     /// Receives the replies of an upload. The first status that was not good, if there is one.

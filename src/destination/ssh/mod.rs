@@ -23,6 +23,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use self::failure::Failure;
+pub(super) use self::host_key::known_lines;
+pub(super) use self::packet::answers;
 use self::pool::Pool;
 use self::session::Session;
 use super::attempt::Attempts;
