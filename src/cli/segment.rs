@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         target: args.segment,
         prefix: args.prefix.clone(),
         is_quiet: args.quiet,
-    })?;
+    });
     let mut cutter = Cutter::new(&Options {
         target: args.segment,
         program: args.program.map_or(Selection::First, Selection::Number),

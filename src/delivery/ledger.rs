@@ -59,13 +59,15 @@ struct Listing {
     backoff: Backoff,
 }
 
-/// How much is done at the same time.
+/// How much is done at the same time, and how long it is tried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Uploads of one rendition's segments.
     pub(super) share: usize,
     /// Everything together.
     pub(super) at_once: usize,
+    /// How long after its end a segment is still put.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// One thing to do.
@@ -75,15 +77,26 @@ pub(super) struct Job {
     pub(super) work: Work,
 }
 
+impl Job {
+    /// How long an attempt may take that begins at `now`, where one may take `usual`.
+    pub(super) fn limit(&self, usual: Duration, now: Duration) -> Duration {
+        match self.work {
+            Work::Segment { due: Some(due), .. } => usual.min(due.saturating_sub(now)),
+            _ => usual,
+        }
+    }
+}
+
 /// What is done with a key.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    /// With the map that is to be put ahead of it: key and bytes.
+    /// With the map that is to be put ahead of it, key and bytes; to be there by `due`.
     Segment {
         rendition: usize,
         number: u64,
         body: Arc<Held>,
         map: Option<(String, Bytes)>,
+        due: Option<Duration>,
     },
     Playlist {
         rendition: usize,
@@ -177,7 +190,8 @@ impl Ledger {
     /// A segment is to be put.
     pub(super) fn add(&mut self, segment: Segment, now: Duration) {
         let Segment { rendition, number, key, duration, body, map } = segment;
-        let waiting = Waiting { key, body, duration, map, begun: None, is_under_way: false };
+        let due = self.limits.deadline.map(|deadline| now.saturating_add(deadline));
+        let waiting = Waiting { key, body, duration, map, due, begun: None, is_under_way: false };
         self.lanes[rendition].add(number, waiting, now);
     }
 
@@ -189,15 +203,8 @@ impl Ledger {
                 self.status.passed_over += 1;
                 self.deletions.discard(passed_over, now);
             }
-            let gone = lane.lose_gone();
-            if let Some(first) = gone.first() {
-                self.notices.push(Notice::Lost { key: first.key.clone(), count: gone.len() });
-            }
-            for gone in gone {
-                self.status.lost += 1;
-                self.deletions.discard(gone, now);
-            }
         }
+        self.lose_gone(now);
         for (names, listing) in self.options.multivariants.iter().zip(&mut self.multivariants) {
             let text = snapshot.multivariant(&names.key);
             if text.is_some() && listing.wanted.as_deref() != text {
@@ -206,8 +213,23 @@ impl Ledger {
         }
     }
 
+    /// Gives up what the spool has given up, and what is not here by its deadline.
+    fn lose_gone(&mut self, now: Duration) {
+        for lane in &mut self.lanes {
+            let gone = lane.lose_gone(now);
+            if let Some(first) = gone.first() {
+                self.notices.push(Notice::Lost { key: first.key.clone(), count: gone.len() });
+            }
+            for gone in gone {
+                self.status.lost += 1;
+                self.deletions.discard(gone, now);
+            }
+        }
+    }
+
     /// The next thing to do at `now`, if there is one.
     pub(super) fn next(&mut self, now: Duration) -> Option<Job> {
+        self.lose_gone(now);
         if self.under_way >= self.limits.at_once {
             return None;
         }
@@ -254,9 +276,9 @@ impl Ledger {
         for (rendition, lane) in lanes {
             let waits_for = |map: &str| self.maps.is_under_way(map);
             if let Some((number, waiting)) = lane.start_next(self.limits.share, now, waits_for) {
-                let (key, body) = (waiting.key.clone(), Arc::clone(&waiting.body));
+                let (key, body, due) = (waiting.key.clone(), Arc::clone(&waiting.body), waiting.due);
                 let map = waiting.map.clone().filter(|(map, _)| self.maps.begin(map));
-                return Some(Job { key, work: Work::Segment { rendition, number, body, map } });
+                return Some(Job { key, work: Work::Segment { rendition, number, body, map, due } });
             }
         }
         None
@@ -461,7 +483,7 @@ impl Ledger {
     /// When there will be something to do that nothing else tells of.
     pub(super) fn wakes(&self, now: Duration) -> Option<Duration> {
         let lanes = self.lanes.iter().filter(|lane| !lane.is_settled());
-        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until()]);
+        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until(), lane.due()]);
         let listings = self.multivariants.iter().map(|listing| listing.backoff.until());
         let times = lanes.chain(listings).chain([self.deletions.wakes()]);
         times.flatten().filter(|at| *at > now).min()
@@ -516,6 +538,7 @@ mod tests {
     use crate::time::Ticks;
 
     const FOUR: Duration = Duration::from_secs(4);
+    const LIMITS: Limits = Limits { share: 1, at_once: 100, deadline: None };
 
     /// A channel of two renditions and one destination, step by step.
     struct Desk {
@@ -548,7 +571,7 @@ mod tests {
             Self {
                 presentation: Presentation::new(options.clone()),
                 store: Store::new(Spool { disk_bytes: 0, ..Spool::default() }),
-                ledger: Ledger::new("place", options, Limits { share: 1, at_once: 100 }, false, 7),
+                ledger: Ledger::new("place", options, LIMITS, false, 7),
                 now: Duration::ZERO,
             }
         }
@@ -711,6 +734,55 @@ mod tests {
         desk.now += GRACE;
         let job = desk.jobs().remove(0);
         assert_eq!(desk.fail(job, Kind::Refused).unwrap_err().kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn what_is_not_there_by_its_deadline_is_a_gap() {
+        let mut desk = Desk::new();
+        desk.ledger.limits.deadline = Some(Duration::from_secs(10));
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        // One that can be put at no time, and one behind it.
+        desk.segment(0);
+        desk.now += FOUR;
+        desk.segment(0);
+        let deadline = Duration::from_secs(10);
+        while desk.now < deadline {
+            for job in desk.jobs() {
+                assert_eq!(job.key, "a/00002.ts");
+                assert_eq!(
+                    job.limit(FOUR, desk.now),
+                    FOUR.min(deadline - desk.now),
+                    "no attempt outlasts it"
+                );
+                desk.fail(job, Kind::Transient).unwrap();
+            }
+            desk.now = desk.ledger.wakes(desk.now).unwrap();
+            assert!(desk.now <= deadline, "it is given up in time");
+        }
+        assert_eq!(desk.now, deadline);
+        let jobs = desk.jobs();
+        assert_eq!(keys(&jobs), ["a/index.m3u8", "a/00002.ts"], "what may have got there is deleted");
+        assert_eq!(desk.ledger.status().lost, 1);
+        let text = text(&jobs[0]);
+        assert!(text.contains("#EXT-X-GAP\n") && text.ends_with("00002.ts\n"), "{text}");
+        jobs.into_iter().for_each(|job| desk.done(job));
+        desk.now = desk.ledger.wakes(desk.now).unwrap();
+        assert!(desk.now < deadline + FOUR, "before the next one's time is over");
+        assert_eq!(desk.work(), ["a/00003.ts", "a/index.m3u8"]);
+    }
+
+    #[test]
+    fn what_is_under_way_at_its_deadline_counts_if_it_gets_there() {
+        let mut desk = Desk::new();
+        desk.ledger.limits.deadline = Some(FOUR);
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        let jobs = desk.jobs();
+        desk.now += FOUR;
+        assert!(desk.jobs().is_empty());
+        jobs.into_iter().for_each(|job| desk.done(job));
+        assert_eq!(desk.work(), ["a/index.m3u8", "b/index.m3u8", "index.m3u8"]);
+        assert_eq!(desk.ledger.status().lost, 0);
     }
 
     #[test]

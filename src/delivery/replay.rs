@@ -259,6 +259,17 @@ struct Channel {
 
 impl Channel {
     async fn start(kind: live::Kind, places: &[Memory], spool: Spool, life: u64) -> Self {
+        let served = |target| Options { timeout: Duration::from_secs(10), ..Options::new(target) };
+        Self::serve(kind, places, spool, life, served).await
+    }
+
+    async fn serve(
+        kind: live::Kind,
+        places: &[Memory],
+        spool: Spool,
+        life: u64,
+        served: impl Fn(Target) -> Options,
+    ) -> Self {
         let options = presentation(kind);
         let mut found = Vec::new();
         for place in places {
@@ -269,7 +280,7 @@ impl Channel {
         let began = Instant::now();
         let deliveries = places.iter().zip(found).map(|(place, found)| {
             let target = Target::Copy(copy::Options::new("memory"));
-            let served = Options { timeout: Duration::from_secs(10), ..Options::new(target) };
+            let served = served(target);
             let entrance = Entrance::Open(Arc::new(place.clone()), found);
             let (ended, _) = mpsc::unbounded_channel();
             Delivery::start_seeded(&served, &options, entrance, &shown, began, ended, life)
@@ -461,4 +472,39 @@ async fn where_uploads_are_too_slow_the_playlist_goes_on_with_gaps() {
     assert!(media.segments.iter().any(|segment| !segment.is_gap));
     assert!(!place.lock().gaps.is_empty());
     assert!(channel.deliveries[0].status().load.worst_permille > 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_how_long_an_outage_is_made_up_for() {
+    let place = Memory::new(1);
+    let options = |target| Options {
+        timeout: Duration::from_secs(10),
+        deadline: Some(Duration::from_secs(30)),
+        ..Options::new(target)
+    };
+    // Nothing leaves this playlist: without a deadline all of the outage would be sent.
+    let places = std::slice::from_ref(&place);
+    let mut channel = Channel::serve(live::Kind::Event, places, Spool::default(), 0, options).await;
+    for _ in 0..10 {
+        channel.round().await;
+    }
+    place.lock().weather = Weather::BlackHole;
+    for _ in 0..20 {
+        channel.round().await;
+    }
+    let status = channel.deliveries[0].status();
+    assert!(status.queued_segments <= 3 * 9, "{status}");
+    place.lock().weather = Weather::Fair;
+    for _ in 0..10 {
+        channel.round().await;
+    }
+    assert_eq!(place.lock().unnamed().len(), 0, "what was given up is not left there");
+    channel.end().await;
+    let place = place.lock();
+    for media in place.media.values() {
+        assert!(media.is_ended && media.segments.len() == 40);
+        let gaps: Vec<usize> = (0..40).filter(|at| media.segments[*at].is_gap).collect();
+        assert!(gaps.iter().all(|at| (9..30).contains(at)) && (10..=21).contains(&gaps.len()), "{gaps:?}");
+        assert_eq!(gaps.last().unwrap() - gaps[0] + 1, gaps.len(), "in one piece: {gaps:?}");
+    }
 }

@@ -87,13 +87,18 @@ pub fn system(program: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{program} is not installed: run tests/servers.sh first"))
 }
 
-/// A program that `tests/servers.sh` has installed from PyPI or npm.
-pub fn installed(program: &str) -> PathBuf {
+/// The folder of `tests/servers.sh`.
+pub fn folder() -> PathBuf {
     let root = std::env::var_os("SEGCAST_SERVERS").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"));
-    let places = [root.join("python/bin").join(program), root.join("node_modules/.bin").join(program)];
-    places
+    root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"))
+}
+
+/// A program that `tests/servers.sh` has installed from PyPI or npm, or unpacked.
+pub fn installed(program: &str) -> PathBuf {
+    let root = folder();
+    ["python/bin", "node_modules/.bin", "debian/usr/sbin"]
         .into_iter()
+        .map(|place| root.join(place).join(program))
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("{program} is not in {}: run tests/servers.sh first", root.display()))
 }

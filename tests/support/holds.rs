@@ -484,3 +484,21 @@ pub fn config(input: &[u8]) {
         }
     }
 }
+
+/// No answer of a server makes its reader panic; what is told of it is short and plain, and no more is kept than came.
+#[cfg(feature = "cli")]
+pub fn answers(input: &[u8]) {
+    use segcast::destination::answer;
+
+    for heard in [answer::sftp(input), answer::ftp(input)] {
+        // One byte that is no UTF-8 becomes three.
+        assert!(heard.kept_bytes <= 3 * input.len(), "{heard:?}");
+        for told in &heard.told {
+            assert!(told.chars().count() < 1000 && !told.contains(char::is_control), "{told:?}");
+        }
+    }
+    let text = String::from_utf8_lossy(input);
+    for (host, port) in [("example.com", 22), ("127.0.0.1", 2222)] {
+        assert!(answer::known_hosts(&text, host, port) <= text.lines().count());
+    }
+}
