@@ -19,6 +19,7 @@ mod backoff;
 mod deletions;
 mod lane;
 mod ledger;
+mod listing;
 mod look;
 mod maps;
 mod notice;

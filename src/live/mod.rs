@@ -75,6 +75,8 @@ mod target;
 mod timeline;
 mod variant;
 mod view;
+#[cfg(test)]
+pub(crate) mod viewer;
 mod window;
 
 pub use edge::Edge;
