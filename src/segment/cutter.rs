@@ -306,7 +306,7 @@ impl Core {
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
-                let pts = if is_plausible(pts - dts) { pts } else { dts };
+                let pts = if is_plausible_delay(pts - dts) { pts } else { dts };
                 let picture = Picture {
                     pts,
                     dts,
@@ -420,7 +420,7 @@ impl Core {
 }
 
 /// Whether a picture may be shown so long after it is decoded. A damaged PTS is not.
-fn is_plausible(delay: Ticks) -> bool {
+pub(crate) fn is_plausible_delay(delay: Ticks) -> bool {
     (Ticks::ZERO - MAX_DELAY..=MAX_DELAY).contains(&delay)
 }
 

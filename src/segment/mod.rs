@@ -22,6 +22,7 @@ mod timing;
 
 use std::time::Duration;
 
+pub(crate) use cutter::is_plausible_delay;
 pub use cutter::{Cutter, Event, Events};
 pub use segmenter::{Gatherer, Output, Segment, Segmenter};
 
