@@ -1,6 +1,6 @@
 //! FTP and FTPS: vsftpd, pyftpdlib and ProFTPD.
 
-mod daemon;
+pub mod daemon;
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -37,7 +37,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Ports for data connections that nobody listens on just now, below those that the system gives to clients.
-fn free_ports() -> RangeInclusive<u16> {
+pub fn free_ports() -> RangeInclusive<u16> {
     const LOWEST: u16 = 16_384;
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
     // Each test begins somewhere else.

@@ -51,10 +51,20 @@ impl Server {
         std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Kills the processes below it, which serve one connection each.
+    pub fn hang_up(&self) {
+        for id in below(self.child.id()) {
+            // It may have ended already.
+            let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
+        }
     }
+}
+
+/// The processes below the process `id`.
+fn below(id: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.flat_map(|child| std::iter::once(child).chain(below(child))).collect()
 }
 
 impl Drop for Server {

@@ -223,15 +223,7 @@ impl Ftpd {
 
     /// Ends the processes of vsftpd's and ProFTPD's that serve one connection each.
     fn hang_up(&self) {
-        let Some(server) = &self.server else { return };
-        if self.kind != Daemon::Pyftpdlib {
-            let mut family = descendants(server.id());
-            family.retain(|id| *id != server.id());
-            for id in family {
-                // It may have ended already.
-                let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
-            }
-        }
+        self.server.iter().for_each(Server::hang_up);
     }
 
     pub fn options(&self) -> Options {
@@ -273,11 +265,4 @@ impl Drop for Ftpd {
     fn drop(&mut self) {
         self.hang_up();
     }
-}
-
-/// The process `id` and all below it.
-fn descendants(id: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    std::iter::once(id).chain(children.flat_map(descendants)).collect()
 }
