@@ -81,6 +81,9 @@ pub mod destination;
 #[cfg(feature = "channel")]
 #[allow(clippy::disallowed_methods)]
 pub mod encoder;
+#[cfg(feature = "channel")]
+#[allow(clippy::disallowed_methods)]
+pub mod origin;
 
 #[cfg(feature = "cli")]
 #[allow(clippy::disallowed_methods)]

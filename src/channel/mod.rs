@@ -23,12 +23,13 @@ mod ingest;
 mod outcome;
 mod pace;
 mod prepare;
+mod report;
 mod run;
 mod summary;
 
 use std::time::Duration;
 
-use crate::{delivery, destination, encoder, live};
+use crate::{delivery, destination, encoder, live, origin};
 
 pub use run::run;
 pub use summary::{Rendition, Summary};
@@ -46,6 +47,8 @@ pub struct Options {
     pub destinations: Vec<delivery::Options>,
     /// Where segments wait that a destination has not taken yet.
     pub spool: delivery::Spool,
+    /// The server that players may pull it from.
+    pub origin: Option<origin::Options>,
 }
 
 /// How a channel is asked to end.
@@ -75,6 +78,9 @@ pub enum Error {
         /// What it said.
         source: destination::Error,
     },
+    /// The origin could not begin.
+    #[error(transparent)]
+    Origin(#[from] origin::Error),
     /// A rendition's encoder gave something that cannot be cut.
     #[error("rendition {rendition}: {what}")]
     Stream {

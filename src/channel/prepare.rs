@@ -75,7 +75,8 @@ pub async fn prepare(
         prepared.deliveries.push(delivery);
     }
     match prepared.refused {
-        Some(error) if prepared.deliveries.is_empty() => Err(error),
+        // Where there is an origin, the channel has a place to be.
+        Some(error) if prepared.deliveries.is_empty() && options.origin.is_none() => Err(error),
         refused => Ok(Prepared { refused, ..prepared }),
     }
 }

@@ -3,25 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::ingest::{Ending, Item, Shared, ingest};
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::prepare::{Prepared, prepare};
+use super::report::Reporter;
 use super::summary::{Rendition, Summary};
 use super::{BURIAL, Error, LAST_PUTS, Options, Stop};
 use crate::delivery::{self, Delivery, Store, chain};
 use crate::encoder::ladder::Feed;
 use crate::encoder::{self, Control, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
+use crate::origin::{Origin, Stage};
 use crate::segment::{self, OnMissingRandomAccess, Segment};
 use crate::ts::{Anomaly, Selection};
 
 /// Items that may wait for the loop.
 const QUEUE: usize = 64;
+/// How often the origin is told how the channel is doing.
+const REPORTS: Duration = Duration::from_secs(1);
 
 /// Runs a channel to its end: the source's, or the one that `stop` asks for. Must be called within a tokio
 /// runtime.
@@ -29,8 +33,10 @@ const QUEUE: usize = 64;
 /// # Errors
 /// [`Error`]; but for [`Error::StoppedNow`], what came until then has been put and the playlists are ended.
 pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<Summary, Error> {
+    // The port is ours, or it is said, before anything else is begun.
+    let origin = options.origin.clone().map(Origin::bind).transpose()?;
     let mut running = encoder::start(&options.ladder, &Limits::default())?;
-    let result = run_with(options, &mut running, &mut stop).await;
+    let result = run_with(options, origin, &mut running, &mut stop).await;
     if result.is_err() {
         // Whoever ends early leaves no encoder behind; those that have ended are not hurt.
         running.control.kill();
@@ -43,6 +49,7 @@ pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<S
 
 async fn run_with(
     options: &Options,
+    origin: Option<Origin>,
     running: &mut Running,
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Summary, Error> {
@@ -64,7 +71,10 @@ async fn run_with(
     }
     drop(items);
 
-    let mut channel = Channel::new(options, prepared, running.control.clone(), longest);
+    let mut channel = Channel::new(options, prepared, running.control.clone(), longest, began);
+    let serving = origin.map(|origin| channel.serve(options, origin));
+    let mut tick = interval(REPORTS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut has_items, mut has_events) = (true, true);
     while has_items || has_events {
         tokio::select! {
@@ -77,6 +87,7 @@ async fn run_with(
                 None => has_events = false,
             },
             Some(()) = endings.recv() => channel.drop_failed().await,
+            _ = tick.tick(), if channel.stage.is_some() => channel.report(),
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                 Stop::No => {}
                 Stop::Finish => channel.finish_as_asked(),
@@ -84,7 +95,11 @@ async fn run_with(
             },
         }
     }
-    channel.close(stop).await
+    let result = channel.close(stop).await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    result
 }
 
 fn cutting(options: &Options) -> segment::Options {
@@ -95,11 +110,30 @@ fn cutting(options: &Options) -> segment::Options {
     segment::Options { target: options.presentation.target, program: Selection::First, on_missing }
 }
 
+/// An origin at work.
+struct Serving {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Lets nobody else in, and waits for those who are served.
+    async fn end(self) {
+        drop(self.end);
+        // It does not panic; if it did, it has ended.
+        let _ = self.task.await;
+    }
+}
+
 struct Channel {
     presentation: Presentation,
     deliveries: Vec<Delivery>,
     control: Control,
     store: Store,
+    /// The origin's, if there is one.
+    stage: Option<Stage>,
+    reporter: Reporter,
+    began: Instant,
     longest: watch::Sender<Option<Duration>>,
     summary: Summary,
     /// What ends the channel with an error, once everything is written.
@@ -119,6 +153,7 @@ impl Channel {
         prepared: Prepared,
         control: Control,
         longest: watch::Sender<Option<Duration>>,
+        began: Instant,
     ) -> Self {
         let names = options.presentation.renditions.iter().map(|rendition| rendition.name.clone());
         let renditions = names.map(|name| Rendition { name, ..Rendition::default() }).collect();
@@ -127,6 +162,9 @@ impl Channel {
             deliveries: prepared.deliveries,
             control,
             store: Store::new(options.spool.clone()),
+            stage: None,
+            reporter: Reporter::new(&options.presentation),
+            began,
             longest,
             summary: Summary { renditions, destinations: Vec::new() },
             failure: prepared.refused,
@@ -160,6 +198,7 @@ impl Channel {
             bytes = segment.extent.size_bytes,
             "segment"
         );
+        self.reporter.segment(rendition, &segment.extent);
         let plan = self.presentation.close(rendition, &segment.extent);
         self.perform(&plan, Some(segment));
         self.longest.send_if_modified(|longest| {
@@ -171,6 +210,7 @@ impl Channel {
 
     fn end(&mut self, rendition: usize, ending: Ending) {
         let plan = self.presentation.end(rendition);
+        self.reporter.end(rendition);
         self.perform(&plan, None);
         let what = self.outcomes[rendition].ended(ending);
         self.judge(rendition, what);
@@ -198,6 +238,9 @@ impl Channel {
             (plan.steps().first(), segment)
         {
             let (rendition, number, key) = (*rendition, *number, key.clone());
+            if let Some(stage) = &mut self.stage {
+                stage.put(&key, segment.chunks.clone());
+            }
             let (duration, body) = (segment.extent.duration, self.store.hold(segment.chunks));
             let segment = delivery::Segment { rendition, number, key, duration, body };
             self.deliveries.iter_mut().for_each(|delivery| delivery.put(segment.clone()));
@@ -207,10 +250,38 @@ impl Channel {
         }
         let snapshot = self.presentation.snapshot();
         self.deliveries.iter_mut().for_each(|delivery| delivery.show(&snapshot));
+        if let Some(stage) = &mut self.stage {
+            stage.show(&snapshot, self.began.elapsed());
+            self.report();
+        }
+    }
+
+    /// Lets players come to `origin` for what this channel shows.
+    fn serve(&mut self, options: &Options, mut origin: Origin) -> Serving {
+        let stage = origin.stage(&options.name, &options.presentation);
+        let (url, entry) = (origin.url(), options.presentation.entry());
+        tracing::info!("{}: watch at {url}, the stream is {url}{entry}", options.name);
+        self.stage = Some(stage);
+        let (end, ended) = oneshot::channel();
+        // Whoever drops the sender ends it too.
+        let shutdown = async { drop(ended.await) };
+        Serving { end, task: tokio::spawn(origin.run(shutdown)) }
+    }
+
+    /// Tells the origin how the channel is doing.
+    fn report(&self) {
+        if let Some(stage) = &self.stage {
+            let destinations = self.deliveries.iter().map(Delivery::status).collect();
+            let mut status = self.reporter.status(self.is_finishing, self.failure.is_some(), destinations);
+            (status.spool_memory_bytes, status.spool_disk_bytes) = self.store.waiting_bytes();
+            status.now = self.began.elapsed();
+            stage.status(status);
+        }
     }
 
     /// Counts an anomaly; the first of its kind is said aloud.
     fn note(&mut self, rendition: usize, anomaly: &Anomaly) {
+        self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];
         let count = so_far.anomalies.entry(anomaly.kind.name()).or_default();
         *count += 1;
@@ -288,6 +359,7 @@ impl Channel {
     fn watch_speed(&mut self, renditions: &[usize], progress: &encoder::Progress) {
         tracing::trace!(?progress, "encoder");
         let Some(&first) = renditions.first() else { return };
+        self.reporter.speed(renditions, progress.speed);
         if self.presentation.options().kind == live::Kind::Vod {
             return;
         }
@@ -311,7 +383,7 @@ impl Channel {
             self.summary.destinations.push(status);
             if let Err(source) = result {
                 let error = Error::Destination { name, source };
-                if self.deliveries.is_empty() || is_required {
+                if (self.deliveries.is_empty() && self.stage.is_none()) || is_required {
                     if self.is_finishing {
                         tracing::error!("{}", chain(&error));
                     }
@@ -324,7 +396,7 @@ impl Channel {
         }
     }
 
-    /// Waits until destinations have everything.
+    /// Waits until destinations have everything. Players can still read all of it.
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
         let deliveries = std::mem::take(&mut self.deliveries);
         let finish = async {

@@ -9,9 +9,11 @@ mod feed;
 pub mod input;
 pub mod inspect;
 mod logging;
+mod open_files;
 mod progress;
 mod run;
 mod segment;
+mod serve;
 mod signals;
 mod writer;
 
@@ -36,6 +38,7 @@ Examples:
   segcast run live.toml                      a live channel: encoders, playlists, destinations
   segcast segment movie.ts --output vod      cut a transport stream into HLS
   ffmpeg … -f mpegts - | segcast segment - --output live
+  segcast serve vod                          watch a folder's stream in a browser
   segcast inspect movie.ts                   what is in a transport stream
   segcast config check live.toml             what would run, without running it
   segcast destination check live.toml        does each destination take files, and how fast?
@@ -60,6 +63,8 @@ enum Command {
     Run(run::Args),
     /// Cut an existing transport stream into HLS.
     Segment(segment::Args),
+    /// Serve a folder with a stream in it over HTTP, with a page to watch it.
+    Serve(serve::Args),
     /// Tell what is in a transport stream.
     Inspect(inspect::Args),
     /// Check, convert or describe configuration files.
@@ -85,6 +90,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Config(command) => configuration::run(&command),
         Command::Destination(command) => destination::run(&command),
@@ -124,7 +130,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<config::Error>() || error.is::<run::SharedFolder>() {
+    if error.is::<config::Error>() || error.is::<run::SharedFolder>() || error.is::<run::SharedPort>() {
         MISUSED
     } else if let Some(channel::Error::StoppedNow) = error.downcast_ref() {
         INTERRUPTED

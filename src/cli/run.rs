@@ -1,5 +1,7 @@
 //! `segcast run`: live channels.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,8 +11,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::configuration::Overrides;
-use super::logging;
 use super::signals::Signals;
+use super::{logging, open_files, serve};
 use crate::channel::{self, Stop};
 use crate::destination::Target;
 use crate::{config, delivery, live};
@@ -21,6 +23,7 @@ use crate::{config, delivery, live};
 Examples:
   segcast run live.toml
   segcast run live.toml --output /var/www/live --set output.window=10
+  segcast run live.toml --listen 8080        watch it at http://127.0.0.1:8080/
   segcast run sports.toml news.toml          two channels in one process
   segcast run old.yml                        a file of the original streamer, as it is
   SEGCAST_OUTPUT__SEGMENT=2s segcast run live.toml
@@ -33,6 +36,9 @@ pub struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
+    /// Serve the stream to players here, with a page at /; the same as --set origin.listen=ADDR.
+    #[arg(long, value_name = "ADDR", value_parser = serve::address)]
+    listen: Option<SocketAddr>,
     #[command(flatten)]
     log: logging::Flags,
 }
@@ -42,7 +48,8 @@ pub struct Args {
 /// # Errors
 /// If a file is wrong, or a channel ended otherwise than by its source's end or by being asked to.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let overrides = args.overrides.pairs();
+    let mut overrides = args.overrides.pairs();
+    overrides.extend(args.listen.map(|listen| ("origin.listen".to_owned(), listen.to_string())));
     let mut channels = Vec::new();
     for file in &args.files {
         channels.push(config::load(file, &overrides)?);
@@ -58,6 +65,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         options.push(checked.options);
     }
     refuse_shared_folders(&options)?;
+    refuse_shared_ports(&options)?;
+    open_files::raise();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let result = runtime.block_on(run_all(options));
     // What is left are reads and writes that nobody waits for.
@@ -87,6 +96,30 @@ fn refuse_shared_folders(options: &[channel::Options]) -> Result<(), SharedFolde
                 let (one, other, folder) = (one.name.clone(), other.name.clone(), folder);
                 return Err(SharedFolder { one, other, what, folder });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Two channels that would listen at the same port.
+#[derive(Debug, thiserror::Error)]
+#[error("{one} and {other} would both listen on {listen}: give each a port of its own")]
+pub struct SharedPort {
+    one: String,
+    other: String,
+    listen: SocketAddr,
+}
+
+fn refuse_shared_ports(options: &[channel::Options]) -> Result<(), SharedPort> {
+    let mut known: BTreeMap<SocketAddr, &str> = BTreeMap::new();
+    for channel in options {
+        // The system finds a free port for each that asks for none.
+        let Some(origin) = channel.origin.as_ref().filter(|origin| origin.listen.port() != 0) else {
+            continue;
+        };
+        if let Some(one) = known.insert(origin.listen, &channel.name) {
+            let (one, other) = (one.to_owned(), channel.name.clone());
+            return Err(SharedPort { one, other, listen: origin.listen });
         }
     }
     Ok(())

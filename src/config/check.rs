@@ -46,7 +46,7 @@ pub(super) fn check(layers: &Layers, outside: &Outside) -> Result<Checked, Error
 pub(super) struct Checker<'a> {
     pub(super) mistakes: Mistakes<'a>,
     needs: Vec<Need>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Checker<'_> {
@@ -58,6 +58,7 @@ impl Checker<'_> {
         let presentation = self.presentation(file);
         let destinations = self.destinations(file, outside);
         let spool = self.spool(&file.spool);
+        let origin = self.origin(file, outside);
         if file.ffmpeg.as_os_str().is_empty() {
             self.mistakes.add("ffmpeg", "expected the name or path of ffmpeg, came \"\"", None);
         }
@@ -68,7 +69,7 @@ impl Checker<'_> {
         let segment = file.output.segment.0;
         let ladder = Ladder { ffmpeg: file.ffmpeg.clone(), input, feed, segment, renditions };
         Checked {
-            options: channel::Options { name, ladder, presentation, destinations, spool },
+            options: channel::Options { name, ladder, presentation, destinations, spool, origin },
             log: file.log.clone(),
             notes: std::mem::take(&mut self.notes),
             dialect: Dialect::Ours,
@@ -228,9 +229,13 @@ impl Checker<'_> {
             let served = place::read(&key, destination, outside, &mut self.mistakes, &mut self.needs);
             found.extend(served.map(|served| (format!("{key}.url"), served)));
         }
-        if file.output.directory.is_none() && file.destination.is_empty() {
-            let hint = "as in `directory = \"live\"`, or add a [[destination]]".to_owned();
-            self.mistakes.add("output.directory", "is missing, and there is no destination", hint);
+        if file.output.directory.is_none() && file.destination.is_empty() && file.origin.is_none() {
+            let hint = "as in `directory = \"live\"`, or add a [[destination]] or an [origin]".to_owned();
+            self.mistakes.add(
+                "output.directory",
+                "is missing, and there is no destination and no origin",
+                hint,
+            );
         }
         let mut places = BTreeMap::new();
         for (key, served) in &found {

@@ -10,6 +10,7 @@ use crate::destination::Target;
 use crate::encoder::hide_secrets;
 use crate::encoder::ladder::{Feed, Input};
 use crate::live::Kind;
+use crate::origin::{self, Auth};
 
 impl Checked {
     /// What would run, with the encoders' command lines, in a screen of text.
@@ -29,6 +30,9 @@ impl Checked {
         self.options.presentation.multivariant.iter().for_each(|name| line(format!("  {name}")));
         for rendition in &self.options.presentation.renditions {
             line(format!("  {}, {} …", rendition.playlist, rendition.segment_key(1)));
+        }
+        if let Some(origin) = &self.options.origin {
+            line(format!("origin       {}", self::origin(origin)));
         }
         line("destinations".into());
         for served in &self.options.destinations {
@@ -74,6 +78,16 @@ fn settings(served: &delivery::Options) -> String {
     });
     let all: Vec<String> = folder.into_iter().chain(keys).collect();
     if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
+}
+
+fn origin(origin: &origin::Options) -> String {
+    let scheme = if origin.tls.is_some() { "https" } else { "http" };
+    let who = match &origin.auth {
+        None => "for everybody".to_owned(),
+        Some(Auth::Basic { user, .. }) => format!("for {user} with a password"),
+        Some(Auth::Bearer(_)) => "for those with a token".to_owned(),
+    };
+    format!("{scheme}://{}/, {who}", origin.listen)
 }
 
 fn spool(spool: &delivery::Spool) -> String {

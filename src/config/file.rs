@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use super::place::Destination;
-use super::value::{Bitrate, Bytes, Kind as _, Size, Written};
+use super::value::{Address, Bitrate, Bytes, Kind as _, Size, Written};
 use crate::time::Rate;
 
 /// One live channel: what is encoded, how it is presented and where it is put.
@@ -37,6 +37,8 @@ pub struct File {
     /// Where segments wait that a destination has not taken yet; an amount alone is that in memory.
     #[serde(default)]
     pub spool: Spool,
+    /// The built-in server that players may pull the stream from.
+    pub origin: Option<Origin>,
     /// What is logged, and where; flags of the command line win.
     #[serde(default)]
     pub log: Log,
@@ -257,6 +259,43 @@ impl JsonSchema for Spool {
         schema.insert("pattern".into(), Bytes::PATTERN.into());
         schema
     }
+}
+
+/// The built-in server that players may pull the stream from: the stream at /index.m3u8, a page at /.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Origin {
+    /// Where players come in; 127.0.0.1:8080 if absent. A port alone is one that only this machine can reach.
+    #[schemars(example = &"127.0.0.1:8080", example = &"0.0.0.0:80", example = 8080)]
+    pub listen: Option<Written<Address>>,
+    /// For https: a PEM file with the certificate, and those between it and an authority.
+    #[schemars(example = &"/etc/segcast/fullchain.pem")]
+    pub certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's private key.
+    #[schemars(example = &"/etc/segcast/privkey.pem")]
+    pub key: Option<PathBuf>,
+    /// Who is let in; everybody if absent.
+    #[schemars(example = &"viewer")]
+    pub user: Option<String>,
+    /// That user's password.
+    #[schemars(example = &"${PASSWORD}")]
+    pub password: Option<String>,
+    /// A file with that user's password.
+    #[schemars(example = &"/run/secrets/password")]
+    pub password_file: Option<String>,
+    /// Instead of a user: a token that is sent as `Authorization: Bearer`.
+    #[schemars(example = &"${TOKEN}")]
+    pub token: Option<String>,
+    /// A file with that token.
+    #[schemars(example = &"/run/secrets/token")]
+    pub token_file: Option<String>,
+    /// Address of the player script that the page loads for browsers without HLS of their own; hls.js at a public
+    /// address if absent, empty for none.
+    #[schemars(example = &"https://cdn.jsdelivr.net/npm/hls.js@1")]
+    pub player: Option<String>,
+    /// Origins whose pages may play the stream; all if absent.
+    #[schemars(example = &["https://news.example"])]
+    pub cors: Option<Vec<String>>,
 }
 
 /// What is logged, and where.

@@ -26,6 +26,7 @@ pub mod file;
 mod ground;
 mod layer;
 mod media;
+mod origin;
 mod original;
 mod outside;
 mod place;
@@ -47,7 +48,7 @@ pub use layer::{Overrides, PREFIX};
 pub use place::Destination;
 pub(crate) use place::identity;
 pub use schema::schema;
-pub use value::{Bitrate, Bytes, Kind, Mode, Size, Written};
+pub use value::{Address, Bitrate, Bytes, Kind, Mode, Size, Written};
 
 use self::outside::Outside;
 use crate::channel;

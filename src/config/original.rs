@@ -92,6 +92,7 @@ impl<'a> Reader<'a> {
                 presentation,
                 destinations,
                 spool: delivery::Spool::default(),
+                origin: None,
             },
             log: self.log(top),
             notes: std::mem::take(&mut self.notes),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -44,6 +45,7 @@ pub(super) fn expected(kind: &str, value: &figment::value::Value) -> Option<&'st
         Rate::NAME => check::<Rate>(value),
         Bytes::NAME => check::<Bytes>(value),
         Mode::NAME => check::<Mode>(value),
+        Address::NAME => check::<Address>(value),
         _ => None,
     }
 }
@@ -197,6 +199,36 @@ impl Kind for Mode {
     }
 }
 
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+impl Kind for Address {
+    const NAME: &'static str = "address";
+    const EXPECTED: &'static str = "an address and a port such as \"127.0.0.1:8080\" or \"[::]:80\", or a port of this machine alone such as 8080";
+    const PATTERN: &'static str = r"^\s*(\S*:)?\d{1,5}\s*$";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        if !matches!(host, "" | "localhost") {
+            return text.parse().ok().map(Self);
+        }
+        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| is_number)?;
+        Some(Self((Ipv4Addr::LOCALHOST, port).into()))
+    }
+
+    fn from_number(number: f64) -> Option<Self> {
+        let is_port = number.fract() == 0.0 && (0.0..=65_535.0).contains(&number);
+        is_port.then(|| Self((Ipv4Addr::LOCALHOST, number as u16).into()))
+    }
+
+    fn write(&self) -> String {
+        self.0.to_string()
+    }
+}
+
 /// Rates above this are taken for slips of the pen.
 const HIGHEST_RATE: f64 = 1000.0;
 
@@ -304,6 +336,25 @@ impl<T: Kind> JsonSchema for Written<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_this_machines_unless_it_says_more() {
+        for (text, address) in [
+            ("8080", "127.0.0.1:8080"),
+            (" :80 ", "127.0.0.1:80"),
+            ("localhost:1", "127.0.0.1:1"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::]:443", "[::]:443"),
+        ] {
+            assert_eq!(Address::from_text(text).map(|it| it.write()).as_deref(), Some(address), "{text}");
+        }
+        for wrong in ["", "x", "65536", "1.2.3.4", "host:80", "::1", "-1", "+1", "1.2.3.4:x", ":"] {
+            assert_eq!(Address::from_text(wrong), None, "{wrong}");
+        }
+        assert_eq!(Address::from_number(8080.0).map(|it| it.write()).as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(Address::from_number(80.5), None);
+        assert_eq!(Address::from_number(-1.0), None);
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

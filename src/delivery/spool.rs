@@ -122,6 +122,12 @@ impl Store {
         held
     }
 
+    /// The bytes that wait now, in memory and in the folder.
+    pub fn waiting_bytes(&self) -> (u64, u64) {
+        let state = self.0.lock();
+        (state.memory_bytes, state.disk_bytes)
+    }
+
     /// The most bytes that were in memory at once.
     pub fn most_memory_bytes(&self) -> u64 {
         self.0.lock().most_memory_bytes

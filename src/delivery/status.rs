@@ -80,6 +80,11 @@ impl Latency {
         sorted.get(sorted.len().saturating_sub(1) / 2).copied()
     }
 
+    /// The latest `count` of them, the oldest first.
+    pub fn recent(&self, count: usize) -> impl Iterator<Item = Duration> {
+        self.recent.iter().skip(self.recent.len().saturating_sub(count)).copied()
+    }
+
     /// The longest of all.
     pub const fn worst(&self) -> Duration {
         self.worst

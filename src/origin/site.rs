@@ -1,0 +1,280 @@
+//! A request and its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use prometheus_client::registry::Registry;
+
+use super::activity::Exchange;
+use super::body::Body;
+use super::content::{self, Content, Found, Look};
+use super::cors::Cors;
+use super::media_type::{JSON, PLAYLIST};
+use super::metric::{self, Dashboard, OPEN_METRICS};
+use super::page::Page;
+use super::path::{self, Wrong};
+use super::reload::Directives;
+use super::reply::{self, Facts, REVALIDATE, said};
+use super::scene::{Playlist, Scene, Text};
+use super::status::Report;
+use super::tally::{Class, Held};
+use super::{Auth, Limits, coding};
+
+/// All that a request is answered from.
+#[derive(Debug)]
+pub struct Site {
+    pub auth: Option<Auth>,
+    pub cors: Cors,
+    pub player: Option<String>,
+    pub limits: Limits,
+    pub content: Content,
+    pub page: Page,
+    pub dashboard: Arc<Dashboard>,
+    pub registry: Registry,
+}
+
+/// What is known of who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    pub headers: &'a HeaderMap,
+    pub peer: IpAddr,
+}
+
+impl Site {
+    /// The answer to a request, which is counted with `exchange`.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: IpAddr,
+        mut exchange: Exchange,
+    ) -> Response<Body> {
+        // Bodies of requests mean nothing to us.
+        let (parts, _) = request.into_parts();
+        let asked = Asked { path: parts.uri.path(), query: parts.uri.query(), headers: &parts.headers, peer };
+        let answer = match parts.method {
+            Method::GET => self.found(&asked, &mut exchange).await,
+            Method::HEAD => reply::without_body(self.found(&asked, &mut exchange).await),
+            Method::OPTIONS => preflight(),
+            _ => not_allowed(),
+        };
+        let mut answer = answer;
+        self.cors.mark(&parts.headers, answer.headers_mut());
+        self.dashboard.tallies.answered(exchange.told(), answer.status().as_u16());
+        answer.map(|body| body.under(exchange))
+    }
+
+    async fn found(&self, asked: &Asked<'_>, exchange: &mut Exchange) -> Response<Body> {
+        let key = match path::key(asked.path) {
+            Ok(key) => key,
+            Err(Wrong::Unreadable) => return said(StatusCode::BAD_REQUEST, "the path cannot be read"),
+            Err(Wrong::Outside) => return nothing(),
+        };
+        if key == "healthz" {
+            return said(StatusCode::OK, "ok");
+        }
+        if let Some(auth) = self.auth.as_ref().filter(|auth| !is_let_in(auth, asked.headers)) {
+            let mut answer = said(StatusCode::UNAUTHORIZED, "authorization is needed");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, auth.challenge());
+            return answer;
+        }
+        match &*key {
+            "readyz" => self.ready().await,
+            "status" => self.status().await,
+            "metrics" => reply::text(StatusCode::OK, OPEN_METRICS, metric::render(&self.registry)),
+            key => self.stream(key, asked, exchange).await,
+        }
+    }
+
+    /// The page, or something of the stream.
+    async fn stream(&self, key: &str, asked: &Asked<'_>, exchange: &mut Exchange) -> Response<Body> {
+        if let Content::Folder(folder) = &self.content
+            && let Some(answer) = folder.answer(key, asked.headers, exchange).await
+        {
+            if exchange.told() == Class::Playlist {
+                self.see_viewer(asked);
+            }
+            return answer;
+        }
+        if let Some((text, media_type)) = self.page.file(key) {
+            exchange.class(Class::Page);
+            let mut answer = self::text(asked.headers, text, media_type, REVALIDATE);
+            self.page.guard(answer.headers_mut());
+            return answer;
+        }
+        match &self.content {
+            Content::Stage(scenes) => self.shown(scenes, key, asked, exchange).await,
+            Content::Folder(_) => nothing(),
+        }
+    }
+
+    async fn shown(
+        &self,
+        scenes: &tokio::sync::watch::Receiver<Arc<Scene>>,
+        key: &str,
+        asked: &Asked<'_>,
+        exchange: &mut Exchange,
+    ) -> Response<Body> {
+        let directives = if super::media_type::is_playlist(key) {
+            exchange.class(Class::Playlist);
+            match Directives::parse(asked.query) {
+                Ok(directives) => directives,
+                Err(wrong) => {
+                    return reply::text(
+                        StatusCode::BAD_REQUEST,
+                        super::media_type::TEXT,
+                        format!("{wrong}\n"),
+                    );
+                }
+            }
+        } else {
+            Directives::default()
+        };
+        let look = scenes.borrow().look(key, directives);
+        let found = match look {
+            Look::Now(found) => found,
+            Look::Later => {
+                let Some(_held) = Held::one_of(&self.dashboard.tallies.held, self.limits.held) else {
+                    return later("too many requests wait");
+                };
+                match content::wait(scenes.clone(), key, directives).await {
+                    Some(found) => found,
+                    None => return later("it did not come in time"),
+                }
+            }
+        };
+        match found {
+            Found::Object(object) => {
+                exchange.class(object.class);
+                let facts = Facts::immutable(object.media_type, &object.tag, object.body.size_bytes());
+                reply::found(asked.headers, &facts, |span| Body::slices(object.body.clone(), span))
+            }
+            Found::Playlist(playlist) => {
+                self.see_viewer(asked);
+                self.playlist(&playlist, directives, asked, scenes)
+            }
+            Found::TooFar => said(StatusCode::BAD_REQUEST, "nobody can know yet of what is asked for"),
+            Found::Nothing => nothing(),
+        }
+    }
+
+    fn playlist(
+        &self,
+        playlist: &Playlist,
+        directives: Directives,
+        asked: &Asked<'_>,
+        scenes: &tokio::sync::watch::Receiver<Arc<Scene>>,
+    ) -> Response<Body> {
+        let cache = match directives.msn {
+            // It says at least what was asked for, whoever asks the same: caches may answer for us for a while.
+            Some(_) => {
+                let seconds = 2 * scenes.borrow().patience.as_secs();
+                reply::written(format!("max-age={seconds}"))
+            }
+            None => REVALIDATE,
+        };
+        let text = playlist.delta.as_ref().filter(|_| directives.has_skip).unwrap_or(&playlist.text);
+        self::text(asked.headers, text, PLAYLIST, cache)
+    }
+
+    fn see_viewer(&self, asked: &Asked<'_>) {
+        let agent = asked.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+        self.dashboard.viewers.note((asked.peer, agent), self.dashboard.now());
+    }
+
+    async fn is_ready(&self) -> bool {
+        match &self.content {
+            Content::Stage(scenes) => scenes.borrow().is_ready(),
+            Content::Folder(folder) => folder.is_ready().await,
+        }
+    }
+
+    async fn ready(&self) -> Response<Body> {
+        if self.is_ready().await {
+            said(StatusCode::OK, "ready")
+        } else {
+            later("the stream's playlist is not out yet")
+        }
+    }
+
+    async fn status(&self) -> Response<Body> {
+        let ready = self.is_ready().await;
+        let dashboard = &self.dashboard;
+        let scene = Arc::clone(&dashboard.scenes.borrow());
+        let status = Arc::clone(&dashboard.status.borrow());
+        let (objects, object_bytes) = scene.held();
+        let report = Report {
+            name: &scene.name,
+            state: status.state,
+            ready,
+            uptime_seconds: dashboard.now().as_secs_f64(),
+            entry: &scene.entry,
+            player: self.player.as_deref(),
+            low_latency: scene.has_parts(),
+            viewers: dashboard.viewers.count(dashboard.now()),
+            connections: dashboard.tallies.connections.now(),
+            held_requests: dashboard.tallies.held.now(),
+            objects,
+            object_bytes,
+            spool_memory_bytes: status.spool_memory_bytes,
+            spool_disk_bytes: status.spool_disk_bytes,
+            renditions: status.rendition_reports(),
+            destinations: status.destination_reports(),
+        };
+        match serde_json::to_string(&report) {
+            Ok(text) => reply::text(StatusCode::OK, JSON, text),
+            Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be told"),
+        }
+    }
+}
+
+/// A text in the coding that the client takes.
+pub fn text(asked: &HeaderMap, text: &Text, media_type: &'static str, cache: HeaderValue) -> Response<Body> {
+    let takes_gzip =
+        asked.get_all(header::ACCEPT_ENCODING).iter().any(|one| coding::takes_gzip(one.as_bytes()));
+    let gzip = text.gzip.as_ref().filter(|_| takes_gzip);
+    let (bytes, tag) = gzip.unwrap_or(&text.plain);
+    let facts = Facts {
+        media_type,
+        tag: Some(tag),
+        cache,
+        size_bytes: bytes.len() as u64,
+        is_gzip: gzip.is_some(),
+        is_varying: true,
+        has_ranges: false,
+    };
+    reply::found(asked, &facts, |span| Body::slices(bytes.clone().into(), span))
+}
+
+fn is_let_in(auth: &Auth, headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|value| auth.is_met(value.as_bytes()))
+}
+
+/// What browsers ask for before a request; it takes no authorization, for they send none.
+fn preflight() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    Cors::allow(answer.headers_mut());
+    answer
+}
+
+fn not_allowed() -> Response<Body> {
+    let mut answer = said(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS are answered");
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    answer
+}
+
+fn nothing() -> Response<Body> {
+    said(StatusCode::NOT_FOUND, "there is nothing here")
+}
+
+/// It may be there in a while.
+fn later(line: &'static str) -> Response<Body> {
+    let mut answer = said(StatusCode::SERVICE_UNAVAILABLE, line);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
