@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::outlet::Outlet;
-use super::timing::{Picture, Timing};
+use super::timing::{Picture, Timing, is_jump};
 use super::{Extent, Head, Options};
 use crate::codec::{AccessUnit, Format};
 use crate::time::{Rate, Ticks};
@@ -291,16 +291,18 @@ impl Core {
         self.replay();
     }
 
-    /// Keeps what comes behind the candidate until the next picture to be shown tells when it is shown.
+    /// Keeps what comes behind the candidate until the next picture to be shown tells when it is shown. Where another
+    /// timeline begins first, there is no next one.
     fn await_next(&mut self, event: ts::Event) {
-        let next = match (&event, &self.candidate) {
-            (ts::Event::Pes(start), Some((_, picture))) if Some(start.pid) == self.reference => {
-                start.pts.filter(|pts| *pts > picture.pts)
-            }
-            _ => None,
-        };
+        let (mut next, mut has_jumped) = (None, false);
+        if let (ts::Event::Pes(start), Some((_, picture))) = (&event, &self.candidate)
+            && Some(start.pid) == self.reference
+        {
+            has_jumped = start.dts.is_some_and(|dts| is_jump(dts - picture.dts));
+            next = start.pts.filter(|pts| *pts > picture.pts && !has_jumped);
+        }
         self.hold(event);
-        if next.is_some() {
+        if next.is_some() || has_jumped {
             self.settle_candidate(next);
         }
     }
@@ -435,6 +437,29 @@ mod tests {
             }
         }
         assert_eq!(cut(events), [(false, 1), (true, 0), (false, 0), (false, 0)]);
+    }
+
+    #[test]
+    fn a_picture_at_the_end_of_a_timeline_does_not_wait_for_the_next_one_in_another() {
+        let mut core = Core::new(&Options { target: Duration::from_secs(1), ..Options::default() });
+        core.take(program(0, 0x0f));
+        // The second timeline never gets as far as the first one.
+        for (from, count) in [(0, 76), (0, 26)] {
+            for n in 0..count {
+                for mut event in pes(VIDEO, from + n * SECOND / 25) {
+                    if let ts::Event::AccessUnit { unit, .. } = &mut event
+                        && n > 0
+                    {
+                        unit.random_access = None;
+                    }
+                    core.take(event);
+                }
+            }
+        }
+        let events = std::iter::from_fn(|| core.outlet.pop());
+        let breaks =
+            events.filter(|event| matches!(event, Event::Open { head, .. } if head.is_discontinuity));
+        assert_eq!(breaks.count(), 1);
     }
 
     #[test]
