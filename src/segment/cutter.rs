@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::outlet::{Ending, Outlet};
 use super::parts::Parts;
-use super::timing::{End, Picture, Timing};
+use super::timing::{End, Picture, Timing, is_jump};
 use super::{Extent, Head, Options, Part};
 use crate::codec::{AccessUnit, Format};
 use crate::time::{Rate, Ticks};
@@ -334,16 +334,20 @@ impl Core {
             && !self.timing.is_boundary(picture)
     }
 
-    /// Keeps what comes behind the candidate until a picture tells what is to be known.
+    /// Keeps what comes behind the candidate until a picture tells what is to be known. Where another timeline begins
+    /// first, none does.
     fn await_next(&mut self, event: ts::Event) {
         let mut is_known = false;
         if let (ts::Event::Pes(start), Some(candidate)) = (&event, &mut self.candidate)
             && Some(start.pid) == self.reference
         {
             let Candidate { picture, needs_shown, next, .. } = candidate;
-            next.decoded = next.decoded.or(start.dts);
-            next.shown = start.pts.filter(|pts| *pts > picture.pts);
-            is_known = if *needs_shown { next.shown.is_some() } else { next.decoded.is_some() };
+            let has_jumped = start.dts.is_some_and(|dts| is_jump(dts - picture.dts));
+            if !has_jumped {
+                next.decoded = next.decoded.or(start.dts);
+                next.shown = start.pts.filter(|pts| *pts > picture.pts);
+            }
+            is_known = has_jumped || if *needs_shown { next.shown.is_some() } else { next.decoded.is_some() };
         }
         self.hold(event);
         if is_known {
@@ -505,6 +509,29 @@ mod tests {
             }
         }
         assert_eq!(cut(events), [(false, 1), (true, 0), (false, 0), (false, 0)]);
+    }
+
+    #[test]
+    fn a_picture_at_the_end_of_a_timeline_does_not_wait_for_the_next_one_in_another() {
+        let mut core = Core::new(&Options { target: Duration::from_secs(1), ..Options::default() });
+        core.take(program(0, 0x0f));
+        // The second timeline never gets as far as the first one.
+        for (from, count) in [(0, 76), (0, 26)] {
+            for n in 0..count {
+                for mut event in pes(VIDEO, from + n * SECOND / 25) {
+                    if let ts::Event::AccessUnit { unit, .. } = &mut event
+                        && n > 0
+                    {
+                        unit.random_access = None;
+                    }
+                    core.take(event);
+                }
+            }
+        }
+        let events = std::iter::from_fn(|| core.outlet.pop());
+        let breaks =
+            events.filter(|event| matches!(event, Event::Open { head, .. } if head.is_discontinuity));
+        assert_eq!(breaks.count(), 1);
     }
 
     #[test]

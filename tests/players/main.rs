@@ -1,0 +1,12 @@
+//! What players make of what we write: Chromium by itself, with hls.js and with Shaka Player; ffmpeg; GStreamer.
+//! `tests/servers.sh` installs them.
+//!
+//! SEGCAST_PLAYER_SECONDS=600 plays each stream for that long (default: 8).
+
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "cli")]
+
+mod clip;
+mod folder;
+mod harness;
+mod player;

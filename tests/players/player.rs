@@ -1,0 +1,173 @@
+//! A player in Chromium, and what it saw. `drive.mjs` does the driving.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// What plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Player {
+    /// Chromium by itself.
+    Native,
+    /// hls.js, told to have no low latency.
+    Hls,
+    HlsLowLatency,
+    Shaka,
+    ShakaLowLatency,
+}
+
+/// All that play any stream.
+pub const PLAYERS: [Player; 3] = [Player::Native, Player::Hls, Player::Shaka];
+
+/// What a player saw of a stream.
+#[derive(Debug, Deserialize)]
+pub struct Report {
+    /// Name and version.
+    pub player: String,
+    /// From the address to the first picture that moved; none if none did.
+    pub startup_s: Option<f64>,
+    /// From the first picture that moved to the end.
+    pub elapsed_s: f64,
+    /// What its clock went on by itself: without seeks.
+    pub played_s: f64,
+    pub position_s: f64,
+    pub is_ended: bool,
+    pub ready_state: u8,
+    /// How often it fell behind the clock on the wall, by more than a quarter of a second.
+    pub stalls: u32,
+    pub stalled_s: f64,
+    /// `waiting` events after the first picture.
+    pub waits: u32,
+    /// Seeks, its own among them.
+    pub jumps: u32,
+    /// Behind EXT-X-PROGRAM-DATE-TIME; none if there is no date, or the player tells none.
+    pub latency_s: Option<Latency>,
+    /// The sizes of the picture in the order in which they came, such as `320x180`.
+    pub sizes: Vec<String>,
+    /// The discontinuity sequence numbers that were played; hls.js alone tells them.
+    pub timelines: Vec<u64>,
+    pub decoded: u32,
+    pub dropped: u32,
+    /// Of sound, decoded.
+    pub sound_bytes: u64,
+    pub errors: Vec<String>,
+    /// Paths that were asked for, in their order.
+    pub fetched: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Latency {
+    pub median: f64,
+    pub max: f64,
+    pub last: f64,
+}
+
+impl Player {
+    fn mode(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Hls => "hls",
+            Self::HlsLowLatency => "hls-ll",
+            Self::Shaka => "shaka",
+            Self::ShakaLowLatency => "shaka-ll",
+        }
+    }
+
+    /// Plays `url` for so many seconds, or to its end.
+    pub fn play(self, url: &str, seconds: u32) -> Report {
+        told(drive(&[self.mode(), url, "--seconds", &seconds.to_string()]))
+    }
+
+    /// Plays with the worst variant, and from half of the time on with the best one.
+    pub fn switch(self, url: &str, seconds: u32) -> Report {
+        told(drive(&[self.mode(), url, "--switch", "--seconds", &seconds.to_string()]))
+    }
+}
+
+/// What a play came to goes with the test's output.
+fn told(report: Report) -> Report {
+    let Report { player, startup_s, elapsed_s, played_s, stalls, stalled_s, .. } = &report;
+    println!(
+        "{player}: began after {startup_s:.2?} s, {played_s:.2} s in {elapsed_s:.2} s, {stalls} stalls of \
+         {stalled_s:.2} s, {} frames, {} dropped, {:?}, {:?}, {:?}",
+        report.decoded, report.dropped, report.sizes, report.latency_s, report.errors
+    );
+    report
+}
+
+impl Report {
+    /// It began, went on, with sound, and nothing was wrong.
+    #[track_caller]
+    pub fn is_smooth(self) -> Self {
+        // hls.js says so where the first picture is shown after the first sound: that is how encoders begin.
+        let is_wrong = |error: &&String| {
+            !error.contains("bufferSeekOverHole: fragment loaded with buffer holes, seeking from 0 to 0.")
+        };
+        assert_eq!(self.errors.iter().find(is_wrong), None, "{self:#?}");
+        assert!(self.startup_s.is_some() && self.stalls == 0, "{self:#?}");
+        assert!(self.played_s >= 0.9 * self.elapsed_s - 0.5, "{self:#?}");
+        // At 25 a second; a busy machine drops some.
+        let expected = self.played_s * 25.0;
+        assert!(f64::from(self.decoded) >= 0.9 * expected && self.dropped * 4 <= self.decoded, "{self:#?}");
+        assert!(self.sound_bytes > 0, "{self:#?}");
+        self
+    }
+}
+
+/// Each of `players` plays `url` at the same time.
+pub fn all_play(players: &[Player], url: &str, seconds: u32) -> Vec<Report> {
+    std::thread::scope(|scope| {
+        let plays: Vec<_> =
+            players.iter().map(|player| scope.spawn(move || player.play(url, seconds))).collect();
+        plays.into_iter().map(|play| play.join().unwrap()).collect()
+    })
+}
+
+/// Runs `drive.mjs`, which ends by itself.
+pub fn drive<R: DeserializeOwned>(arguments: &[&str]) -> R {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/players/drive.mjs");
+    let output = Command::new("node")
+        .arg(script)
+        .args(arguments)
+        .env("SEGCAST_SERVERS", servers())
+        .stdin(Stdio::null())
+        .output()
+        .expect("node is installed: run tests/servers.sh first");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "drive.mjs {arguments:?}: {complaint}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Where `tests/servers.sh` puts what comes from npm.
+fn servers() -> PathBuf {
+    let root = std::env::var_os("SEGCAST_SERVERS").map(PathBuf::from);
+    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"));
+    assert!(
+        root.join("node_modules/hls.js").exists(),
+        "no players in {}: run tests/servers.sh first",
+        root.display()
+    );
+    root
+}
+
+/// How long each stream is played, in seconds.
+pub fn seconds() -> u32 {
+    std::env::var("SEGCAST_PLAYER_SECONDS")
+        .map_or(8, |text| text.parse().expect("SEGCAST_PLAYER_SECONDS is a number"))
+}
+
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// The machine, shared with other tests.
+pub fn shared() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The machine for one test: what is measured there would be late beside others.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
