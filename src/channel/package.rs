@@ -245,4 +245,8 @@ fn introduce(slots: &mut [Slot], tracks: &[Track], items: &mut Items) {
             None => {}
         }
     }
+    let left_out = tracks.len().saturating_sub(slots.iter().filter(|slot| !slot.is_absent).count());
+    if left_out > 0 {
+        tracing::warn!("{left_out} of the stream's tracks are left out: there is no playlist for them");
+    }
 }
