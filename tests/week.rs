@@ -78,9 +78,10 @@ fn options() -> live::Options {
     live::Options {
         kind: Kind::Live { window: 6 },
         target: TARGET,
-        multivariant: None,
+        multivariants: Vec::new(),
         url_prefix: String::new(),
         has_date_time: true,
+        has_parts: false,
         renditions: vec![rendition],
     }
 }

@@ -1,7 +1,7 @@
 //! What is done before the first byte: do destinations take files, and what did an earlier run leave there?
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -11,6 +11,7 @@ use super::{Error, Options};
 use crate::delivery::{self, Delivery, Entrance, chain};
 use crate::destination::Kind;
 use crate::live::Presentation;
+use crate::playlist;
 
 /// How long a destination may take to show that it takes files before the others begin without it.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -21,6 +22,18 @@ pub struct Prepared {
     pub deliveries: Vec<Delivery>,
     /// A destination that was left out.
     pub refused: Option<Error>,
+}
+
+/// The presentation goes on after `shown`. Where an origin is the only place, nothing tells of earlier runs: numbers
+/// begin so that they are above all of them.
+fn presentation(options: &Options, shown: &[Option<playlist::Media>]) -> Presentation {
+    let presentation = options.presentation.clone();
+    if !options.destinations.is_empty() {
+        return Presentation::resume(presentation, shown);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let first = now.as_millis() / presentation.target.as_millis().max(1);
+    Presentation::resume_from(presentation, u64::try_from(first).unwrap_or(1))
 }
 
 /// Sees that destinations take files, and goes on where an earlier run left off.
@@ -50,11 +63,8 @@ pub async fn prepare(
     let found = looked.iter().filter_map(|(_, looked)| looked.as_ref().ok().map(|(_, found)| found));
     let shown = Arc::new(delivery::farthest(&found.collect::<Vec<_>>()));
     let is_any_open = looked.iter().any(|(_, looked)| looked.is_ok());
-    let mut prepared = Prepared {
-        presentation: Presentation::resume(options.presentation.clone(), &shown),
-        deliveries: Vec::new(),
-        refused: None,
-    };
+    let mut prepared =
+        Prepared { presentation: presentation(options, &shown), deliveries: Vec::new(), refused: None };
     for (served, (_, looked)) in options.destinations.iter().zip(looked) {
         let entrance = match looked {
             Ok((destination, found)) => Entrance::Open(destination, found),

@@ -118,7 +118,8 @@ mod tests {
         let mut reporter = Reporter::new(&live::Options {
             kind: live::Kind::Event,
             target: Duration::from_secs(4),
-            multivariant: None,
+            multivariants: vec![],
+            has_parts: false,
             url_prefix: String::new(),
             has_date_time: false,
             renditions: names.to_vec(),

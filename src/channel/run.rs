@@ -242,7 +242,7 @@ impl Channel {
                 stage.put(&key, segment.chunks.clone());
             }
             let (duration, body) = (segment.extent.duration, self.store.hold(segment.chunks));
-            let segment = delivery::Segment { rendition, number, key, duration, body };
+            let segment = delivery::Segment { rendition, number, key, duration, body, map: None };
             self.deliveries.iter_mut().for_each(|delivery| delivery.put(segment.clone()));
         }
         if let Some(trouble) = self.store.take_trouble() {

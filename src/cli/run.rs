@@ -146,11 +146,8 @@ fn real(directory: &Path) -> PathBuf {
 
 /// All names that a channel gives; of segments what stands before the number.
 fn names(presentation: &live::Options) -> Vec<String> {
-    let of_each = presentation
-        .renditions
-        .iter()
-        .flat_map(|one| [one.playlist.clone(), format!("{}00001.ts", one.segment_prefix)]);
-    presentation.multivariant.iter().cloned().chain(of_each).collect()
+    let of_each = presentation.renditions.iter().flat_map(|one| [one.playlist.clone(), one.segment_key(1)]);
+    presentation.multivariants.iter().map(|listing| listing.key.clone()).chain(of_each).collect()
 }
 
 async fn run_all(channels: Vec<channel::Options>) -> anyhow::Result<()> {

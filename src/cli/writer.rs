@@ -68,7 +68,7 @@ impl Writer {
             playlist: PLAYLIST.to_owned(),
             segment_prefix: format!("{prefix}-"),
             name: prefix,
-            bandwidth_bps: None,
+            ..live::Rendition::default()
         };
         let stale = match &earlier {
             Some(media) if is_vod => stale(media, &rendition),
@@ -77,9 +77,10 @@ impl Writer {
         let options = live::Options {
             kind,
             target,
-            multivariant: None,
+            multivariants: Vec::new(),
             url_prefix: String::new(),
             has_date_time: !is_vod,
+            has_parts: false,
             renditions: vec![rendition],
         };
         // A file's names are always the same; a live stream's are never used again.

@@ -106,9 +106,13 @@ impl Checker<'_> {
         live::Options {
             kind: self.kind(output),
             target,
-            multivariant,
+            multivariants: multivariant
+                .into_iter()
+                .map(|key| live::Listing { key, ..Default::default() })
+                .collect(),
             url_prefix: output.url_prefix.clone(),
             has_date_time: output.program_date_time,
+            has_parts: false,
             renditions,
         }
     }
@@ -175,7 +179,14 @@ impl Checker<'_> {
                 once(&mut prefixes, &mut self.mistakes, &at("segment_prefix"), &segment_prefix);
             }
             let bandwidth_bps = self.bitrate(&at("bandwidth"), rendition.bandwidth);
-            renditions.push(live::Rendition { name: name.clone(), playlist, segment_prefix, bandwidth_bps });
+            let name = name.clone();
+            renditions.push(live::Rendition {
+                name,
+                playlist,
+                segment_prefix,
+                bandwidth_bps,
+                ..Default::default()
+            });
         }
         renditions
     }
@@ -337,14 +348,15 @@ mod tests {
             name: name.into(),
             playlist: format!("{name}/index.m3u8"),
             segment_prefix: format!("{name}/{name}-"),
-            bandwidth_bps: None,
+            ..Default::default()
         };
         let presentation = live::Options {
             kind: live::Kind::Live { window: 6 },
             target: Duration::from_secs(4),
-            multivariant: Some("index.m3u8".into()),
+            multivariants: vec![live::Listing { key: "index.m3u8".into(), ..Default::default() }],
             url_prefix: String::new(),
             has_date_time: true,
+            has_parts: false,
             renditions: vec![names("720p"), names("360p")],
         };
         assert_eq!(options.presentation, presentation);
@@ -376,7 +388,7 @@ mod tests {
         };
         assert_eq!(checked.options.spool, spool);
         assert_eq!(checked.options.presentation.renditions[1].segment_key(7), "sound-00007.ts");
-        assert_eq!(checked.options.presentation.multivariant.as_deref(), Some("all.m3u8"));
+        assert_eq!(checked.options.presentation.multivariants[0].key, "all.m3u8");
         assert_eq!(checked.log.level, Some(file::Level::Debug));
     }
 
@@ -492,8 +504,8 @@ live.toml: input.url: is missing, and so is `input.command`
   write `url = \"test\"` for the built-in pattern
 live.toml: rendition: expected at least one
   as in: [[rendition]] name = \"source\", video = { codec = \"copy\" }, audio = { codec = \"copy\" }
-live.toml: output.directory: is missing, and there is no destination
-  as in `directory = \"live\"`, or add a [[destination]]";
+live.toml: output.directory: is missing, and there is no destination and no origin
+  as in `directory = \"live\"`, or add a [[destination]] or an [origin]";
         assert_eq!(mistakes("input = {}\nrendition = []"), expected);
     }
 
@@ -535,7 +547,9 @@ live.toml: ffmpeg: expected the name or path of ffmpeg, came \"\"";
 
     #[test]
     fn several_renditions_need_a_multivariant_playlist() {
-        assert!(ours(&with("output.multivariant = ''")).unwrap().options.presentation.multivariant.is_none());
+        assert!(
+            ours(&with("output.multivariant = ''")).unwrap().options.presentation.multivariants.is_empty()
+        );
         let text = "input.url = 'test'\noutput = { directory = 'x', multivariant = '' }\n\
                     rendition = [{ name = 'a', audio = {} }, { name = 'b', audio = {} }]";
         let expected = "live.toml: output.multivariant: expected a file's name, as there are 2 renditions";

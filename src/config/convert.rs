@@ -170,10 +170,10 @@ impl Page {
             self.comment("true tells players the time of day of each segment.");
         }
         self.set("program_date_time", presentation.has_date_time);
-        if presentation.multivariant.is_none() {
+        if presentation.multivariants.is_empty() {
             self.comment("A single rendition had no multirate index; a name here writes one.");
         }
-        self.set("multivariant", presentation.multivariant.as_deref().unwrap_or_default());
+        self.set("multivariant", presentation.multivariants.first().map_or("", |listing| &listing.key));
     }
 
     fn rendition(&mut self, checked: &Checked, n: usize, rendition: &Rendition) {

@@ -27,7 +27,7 @@ impl Checked {
         commands.iter().for_each(|command| line(format!("  {}", command.to_string().replace('\n', "\n  "))));
         line(format!("segments     {}, {}", self.options.presentation.target.write(), self.kind()));
         line("files".into());
-        self.options.presentation.multivariant.iter().for_each(|name| line(format!("  {name}")));
+        self.options.presentation.multivariants.iter().for_each(|listing| line(format!("  {}", listing.key)));
         for rendition in &self.options.presentation.renditions {
             line(format!("  {}, {} …", rendition.playlist, rendition.segment_key(1)));
         }

@@ -79,9 +79,13 @@ impl<'a> Reader<'a> {
         let presentation = live::Options {
             kind: live::Kind::Live { window },
             target,
-            multivariant,
+            multivariants: multivariant
+                .into_iter()
+                .map(|key| live::Listing { key, ..Default::default() })
+                .collect(),
             url_prefix,
             has_date_time: false,
+            has_parts: false,
             renditions: names,
         };
         let name = super::stem(&layers.file);
@@ -185,7 +189,13 @@ impl<'a> Reader<'a> {
             let segment_prefix = format!("{segments}_{profile}-");
             self.key("index_prefix", &playlist);
             self.key("segment_prefix", &segment_prefix);
-            let names = live::Rendition { name: profile.clone(), playlist, segment_prefix, bandwidth_bps };
+            let names = live::Rendition {
+                name: profile.clone(),
+                playlist,
+                segment_prefix,
+                bandwidth_bps,
+                ..Default::default()
+            };
             rungs.push((rendition, names));
         }
         if is_list && profiles.iter().any(|profile| profile == "multi") {
@@ -376,14 +386,16 @@ mod tests {
         let presentation = live::Options {
             kind: live::Kind::Live { window: 5 },
             target: Duration::from_secs(10),
-            multivariant: None,
+            multivariants: Vec::new(),
             url_prefix: "http://www.example.org/video/".into(),
             has_date_time: false,
+            has_parts: false,
             renditions: vec![live::Rendition {
                 name: "medium".into(),
                 playlist: "live_medium.m3u8".into(),
                 segment_prefix: "studio_medium-".into(),
                 bandwidth_bps: Some(320_000),
+                ..Default::default()
             }],
         };
         assert_eq!(checked.options.name, "old");
@@ -417,7 +429,7 @@ mod tests {
         assert_eq!(names, ["stadium_high.m3u8", "stadium_low.m3u8", "stadium_sound.m3u8"]);
         let rates: Vec<_> = options.presentation.renditions.iter().map(|it| it.bandwidth_bps).collect();
         assert_eq!(rates, [Some(2_200_000), Some(280_000), None]);
-        assert_eq!(options.presentation.multivariant.as_deref(), Some("stadium_multi.m3u8"));
+        assert_eq!(options.presentation.multivariants[0].key, "stadium_multi.m3u8");
         assert_eq!(options.presentation.url_prefix, "");
         assert_eq!(options.destinations, [copy("/tmp/front"), copy("/tmp/archive")]);
         let log = Log { level: Some(Level::Warn), format: None, file: Some("/tmp/match.log".into()) };

@@ -68,6 +68,19 @@ impl Deletions {
         }
     }
 
+    /// As [`expire`](Self::expire), unless a playlist names it.
+    pub(super) fn expire_unnamed(&mut self, key: String, at: Duration) {
+        if !self.retention.is_named(&key) {
+            self.expire(key, at);
+        }
+    }
+
+    /// One that was taken is not deleted now, but looked at again at `at`, unless a playlist names it.
+    pub(super) fn postpone(&mut self, key: String, at: Duration) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.expire_unnamed(key, at);
+    }
+
     /// Takes the next key to delete.
     pub(super) fn next(&mut self, now: Duration) -> Option<String> {
         if self.under_way >= AT_ONCE || !self.backoff.is_over(now) {

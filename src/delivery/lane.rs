@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::backoff::Backoff;
 use super::spool::Held;
 use crate::live::View;
@@ -45,6 +47,8 @@ pub(super) struct Waiting {
     pub(super) key: String,
     pub(super) body: Arc<Held>,
     pub(super) duration: Duration,
+    /// What it is decoded with: key and bytes.
+    pub(super) map: Option<(String, Bytes)>,
     /// When its last attempt began.
     pub(super) begun: Option<Duration>,
     pub(super) is_under_way: bool,
@@ -210,8 +214,14 @@ impl Lane {
         }
     }
 
-    /// Takes the oldest segment that is not under way, if `share` allows for one more.
-    pub(super) fn start_next(&mut self, share: usize, now: Duration) -> Option<(u64, &Waiting)> {
+    /// Takes the oldest segment that is not under way, if `share` allows for one more and its map does not have to be
+    /// waited for, as `waits_for` says of a map's key.
+    pub(super) fn start_next(
+        &mut self,
+        share: usize,
+        now: Duration,
+        waits_for: impl Fn(&str) -> bool,
+    ) -> Option<(u64, &Waiting)> {
         let under_way = self.segments.values().filter(|one| one.is_under_way).count();
         // Where nothing goes well, one attempt tells as much as many.
         let share = if self.backoff.since().is_some() { 1 } else { share };
@@ -219,6 +229,9 @@ impl Lane {
             return None;
         }
         let (number, waiting) = self.segments.iter_mut().find(|(_, one)| !one.is_under_way)?;
+        if waiting.map.as_ref().is_some_and(|(key, _)| waits_for(key)) {
+            return None;
+        }
         waiting.is_under_way = true;
         waiting.begun = Some(now);
         Some((*number, waiting))
@@ -253,6 +266,12 @@ impl Lane {
         let waiting = self.segments.remove(&number)?;
         self.missing.insert(number);
         Some(waiting)
+    }
+
+    /// Whether the map at `key` is needed by a segment that waits, or by a playlist that may be shown.
+    pub(super) fn needs_map(&self, key: &str) -> bool {
+        let is_waited_for = |one: &Waiting| one.map.as_ref().is_some_and(|(own, _)| own == key);
+        self.segments.values().any(is_waited_for) || self.views.iter().any(|view| view.maps().contains(key))
     }
 
     pub(super) fn has_views(&self) -> bool {

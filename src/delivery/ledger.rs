@@ -6,9 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::backoff::Backoff;
 use super::deletions::Deletions;
 use super::lane::{Lane, Waiting};
+use super::maps::Maps;
 use super::notice::Notice;
 use super::spool::Held;
 use super::status::Status;
@@ -25,13 +28,18 @@ pub(super) const GRACE: Duration = Duration::from_secs(300);
 const REMINDERS: Duration = Duration::from_secs(60);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
 const BUSY_PERMILLE: u32 = 500;
+/// A map that no playlist names is looked at again after so long: the segments for which it was put may all have been
+/// given up.
+const UNNAMED: Duration = Duration::from_secs(600);
 
 /// What is done, to be done, and lost at one destination. Times count from the channel's start.
 #[derive(Debug)]
 pub(super) struct Ledger {
     options: live::Options,
     lanes: Vec<Lane>,
-    multivariant: Listing,
+    /// In the order of the options.
+    multivariants: Vec<Listing>,
+    maps: Maps,
     deletions: Deletions,
     limits: Limits,
     under_way: usize,
@@ -42,7 +50,7 @@ pub(super) struct Ledger {
     is_on_air: bool,
 }
 
-/// The multivariant playlist at one destination.
+/// A multivariant playlist at one destination.
 #[derive(Debug)]
 struct Listing {
     wanted: Option<Arc<str>>,
@@ -70,9 +78,22 @@ pub(super) struct Job {
 /// What is done with a key.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    Segment { rendition: usize, number: u64, body: Arc<Held> },
-    Playlist { rendition: usize, view: Arc<View> },
-    Multivariant { text: Arc<str> },
+    /// With the map that is to be put ahead of it: key and bytes.
+    Segment {
+        rendition: usize,
+        number: u64,
+        body: Arc<Held>,
+        map: Option<(String, Bytes)>,
+    },
+    Playlist {
+        rendition: usize,
+        view: Arc<View>,
+    },
+    /// That of the options with this index.
+    Multivariant {
+        index: usize,
+        text: Arc<str>,
+    },
     Delete,
 }
 
@@ -94,11 +115,11 @@ impl Ledger {
         seed: u64,
     ) -> Self {
         let lanes = (0..options.renditions.len() as u64).map(|n| Lane::new(seed.wrapping_add(n)));
-        let listing =
-            Listing { wanted: None, shown: None, is_under_way: false, backoff: Backoff::new(!seed) };
+        let listings = (0..options.multivariants.len() as u64).map(|n| Listing::new(!seed.wrapping_add(n)));
         Self {
             lanes: lanes.collect(),
-            multivariant: listing,
+            multivariants: listings.collect(),
+            maps: Maps::default(),
             deletions: Deletions::new(seed ^ 1, keeps_expired),
             limits,
             under_way: 0,
@@ -116,6 +137,9 @@ impl Ledger {
             let here = found.get(rendition).and_then(Option::as_ref);
             if let Some(media) = here {
                 lane.take_up(media);
+                live::maps(&self.options, rendition, media)
+                    .into_iter()
+                    .for_each(|key| self.maps.take_up(key));
                 self.deletions.take_up(&self.options, rendition, media, now);
             }
             // Where destinations differ, the channel goes on with the longest playlist: not all of it is here.
@@ -152,8 +176,8 @@ impl Ledger {
 
     /// A segment is to be put.
     pub(super) fn add(&mut self, segment: Segment, now: Duration) {
-        let Segment { rendition, number, key, duration, body } = segment;
-        let waiting = Waiting { key, body, duration, begun: None, is_under_way: false };
+        let Segment { rendition, number, key, duration, body, map } = segment;
+        let waiting = Waiting { key, body, duration, map, begun: None, is_under_way: false };
         self.lanes[rendition].add(number, waiting, now);
     }
 
@@ -174,9 +198,11 @@ impl Ledger {
                 self.deletions.discard(gone, now);
             }
         }
-        let text = snapshot.multivariant();
-        if text.is_some() && self.multivariant.wanted.as_deref() != text {
-            self.multivariant.wanted = text.map(Arc::from);
+        for (names, listing) in self.options.multivariants.iter().zip(&mut self.multivariants) {
+            let text = snapshot.multivariant(&names.key);
+            if text.is_some() && listing.wanted.as_deref() != text {
+                listing.wanted = text.map(Arc::from);
+            }
         }
     }
 
@@ -208,30 +234,50 @@ impl Ledger {
     }
 
     fn next_multivariant(&mut self, now: Duration) -> Option<Job> {
-        let (key, listing) = (self.options.multivariant.clone()?, &mut self.multivariant);
-        let text = listing.wanted.clone().filter(|text| listing.shown.as_ref() != Some(text))?;
-        let has_variants = self.lanes.iter().all(|lane| lane.is_out() || !lane.has_views());
-        if listing.is_under_way || !has_variants || !listing.backoff.is_over(now) {
-            return None;
+        let lanes = || self.options.renditions.iter().zip(&self.lanes);
+        for (index, (names, listing)) in
+            self.options.multivariants.iter().zip(&mut self.multivariants).enumerate()
+        {
+            let mut own = lanes().filter(|(rendition, _)| rendition.container == names.container);
+            let has_variants = own.all(|(_, lane)| lane.is_out() || !lane.has_views());
+            let Some(text) = listing.news().filter(|_| has_variants && listing.backoff.is_over(now)) else {
+                continue;
+            };
+            listing.is_under_way = true;
+            return Some(Job { key: names.key.clone(), work: Work::Multivariant { index, text } });
         }
-        listing.is_under_way = true;
-        Some(Job { key, work: Work::Multivariant { text } })
+        None
     }
 
     fn next_segment(&mut self, now: Duration) -> Option<Job> {
         let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
         for (rendition, lane) in lanes {
-            if let Some((number, waiting)) = lane.start_next(self.limits.share, now) {
+            let waits_for = |map: &str| self.maps.is_under_way(map);
+            if let Some((number, waiting)) = lane.start_next(self.limits.share, now, waits_for) {
                 let (key, body) = (waiting.key.clone(), Arc::clone(&waiting.body));
-                return Some(Job { key, work: Work::Segment { rendition, number, body } });
+                let map = waiting.map.clone().filter(|(map, _)| self.maps.begin(map));
+                return Some(Job { key, work: Work::Segment { rendition, number, body, map } });
             }
         }
         None
     }
 
     fn next_deletion(&mut self, now: Duration) -> Option<Job> {
-        let key = self.deletions.next(now)?;
-        Some(Job { key, work: Work::Delete })
+        loop {
+            let key = self.deletions.next(now)?;
+            if !self.maps.knows(&key) || !self.is_needed(&key) {
+                self.maps.leave(&key);
+                return Some(Job { key, work: Work::Delete });
+            }
+            self.deletions.postpone(key, now.saturating_add(UNNAMED));
+        }
+    }
+
+    /// Whether the map at `key` has to stay, though it may be that no playlist names it now.
+    fn is_needed(&self, key: &str) -> bool {
+        // Before the first playlist nobody knows what it will name.
+        let has_begun = self.lanes.iter().any(Lane::has_views);
+        !has_begun || self.maps.is_under_way(key) || self.lanes.iter().any(|lane| lane.needs_map(key))
     }
 
     /// A job has come to `outcome`.
@@ -242,11 +288,16 @@ impl Ledger {
         let Job { key, work } = job;
         self.under_way = self.under_way.saturating_sub(1);
         match (work, outcome) {
-            (Work::Segment { rendition, number, .. }, Outcome::Done) => {
+            (Work::Segment { rendition, number, map, .. }, Outcome::Done) => {
+                map.into_iter().for_each(|(map, _)| self.map_is_there(map, now));
                 self.segment_is_there(rendition, number, key, now);
             }
-            (Work::Segment { rendition, number, .. }, Outcome::Gone) => self.lose(rendition, number, now),
-            (Work::Segment { rendition, number, .. }, Outcome::Failed(error)) => {
+            (Work::Segment { rendition, number, map, .. }, Outcome::Gone) => {
+                map.iter().for_each(|(map, _)| self.maps.forget(map));
+                self.lose(rendition, number, now);
+            }
+            (Work::Segment { rendition, number, map, .. }, Outcome::Failed(error)) => {
+                map.into_iter().for_each(|(map, _)| self.map_may_be_there(map, now));
                 self.lanes[rendition].put_back(number);
                 if error.kind() == Kind::Invalid {
                     self.notices.push(Notice::Impossible(super::chain(&error)));
@@ -269,24 +320,40 @@ impl Ledger {
                 let refused_since = lane.showing.refused_since();
                 return self.failed(error, refused_since, now);
             }
-            (Work::Multivariant { text }, Outcome::Done) => {
-                self.multivariant.is_under_way = false;
-                self.multivariant.shown = Some(text);
-                self.multivariant.backoff.succeed();
+            (Work::Multivariant { index, text }, Outcome::Done) => {
+                let listing = &mut self.multivariants[index];
+                listing.is_under_way = false;
+                listing.shown = Some(text);
+                listing.backoff.succeed();
                 self.worked(now);
                 self.note_on_air(&key);
             }
-            (Work::Multivariant { .. }, Outcome::Failed(error)) => {
-                self.multivariant.is_under_way = false;
-                self.multivariant.backoff.fail(now, &error);
-                let since = self.multivariant.backoff.refused_since();
+            (Work::Multivariant { index, .. }, Outcome::Failed(error)) => {
+                let listing = &mut self.multivariants[index];
+                listing.is_under_way = false;
+                listing.backoff.fail(now, &error);
+                let since = listing.backoff.refused_since();
                 return self.failed(error, since, now);
             }
             (Work::Delete, outcome) => self.deleted(key, outcome, now),
             (Work::Playlist { rendition, .. }, Outcome::Gone) => self.lanes[rendition].unoffer(),
-            (Work::Multivariant { .. }, Outcome::Gone) => self.multivariant.is_under_way = false,
+            (Work::Multivariant { index, .. }, Outcome::Gone) => {
+                self.multivariants[index].is_under_way = false
+            }
         }
         Ok(())
+    }
+
+    /// Until a playlist names it, it may turn out that none will.
+    fn map_is_there(&mut self, map: String, now: Duration) {
+        self.maps.arrive(&map);
+        self.deletions.expire_unnamed(map, now.saturating_add(UNNAMED));
+    }
+
+    /// It is put again with the next segment that needs it; if there is none, it goes.
+    fn map_may_be_there(&mut self, map: String, now: Duration) {
+        self.maps.forget(&map);
+        self.deletions.expire_unnamed(map, now.saturating_add(UNNAMED));
     }
 
     fn segment_is_there(&mut self, rendition: usize, number: u64, key: String, now: Duration) {
@@ -371,10 +438,12 @@ impl Ledger {
 
     fn is_in_trouble(&self) -> bool {
         let is_failing = |lane: &Lane| lane.backoff.since().or(lane.showing.since()).is_some();
-        self.lanes.iter().any(is_failing) || self.multivariant.backoff.since().is_some()
+        self.lanes.iter().any(is_failing)
+            || self.multivariants.iter().any(|listing| listing.backoff.since().is_some())
     }
 
     fn deleted(&mut self, key: String, outcome: Outcome, now: Duration) {
+        self.maps.forget(&key);
         match outcome {
             Outcome::Done | Outcome::Gone => {
                 self.status.deleted += 1;
@@ -393,14 +462,14 @@ impl Ledger {
     pub(super) fn wakes(&self, now: Duration) -> Option<Duration> {
         let lanes = self.lanes.iter().filter(|lane| !lane.is_settled());
         let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until()]);
-        let times = lanes.chain([self.multivariant.backoff.until(), self.deletions.wakes()]);
+        let listings = self.multivariants.iter().map(|listing| listing.backoff.until());
+        let times = lanes.chain(listings).chain([self.deletions.wakes()]);
         times.flatten().filter(|at| *at > now).min()
     }
 
     /// Whether everything is there and shown; what is still to be deleted does not count.
     pub(super) fn is_settled(&self) -> bool {
-        let is_listed = self.options.multivariant.is_none()
-            || self.multivariant.wanted == self.multivariant.shown && !self.multivariant.is_under_way;
+        let is_listed = self.multivariants.iter().all(Listing::is_settled);
         self.lanes.iter().all(Lane::is_settled) && is_listed
     }
 
@@ -417,6 +486,21 @@ impl Ledger {
     /// What people should know since this was asked last.
     pub(super) fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+}
+
+impl Listing {
+    fn new(seed: u64) -> Self {
+        Self { wanted: None, shown: None, is_under_way: false, backoff: Backoff::new(seed) }
+    }
+
+    /// What is to be put, if it can be put now.
+    fn news(&self) -> Option<Arc<str>> {
+        self.wanted.clone().filter(|text| self.shown.as_ref() != Some(text) && !self.is_under_way)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.wanted == self.shown && !self.is_under_way
     }
 }
 
@@ -447,14 +531,18 @@ mod tests {
                 name: name.to_owned(),
                 playlist: format!("{name}/index.m3u8"),
                 segment_prefix: format!("{name}/"),
-                bandwidth_bps: None,
+                ..live::Rendition::default()
             };
             let options = live::Options {
                 kind: live::Kind::Live { window: 3 },
                 target: FOUR,
-                multivariant: Some("index.m3u8".to_owned()),
+                multivariants: vec![live::Listing {
+                    key: "index.m3u8".to_owned(),
+                    ..live::Listing::default()
+                }],
                 url_prefix: String::new(),
                 has_date_time: false,
+                has_parts: false,
                 renditions: vec![rendition("a"), rendition("b")],
             };
             Self {
@@ -473,7 +561,8 @@ mod tests {
             let plan = self.presentation.close(rendition, &extent);
             let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
             let body = self.store.hold(Chunks::from(key.clone()));
-            let segment = Segment { rendition, number: *number, key: key.clone(), duration: FOUR, body };
+            let segment =
+                Segment { rendition, number: *number, key: key.clone(), duration: FOUR, body, map: None };
             self.ledger.add(segment, self.now);
             self.show();
         }

@@ -33,8 +33,8 @@ pub async fn look(destination: &dyn Destination, options: &live::Options) -> Res
     destination.delete(&key).await?;
     let (name, latency_ms) = (destination.name(), latency.as_secs_f64() * 1e3);
     tracing::info!("{name}: takes files, a small one in {latency_ms:.1} ms, a large one at {rate:.1} MB/s");
-    if let Some(multivariant) = &options.multivariant {
-        destination.claim(multivariant).await?;
+    for listing in &options.multivariants {
+        destination.claim(&listing.key).await?;
     }
     let mut found = Vec::new();
     for rendition in &options.renditions {

@@ -2,6 +2,8 @@
 //!
 //! - `ledger`, `lane`: what is done next, as state machines without socket and clock. They keep the publish barrier:
 //!   a playlist goes out only when all that it names is there, newer ones replace older ones, the end comes last.
+//! - `maps`: which Media Initialization Sections are there; one is put as part of the job of the first segment that
+//!   needs it.
 //! - `deletions`: what is deleted when.
 //! - `backoff`: when what failed is tried again.
 //! - `spool`: where segments wait, in memory and in a folder, within bounds.
@@ -18,6 +20,7 @@ mod deletions;
 mod lane;
 mod ledger;
 mod look;
+mod maps;
 mod notice;
 pub mod probe;
 #[cfg(test)]

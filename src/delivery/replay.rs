@@ -234,14 +234,15 @@ fn presentation(kind: live::Kind) -> live::Options {
         name: (*name).to_owned(),
         playlist: format!("{name}/index.m3u8"),
         segment_prefix: format!("{name}/"),
-        bandwidth_bps: None,
+        ..live::Rendition::default()
     };
     live::Options {
         kind,
         target: FOUR,
-        multivariant: Some("index.m3u8".to_owned()),
+        multivariants: vec![live::Listing { key: "index.m3u8".to_owned(), ..live::Listing::default() }],
         url_prefix: String::new(),
         has_date_time: true,
+        has_parts: false,
         renditions: NAMES.iter().map(rendition).collect(),
     }
 }
@@ -289,7 +290,7 @@ impl Channel {
             let text = format!("{key} of life {:<width$}", self.life, width = SEGMENT_BYTES);
             let body = self.store.hold(Chunks::from(text));
             let (number, key) = (*number, key.clone());
-            let segment = Segment { rendition, number, key, duration: FOUR, body };
+            let segment = Segment { rendition, number, key, duration: FOUR, body, map: None };
             self.deliveries.iter_mut().for_each(|delivery| delivery.put(segment.clone()));
             self.show();
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -36,6 +37,9 @@ pub struct Segment {
     pub duration: Duration,
     /// Its bytes.
     pub body: Arc<Held>,
+    /// The Media Initialization Section that it is decoded with, where it has one: its key and its bytes. It is put
+    /// ahead of the first segment that needs it, once at each destination.
+    pub map: Option<(String, Bytes)>,
 }
 
 /// How a destination is come to.
@@ -397,8 +401,13 @@ async fn perform(destination: Arc<dyn Destination>, job: Job, limit: Duration) -
     let key = job.key.as_str();
     let attempt = async {
         match &job.work {
-            Work::Segment { body, .. } => match body.load().await {
-                Ok(Some(body)) => destination.put(key, body).await.map(|()| Outcome::Done),
+            Work::Segment { body, map, .. } => match body.load().await {
+                Ok(Some(body)) => {
+                    if let Some((map, bytes)) = map {
+                        destination.put(map, Chunks::from(bytes.clone())).await?;
+                    }
+                    destination.put(key, body).await.map(|()| Outcome::Done)
+                }
                 Ok(None) => Ok(Outcome::Gone),
                 Err(error) => {
                     Err(Error::new(Kind::Invalid, format!("read {key} from the spool"), error.into()))
@@ -408,7 +417,7 @@ async fn perform(destination: Arc<dyn Destination>, job: Job, limit: Duration) -
                 let text = Chunks::from(view.media().render());
                 destination.put(key, text).await.map(|()| Outcome::Done)
             }
-            Work::Multivariant { text } => {
+            Work::Multivariant { text, .. } => {
                 let text = Chunks::from(text.to_string());
                 destination.put(key, text).await.map(|()| Outcome::Done)
             }

@@ -8,10 +8,13 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `presentation` | when what is put: the order of everything |
+//! | `run` | one rendition on its way: its numbers, the open segment, its map and parts |
 //! | `window` | what one media playlist shows, its sequence numbers |
 //! | `timeline` | discontinuities of the whole channel, and wall time from PTS |
-//! | `target` | the target duration |
-//! | `variant` | bandwidths and the multivariant playlist |
+//! | `target` | the target durations, of segments and of parts |
+//! | `variant` | bandwidths and formats |
+//! | `multivariant` | the multivariant playlists: variants and their sound |
+//! | `edge`, `low_latency`, `reload` | what is shown of the open segment, and who waits for what |
 //! | `retention` | when what a place no longer shows may be deleted there |
 //! | `resume` | how an earlier run's playlists are taken up |
 //! | `naming` | keys, and the URIs that lead to them |
@@ -23,9 +26,10 @@
 //! let mut presentation = live::Presentation::new(live::Options {
 //!     kind: live::Kind::Live { window: 6 },
 //!     target: Duration::from_secs(4),
-//!     multivariant: None,
+//!     multivariants: vec![],
 //!     url_prefix: String::new(),
 //!     has_date_time: true,
+//!     has_parts: false,
 //!     renditions: vec![live::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() }],
 //! });
 //! let head = segment::Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
@@ -37,17 +41,24 @@
 //! assert!(matches!(&plan.steps()[1], live::Step::PutPlaylist { key, .. } if key == "index.m3u8"));
 //! ```
 //!
-//! Clauses are those of RFC 8216 (August 2017).
+//! Clauses are those of RFC 8216 (August 2017), and of its second edition in the making where it says rfc8216bis
+//! (draft-pantos-hls-rfc8216bis-20, February 2026).
 
 use std::time::Duration;
 
+mod edge;
+mod low_latency;
+mod multivariant;
 mod naming;
 mod plan;
 mod presentation;
+mod reload;
+mod rendition;
 #[cfg(test)]
 mod replay;
 mod resume;
 mod retention;
+mod run;
 mod snapshot;
 mod target;
 mod timeline;
@@ -55,9 +66,13 @@ mod variant;
 mod view;
 mod window;
 
+pub use edge::Edge;
+pub use low_latency::{Skip, low_latency};
 pub use plan::{Anomaly, Plan, Step};
 pub use presentation::Presentation;
-pub use resume::numbers;
+pub use reload::Reload;
+pub use rendition::{Container, Rendition, Role};
+pub use resume::{maps, numbers};
 pub use retention::Retention;
 pub use snapshot::Snapshot;
 pub use view::View;
@@ -83,40 +98,32 @@ pub struct Options {
     pub kind: Kind,
     /// The segment duration aimed at.
     pub target: Duration,
-    /// Key of the multivariant playlist; none for a lone rendition without one.
-    pub multivariant: Option<String>,
+    /// The multivariant playlists, each of one container's renditions; the first is what viewers open. None for a lone
+    /// rendition without one.
+    pub multivariants: Vec<Listing>,
     /// Put before each key in the playlists; empty means names relative to the playlist.
     pub url_prefix: String,
     /// Whether EXT-X-PROGRAM-DATE-TIME is written.
     pub has_date_time: bool,
+    /// Whether there are parts (EXT-X-PART), for those who are shown [`low_latency`] playlists.
+    pub has_parts: bool,
     /// The renditions, in the order of the multivariant playlist.
     pub renditions: Vec<Rendition>,
 }
 
 impl Options {
-    /// Key of the playlist that viewers open: the multivariant one, or the lone rendition's.
+    /// Key of the playlist that viewers open: the first multivariant one, or the lone rendition's.
     pub fn entry(&self) -> &str {
         let first = || self.renditions.first().map_or("", |rendition| &rendition.playlist);
-        self.multivariant.as_deref().unwrap_or_else(first)
+        self.multivariants.first().map_or_else(first, |listing| &listing.key)
     }
 }
 
-/// One rendition's names and declared numbers.
+/// A multivariant playlist: all variants of one container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rendition {
-    /// Its name, for people.
-    pub name: String,
-    /// Key of its media playlist, such as `720p/index.m3u8`.
-    pub playlist: String,
-    /// What stands before the number in a segment's key, such as `720p/` or `sample_high-`.
-    pub segment_prefix: String,
-    /// Peak bits per second as configured; it wins over what is measured.
-    pub bandwidth_bps: Option<u64>,
-}
-
-impl Rendition {
-    /// The key of segment `number`: the prefix, five digits or more, `.ts`.
-    pub fn segment_key(&self, number: u64) -> String {
-        format!("{}{number:05}.ts", self.segment_prefix)
-    }
+pub struct Listing {
+    /// Where it is put.
+    pub key: String,
+    /// What its renditions are made of.
+    pub container: Container,
 }

@@ -1,6 +1,7 @@
 //! Keys, and the URIs that lead to them.
 
-use super::{Options, Rendition};
+use super::run::Map;
+use super::{Container, Options, Rendition};
 use crate::playlist;
 
 /// The URI by which the playlist at key `from` names what is at key `to`.
@@ -38,18 +39,32 @@ pub(super) fn key(url_prefix: &str, from: &str, uri: &str) -> Option<String> {
     Some(names.join("/"))
 }
 
-/// The key that `uri`, found in a playlist of `rendition`, leads to, if that is one that the rendition would give.
+/// The key that `uri`, found in a playlist of `rendition`, leads to, if that is one that the rendition would give, in
+/// whichever container.
 pub(super) fn own_key(options: &Options, rendition: &Rendition, uri: &str) -> Option<String> {
     let number = number(rendition, uri)?;
-    key(&options.url_prefix, &rendition.playlist, uri).filter(|key| *key == rendition.segment_key(number))
+    let is_own =
+        |key: &String| Container::ALL.iter().any(|one| *key == rendition.segment_key_as(number, *one));
+    key(&options.url_prefix, &rendition.playlist, uri).filter(is_own)
 }
 
-/// The number in a segment's name, wherever it is said to lie.
+/// The number in a segment's name, wherever it is said to lie, and whatever the segment is made of.
 pub(super) fn number(rendition: &Rendition, uri: &str) -> Option<u64> {
     let name = playlist::decode_path(file(uri))?;
-    let digits = name.strip_prefix(file(&rendition.segment_prefix))?.strip_suffix(".ts")?;
+    let rest = name.strip_prefix(file(&rendition.segment_prefix))?;
+    let digits = Container::ALL.iter().find_map(|container| rest.strip_suffix(container.extension()))?;
     let number = digits.parse().ok()?;
     (format!("{number:05}") == digits).then_some(number)
+}
+
+/// The map that `uri`, found in a playlist of `rendition`, names; its key only if the rendition would give it.
+pub(super) fn map(options: &Options, rendition: &Rendition, uri: &str) -> Map {
+    let key = key(&options.url_prefix, &rendition.playlist, uri).filter(|key| {
+        let digits = file(key).strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4"));
+        let digest = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        digest.is_some_and(|digest| *key == rendition.init_key(digest))
+    });
+    Map { key, uri: uri.to_owned() }
 }
 
 /// What stands before the last slash.
@@ -95,10 +110,28 @@ mod tests {
     }
 
     #[test]
+    fn maps_of_ours_have_keys() {
+        let mut options = super::super::replay::options(super::super::Kind::Event, &["high"]);
+        options.renditions[0].container = Container::Cmaf;
+        let own = options.renditions[0].clone();
+        let key = |uri: &str| map(&options, &own, uri).key;
+        assert_eq!(key("init-00000000000000ab.mp4"), Some(own.init_key(0xab)));
+        for foreign in [
+            "init-ab.mp4",
+            "../init-00000000000000ab.mp4",
+            "http://h/init-00000000000000ab.mp4",
+            "init-+0000000000000ab.mp4",
+        ] {
+            assert_eq!(key(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
     fn numbers_are_read_from_our_names_only() {
         let rendition = Rendition { segment_prefix: "live/high-".to_owned(), ..Rendition::default() };
         assert_eq!(number(&rendition, &rendition.segment_key(7)), Some(7));
         assert_eq!(number(&rendition, "http://old/prefix/high-123456.ts"), Some(123_456));
+        assert_eq!(number(&rendition, "high-00009.m4s"), Some(9));
         for foreign in
             ["high-7.ts", "low-00007.ts", "high-+0007.ts", "high-.ts", "high-99999999999999999999.ts"]
         {

@@ -53,6 +53,20 @@ pub enum Anomaly {
         /// What was written.
         target: Duration,
     },
+    /// A part lasts longer than the part target that the playlists are bound to, and is told to last no longer than
+    /// that.
+    PartLongerThanTarget {
+        /// Which rendition's.
+        rendition: usize,
+        /// The number in its name.
+        number: u64,
+        /// Its index in the segment.
+        index: u32,
+        /// How long it really lasts.
+        duration: Duration,
+        /// What was told.
+        target: Duration,
+    },
     /// An earlier run's playlist, which is gone on with, had a target duration too short for this run's
     /// segments: players that still hold it may stumble once.
     TargetRaised {
@@ -72,6 +86,13 @@ impl fmt::Display for Anomaly {
                  that its playlist is bound to",
                 duration.as_secs_f64(),
                 target.as_secs()
+            ),
+            Self::PartLongerThanTarget { rendition, number, index, duration, target } => write!(
+                f,
+                "part {index} of segment {number} of rendition {rendition} lasts {:.3} s, longer than the part target of \
+                 {:.3} s that its playlist is bound to",
+                duration.as_secs_f64(),
+                target.as_secs_f64()
             ),
             Self::TargetRaised { from, to } => write!(
                 f,

@@ -3,57 +3,34 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::multivariant::{Index, Renewal};
+use super::run::{Map, Opened, Run};
 use super::snapshot::Snapshot;
-use super::target::{Target, whole_seconds};
+use super::target::{PartTarget, Target, whole_seconds};
 use super::timeline::Timeline;
-use super::variant::Profile;
-use super::window::{Entry, Window};
-use super::{Anomaly, Kind, Options, Plan, Step, naming, resume};
+use super::window::Entry;
+use super::{Anomaly, Kind, Options, Plan, Step, low_latency, naming, resume};
 use crate::codec::Format;
-use crate::playlist::{self, Multivariant};
-use crate::segment::{Extent, Head};
+use crate::playlist;
+use crate::segment::{self, Extent, Head};
 
 /// Once a rendition has closed so many segments, the first playlists wait no longer for one that has none.
 const PATIENCE: u64 = 3;
-
-/// A variant that ended so many segments before the others is offered no more.
-const BEHIND: u64 = 3;
 
 /// A channel's playlists, from its first segment to its end.
 ///
 /// Methods that take a rendition panic if the options hold none with that index.
 #[derive(Debug)]
 pub struct Presentation {
-    options: Options,
+    options: Arc<Options>,
     runs: Vec<Run>,
     timeline: Timeline,
     target: Target,
-    multivariant: Listing,
+    part_target: PartTarget,
+    indexes: Vec<Index>,
+    /// Whether something that they say may have changed.
+    is_index_due: bool,
     snapshot: Arc<Snapshot>,
-}
-
-/// One rendition on its way.
-#[derive(Debug)]
-struct Run {
-    /// The number of the next segment.
-    next: u64,
-    /// Segments closed since this run began: the next one's position in the timeline.
-    closed: u64,
-    /// Set while a segment is open: whether the rendition's own PTS jumped before it.
-    opened: Option<bool>,
-    window: Window,
-    profile: Profile,
-    /// Whether its playlist has been put in this run.
-    is_out: bool,
-    is_ended: bool,
-}
-
-/// The multivariant playlist as it was put last.
-#[derive(Debug, Default)]
-struct Listing {
-    last: Option<Multivariant>,
-    /// Whether something that it says may have changed.
-    is_due: bool,
 }
 
 impl Presentation {
@@ -62,28 +39,39 @@ impl Presentation {
         Self::resume(options, &[])
     }
 
+    /// A fresh channel whose segments are numbered from `first` on: where nothing is stored from which it could be known
+    /// what an earlier run had come to, and numbers are not to go back all the same.
+    pub fn resume_from(options: Options, first: u64) -> Self {
+        let start = resume::start_from(&options, first);
+        Self::begin_at(options, start)
+    }
+
     /// Goes on after an earlier run, of which each rendition's playlist was found at the destination.
     ///
     /// Numbers go on, above every number found. A playlist without EXT-X-ENDLIST keeps its segments, with a
     /// discontinuity after them; one with it begins anew.
     pub fn resume(options: Options, earlier: &[Option<playlist::Media>]) -> Self {
         let start = resume::start(&options, earlier);
+        Self::begin_at(options, start)
+    }
+
+    fn begin_at(options: Options, start: resume::Start) -> Self {
         let passed: Vec<u64> = start.renditions.iter().map(|one| one.breaks).collect();
-        let run = |one: resume::Beginning| Run {
-            next: one.next,
-            closed: 0,
-            opened: None,
-            is_out: false,
-            window: one.window,
-            profile: Profile::default(),
-            is_ended: false,
+        let runs: Vec<Run> = start.renditions.into_iter().map(Run::new).collect();
+        let options = Arc::new(options);
+        let snapshot = Snapshot {
+            options: Arc::clone(&options),
+            views: vec![None; runs.len()],
+            edges: runs.iter().map(|run| run.edge(options.has_date_time)).collect(),
+            multivariants: vec![None; options.multivariants.len()],
+            part_target: None,
         };
-        let runs: Vec<Run> = start.renditions.into_iter().map(run).collect();
-        let snapshot = Snapshot { views: vec![None; runs.len()], multivariant: None };
         Self {
             timeline: Timeline::new(&passed, start.breaks, options.target),
             target: Target::new(start.target),
-            multivariant: Listing::default(),
+            part_target: PartTarget::default(),
+            indexes: options.multivariants.iter().cloned().map(Index::new).collect(),
+            is_index_due: false,
             snapshot: Arc::new(snapshot),
             runs,
             options,
@@ -94,7 +82,56 @@ impl Presentation {
     pub fn open(&mut self, rendition: usize, head: &Head, arrived: SystemTime) {
         if !self.runs[rendition].is_ended {
             self.begin(rendition, head, Some(arrived));
+            self.show_edge(rendition);
         }
+    }
+
+    /// The open segment of `rendition`, and those after it, are decoded with the Media Initialization Section of this
+    /// digest. Where that is another than the segment before had, the timeline breaks. It is told before the segment's
+    /// first part; of a segment that has been shown in part it is told too late, and the next one breaks.
+    pub fn map(&mut self, rendition: usize, digest: u64) {
+        let names = &self.options.renditions[rendition];
+        let key = names.init_key(digest);
+        let uri = naming::reference(&self.options.url_prefix, &names.playlist, &key);
+        self.runs[rendition].map = Some(Map { key: Some(key), uri });
+        self.break_at_map(rendition);
+    }
+
+    /// The next part of the open segment of `rendition` is whole, and shown from now on. The plan says what is wrong
+    /// with it; there is nothing to put at destinations, which get whole segments.
+    pub fn part(&mut self, rendition: usize, part: &segment::Part) -> Plan {
+        let mut plan = Plan::default();
+        let run = &mut self.runs[rendition];
+        let Some(opened) = run.opened.as_mut().filter(|_| self.options.has_parts && !run.is_ended) else {
+            return plan;
+        };
+        // What is told of a segment with its first part holds: others' breaks come with the next one.
+        let mark = || self.timeline.close(rendition, run.closed, opened.start, opened.has_jumped);
+        opened.mark = Some(opened.mark.unwrap_or_else(mark));
+        let duration = self.part_target.admit(part);
+        if self.target.fixed().is_some() {
+            self.part_target.fix();
+        }
+        if duration < part.duration {
+            let (number, index, target) = (run.next, part.index, duration);
+            plan.report(Anomaly::PartLongerThanTarget {
+                rendition,
+                number,
+                index,
+                duration: part.duration,
+                target,
+            });
+        }
+        let names = &self.options.renditions[rendition];
+        let key = names.part_key(run.next, opened.parts.len() as u64);
+        opened.parts.push(playlist::Part {
+            uri: naming::reference(&self.options.url_prefix, &names.playlist, &key),
+            duration,
+            is_independent: part.is_independent,
+            is_gap: false,
+        });
+        self.show_edge(rendition);
+        plan
     }
 
     /// The segment of `rendition` that was opened last is complete.
@@ -114,18 +151,29 @@ impl Presentation {
         let known = &mut self.runs[rendition].profile.formats;
         if *known != formats {
             *known = formats.to_vec();
-            self.multivariant.is_due = true;
+            self.is_index_due = true;
+        }
+    }
+
+    /// What is spoken in `rendition`, as BCP 47 writes it.
+    pub fn language(&mut self, rendition: usize, language: &str) {
+        let known = &mut self.runs[rendition].profile.language;
+        if known.as_deref() != Some(language) {
+            *known = Some(language.to_owned());
+            self.is_index_due = true;
         }
     }
 
     /// Nothing more of `rendition` will come: it is finished, or was dropped. Its playlist gets its end; when
-    /// all renditions have ended, everything there is has been written.
+    /// all renditions have ended, everything there is has been written. One that ends before anything of it was shown is
+    /// not there: nothing waits for it, and nothing names it.
     pub fn end(&mut self, rendition: usize) -> Plan {
         let mut plan = Plan::default();
         if !self.runs[rendition].is_ended {
             self.runs[rendition].is_ended = true;
             self.timeline.leave(rendition);
-            self.multivariant.is_due = true;
+            self.is_index_due = true;
+            self.show_edge(rendition);
             self.publish(rendition, &mut plan);
         }
         plan
@@ -147,7 +195,7 @@ impl Presentation {
     }
 
     /// How the channel presents itself.
-    pub const fn options(&self) -> &Options {
+    pub fn options(&self) -> &Options {
         &self.options
     }
 
@@ -156,31 +204,44 @@ impl Presentation {
         Arc::clone(&self.snapshot)
     }
 
-    fn begin(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) -> bool {
+    fn begin(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) {
         let run = &mut self.runs[rendition];
         // The first segment of all breaks nothing.
         let has_jumped = head.is_discontinuity && !run.window.is_empty();
         self.timeline.open(rendition, run.closed, head.start, has_jumped, arrived);
         // An open segment that never closed leaves its jump to this one.
-        let has_jumped = has_jumped || run.opened == Some(true);
-        run.opened = Some(has_jumped);
-        has_jumped
+        let has_jumped = has_jumped || run.opened.as_ref().is_some_and(Opened::is_break);
+        run.opened = Some(Opened { start: head.start, has_jumped, mark: None, parts: Vec::new() });
+        self.break_at_map(rendition);
+    }
+
+    /// Breaks the timeline where the open segment has another map than the one before it.
+    fn break_at_map(&mut self, rendition: usize) {
+        let run = &mut self.runs[rendition];
+        let is_other = run.has_other_map();
+        let Some(opened) = run.opened.as_mut().filter(|opened| is_other && opened.mark.is_none()) else {
+            return;
+        };
+        if !opened.has_jumped {
+            opened.has_jumped = true;
+            self.timeline.split(rendition, run.closed, opened.start);
+        }
     }
 
     /// Puts the segment and appends it to its rendition's window.
     fn append(&mut self, rendition: usize, extent: &Extent, plan: &mut Plan) {
-        let has_jumped = match self.runs[rendition].opened {
-            Some(has_jumped) => has_jumped,
-            None => self.begin(rendition, &extent.head, None),
-        };
+        if self.runs[rendition].opened.is_none() {
+            self.begin(rendition, &extent.head, None);
+        }
         let run = &mut self.runs[rendition];
-        run.opened = None;
-        let mark = self.timeline.close(rendition, run.closed, extent.head.start, has_jumped);
+        let Some(opened) = run.opened.take() else { return };
+        let mark = || self.timeline.close(rendition, run.closed, extent.head.start, opened.has_jumped);
+        let mark = opened.mark.unwrap_or_else(mark);
         let names = &self.options.renditions[rendition];
         let (number, key) = (run.next, names.segment_key(run.next));
         plan.push(Step::PutSegment { rendition, number, key: key.clone() });
 
-        let duration = self.target.admit(extent, self.options.kind);
+        let duration = self.target.admit(extent, self.options.kind, &names.role);
         if duration < extent.duration {
             let target = duration;
             plan.report(Anomaly::LongerThanTarget { rendition, number, duration: extent.duration, target });
@@ -189,12 +250,13 @@ impl Presentation {
             uri: naming::reference(&self.options.url_prefix, &names.playlist, &key),
             duration,
             is_discontinuity: mark.is_discontinuity,
-            is_gap: false,
             date_time: mark.date_time,
+            ..playlist::Segment::default()
         };
         let was_independent = run.window.is_independent();
-        run.window.push(Entry::new(number, Some(key), segment), extent.head.is_independent);
-        self.multivariant.is_due |= was_independent != run.window.is_independent();
+        let entry = Entry::new(number, Some(key), segment).with_map(run.map.clone()).with_parts(opened.parts);
+        run.window.push(entry, extent.head.is_independent);
+        self.is_index_due |= was_independent != run.window.is_independent();
         if duration < extent.duration {
             run.window.restate_date();
         }
@@ -209,7 +271,7 @@ impl Presentation {
         if self.target.fixed().is_some() {
             self.put_playlist(rendition, plan);
         } else if self.is_ready() {
-            self.fix_target(plan);
+            self.fix_targets(plan);
             for rendition in 0..self.runs.len() {
                 let run = &self.runs[rendition];
                 if run.closed > 0 || run.is_ended {
@@ -219,7 +281,7 @@ impl Presentation {
         } else {
             return;
         }
-        self.put_multivariant(plan);
+        self.put_multivariants(plan);
     }
 
     /// Whether the target duration can be told: every rendition has promised one, or has been waited for long
@@ -231,17 +293,15 @@ impl Presentation {
         if self.options.kind == Kind::Vod {
             return self.is_ended();
         }
-        self.most_closed() >= PATIENCE || self.runs.iter().all(|run| run.is_ended || run.closed > 0)
+        let most_closed = self.runs.iter().map(|run| run.closed).max().unwrap_or(0);
+        most_closed >= PATIENCE || self.runs.iter().all(|run| run.is_ended || run.closed > 0)
     }
 
-    fn most_closed(&self) -> u64 {
-        self.runs.iter().map(|run| run.closed).max().unwrap_or(0)
-    }
-
-    fn fix_target(&mut self, plan: &mut Plan) {
+    fn fix_targets(&mut self, plan: &mut Plan) {
         if let Some((from, to)) = self.target.fix() {
             plan.report(Anomaly::TargetRaised { from, to });
         }
+        self.part_target.fix();
     }
 
     fn put_playlist(&mut self, rendition: usize, plan: &mut Plan) {
@@ -252,6 +312,7 @@ impl Presentation {
         if let Kind::Live { window } = self.options.kind {
             run.window.trim(window, target);
         }
+        run.window.forget_parts(target * low_latency::PARTS);
         let mut view = run.window.view(target, self.options.has_date_time);
         view.media.is_ended = run.is_ended;
         view.media.kind = match self.options.kind {
@@ -261,14 +322,21 @@ impl Presentation {
         };
         let key = self.options.renditions[rendition].playlist.clone();
         plan.push(Step::PutPlaylist { key, text: view.media.render() });
-        self.multivariant.is_due |= !run.is_out;
+        self.is_index_due |= !run.is_out;
         run.is_out = true;
         Arc::make_mut(&mut self.snapshot).views[rendition] = Some(Arc::new(view));
+        self.show_edge(rendition);
     }
 
-    /// Puts the multivariant playlist if every variant's is out and it says something new.
-    fn put_multivariant(&mut self, plan: &mut Plan) {
-        let Some(key) = self.options.multivariant.clone() else { return };
+    /// Shows how far the open segment of `rendition` has come.
+    fn show_edge(&mut self, rendition: usize) {
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        snapshot.edges[rendition] = self.runs[rendition].edge(self.options.has_date_time);
+        snapshot.part_target = self.part_target.fixed();
+    }
+
+    /// Puts each multivariant playlist that says something new, if all that it names is out.
+    fn put_multivariants(&mut self, plan: &mut Plan) {
         let bandwidths = self.options.renditions.iter().map(|names| names.bandwidth_bps);
         let is_stale = self.runs.iter().zip(bandwidths).any(|(run, bps)| run.profile.is_stale(bps));
         if is_stale {
@@ -277,44 +345,20 @@ impl Presentation {
             self.runs.iter_mut().for_each(|run| run.profile.declare(has_headroom));
         }
         let is_any_ended = self.runs.iter().any(|run| run.is_ended);
-        if !(is_stale || is_any_ended || self.multivariant.is_due) {
+        if !(is_stale || is_any_ended || self.is_index_due) {
             return;
         }
-        let Some(listing) = self.listing(&key) else { return };
-        self.multivariant.is_due = false;
-        if !listing.variants.is_empty() && self.multivariant.last.as_ref() != Some(&listing) {
-            let text = listing.render();
-            Arc::make_mut(&mut self.snapshot).multivariant = Some(text.as_str().into());
-            plan.push(Step::PutPlaylist { key, text });
-            self.multivariant.last = Some(listing);
-        }
-    }
-
-    /// The variants that are offered; none while one of them cannot be told yet.
-    fn listing(&self, key: &str) -> Option<Multivariant> {
-        let most_closed = self.most_closed();
-        let mut listing = Multivariant { is_independent: true, variants: Vec::new() };
-        for (run, names) in self.runs.iter().zip(&self.options.renditions) {
-            if self.options.kind != Kind::Vod && run.is_left_behind(most_closed) {
-                continue;
+        self.is_index_due = false;
+        for (at, index) in self.indexes.iter_mut().enumerate() {
+            match index.renew(&self.options, &self.runs) {
+                Renewal::Waits => self.is_index_due = true,
+                Renewal::Same => {}
+                Renewal::New(text) => {
+                    Arc::make_mut(&mut self.snapshot).multivariants[at] = Some(text.as_str().into());
+                    plan.push(Step::PutPlaylist { key: index.key().to_owned(), text });
+                }
             }
-            let uri = naming::reference(&self.options.url_prefix, key, &names.playlist);
-            match run.profile.variant(uri, names.bandwidth_bps).filter(|_| run.is_out) {
-                Some(variant) => listing.variants.push(variant),
-                // It ended before there was anything to tell of it.
-                None if run.is_ended => continue,
-                None => return None,
-            }
-            listing.is_independent &= run.window.is_independent();
         }
-        Some(listing)
-    }
-}
-
-impl Run {
-    /// Whether it was dropped while the others went on: its variant would only lead new viewers to its end.
-    const fn is_left_behind(&self, most_closed: u64) -> bool {
-        self.is_ended && most_closed >= self.closed.saturating_add(BEHIND)
     }
 }
 
@@ -347,7 +391,7 @@ mod tests {
             let rendition =
                 super::super::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() };
             let options = replay::options(kind, &[]);
-            Self::new(Options { multivariant: None, renditions: vec![rendition], ..options })
+            Self::new(Options { multivariants: Vec::new(), renditions: vec![rendition], ..options })
         }
 
         fn ladder(kind: Kind) -> Self {
@@ -558,7 +602,7 @@ mod tests {
         feed.presentation.format(0, &formats());
         let expected = format!("{high},CODECS=\"mp4a.40.2\"\nlow/index.m3u8\n");
         assert_eq!(text(&feed.segment(1), "index.m3u8"), Some(expected.as_str()));
-        assert_eq!(feed.presentation.snapshot().multivariant(), Some(expected.as_str()));
+        assert_eq!(feed.presentation.snapshot().multivariant("index.m3u8"), Some(expected.as_str()));
         // A segment that is not independent takes the tag away, once and for all.
         let head = Head { is_independent: false, ..feed.head(1) };
         let plan = feed.close(1, head, 4);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::{Kind, Options, Plan, Presentation, Rendition, Retention, Snapshot, Step};
+use super::{Kind, Listing, Options, Plan, Presentation, Rendition, Retention, Snapshot, Step};
 use crate::playlist::{Media, Multivariant};
 use crate::segment::{Extent, Head};
 use crate::time::{Rate, Ticks};
@@ -137,14 +137,15 @@ pub(super) fn options(kind: Kind, names: &[&str]) -> Options {
         name: (*name).to_owned(),
         playlist: format!("{name}/index.m3u8"),
         segment_prefix: format!("{name}/"),
-        bandwidth_bps: None,
+        ..Rendition::default()
     };
     Options {
         kind,
         target: TARGET,
-        multivariant: Some("index.m3u8".to_owned()),
+        multivariants: vec![Listing { key: "index.m3u8".to_owned(), ..Listing::default() }],
         url_prefix: String::new(),
         has_date_time: true,
+        has_parts: false,
         renditions: names.iter().map(rendition).collect(),
     }
 }

@@ -3,6 +3,7 @@
 //! Playlists come from outside and may hold anything: nothing in them is deleted unless its name is one that
 //! this rendition itself would give, and numbers that make no sense are gone on from all the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::window::{Entry, Window};
@@ -66,12 +67,19 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
     let mut target = None;
     let renditions = earlier.iter().map(|one| match one.media {
         Some(media) if one.is_shown(options.kind, breaks) => {
-            target = target.max(Some(bound(media)));
+            target = target.max(Some(bound(media, one.rendition)));
             one.go_on(options, media)
         }
         _ => Beginning { next, breaks, window: Window::new(next, breaks) },
     });
     Start { renditions: renditions.collect(), breaks, target }
+}
+
+/// A fresh channel whose numbers begin at `first`.
+pub(super) fn start_from(options: &Options, first: u64) -> Start {
+    let renditions = options.renditions.iter();
+    let renditions = renditions.map(|_| Beginning { next: first, breaks: 0, window: Window::new(first, 0) });
+    Start { renditions: renditions.collect(), breaks: 0, target: None }
 }
 
 /// The numbers of the segments that `media`, found as the playlist of `rendition`, shows; the oldest first.
@@ -83,10 +91,18 @@ pub fn numbers(options: &Options, rendition: usize, media: &playlist::Media) -> 
     (0..).zip(&media.segments).map(number).collect()
 }
 
+/// Where the maps lie that `media`, found as the playlist of `rendition`, names, as far as they are ours; each once.
+pub fn maps(options: &Options, rendition: usize, media: &playlist::Media) -> BTreeSet<String> {
+    let Some(names) = options.renditions.get(rendition) else { return BTreeSet::new() };
+    let there = media.segments.iter().filter(|segment| !segment.is_gap);
+    let uris = there.filter_map(|segment| segment.map.as_deref());
+    uris.filter_map(|uri| naming::map(options, names, uri).key).collect()
+}
+
 /// The target duration that `media` is bound to, which all that it shows must fit.
-fn bound(media: &playlist::Media) -> Duration {
+fn bound(media: &playlist::Media, rendition: &Rendition) -> Duration {
     let longest = media.segments.iter().map(|segment| segment.duration).max().unwrap_or_default();
-    target::whole_seconds(media.target_duration.max(longest))
+    target::whole_seconds(media.target_duration).max(target::seconds_for(longest, &rendition.role))
 }
 
 impl<'a> Earlier<'a> {
@@ -122,10 +138,13 @@ impl<'a> Earlier<'a> {
             let number = naming::number(self.rendition, &segment.uri);
             let key = naming::own_key(options, self.rendition, &segment.uri);
             date = segment.date_time.or(date);
-            let segment = playlist::Segment { date_time: date, ..segment.clone() };
+            // What is not there needs no map, and its map may not be there either.
+            let map = segment.map.as_deref().filter(|_| !segment.is_gap);
+            let map = map.map(|uri| naming::map(options, self.rendition, uri));
+            let segment = playlist::Segment { date_time: date, parts: Vec::new(), ..segment.clone() };
             date = date.and_then(|at| at.checked_add(segment.duration));
             let number = number.unwrap_or(media.media_sequence.saturating_add(at));
-            window.push(Entry::new(number, key, segment), media.is_independent);
+            window.push(Entry::new(number, key, segment).with_map(map), media.is_independent);
         }
         window
     }
@@ -287,7 +306,7 @@ mod tests {
         ) -> playlist::Media {
             let date_time = has_date.then_some(SystemTime::UNIX_EPOCH);
             let segment = |(uri, seconds, is_discontinuity): (String, u32, bool)| playlist::Segment {
-                uri, duration: Duration::from_secs(seconds.into()), is_discontinuity, is_gap: false, date_time
+                uri, duration: Duration::from_secs(seconds.into()), is_discontinuity, date_time, ..playlist::Segment::default()
             };
             playlist::Media {
                 target_duration: Duration::from_secs(seconds.into()),
@@ -297,6 +316,7 @@ mod tests {
                 is_independent: true,
                 segments: segments.into_iter().map(segment).collect(),
                 is_ended,
+                low_latency: playlist::LowLatency::default(),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::resume::Earlier;
+use super::resume::{self, Earlier};
 use super::view::View;
 use super::{Options, naming};
 use crate::playlist;
@@ -42,6 +42,9 @@ impl Retention {
                 self.name(rendition, key, segment.duration, total);
             }
         }
+        for key in resume::maps(options, rendition, media) {
+            self.name_map(rendition, key, media.target_duration, total);
+        }
         let leftover = Earlier::new(names, Some(media)).leftover(options.kind);
         for (key, keep) in leftover {
             self.expire(key, now.saturating_add(keep));
@@ -54,6 +57,9 @@ impl Retention {
         for (key, duration) in view.named() {
             self.name(rendition, key.to_owned(), duration, total);
         }
+        for key in view.maps() {
+            self.name_map(rendition, key.to_owned(), view.media().target_duration, total);
+        }
     }
 
     /// `view` is seen as the playlist of `rendition`, and nothing before it any more: what it does not name may be
@@ -63,12 +69,13 @@ impl Retention {
         if self.named.len() <= rendition {
             return;
         }
-        let shown: BTreeSet<&str> = view.named().map(|(key, _)| key).collect();
+        let mut shown: BTreeSet<&str> = view.named().map(|(key, _)| key).collect();
+        shown.extend(view.maps());
         let named = std::mem::take(&mut self.named[rendition]);
         for (key, one) in named {
             if shown.contains(key.as_str()) {
                 self.named[rendition].insert(key, one);
-            } else {
+            } else if !self.is_named(&key) {
                 self.expire(key, now.saturating_add(one.duration).saturating_add(one.longest));
             }
         }
@@ -89,6 +96,19 @@ impl Retention {
     pub fn take(&mut self, now: Duration) -> Option<String> {
         let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
         Some(first.remove())
+    }
+
+    /// Whether a playlist that is shown, or on its way, names what is at `key`.
+    pub fn is_named(&self, key: &str) -> bool {
+        self.named.iter().any(|named| named.contains_key(key))
+    }
+
+    /// A map may be named again when it was not for a while, and by several renditions: it goes with the last.
+    fn name_map(&mut self, rendition: usize, key: String, duration: Duration, total: Duration) {
+        if !self.is_named(&key) {
+            self.due.retain(|_, due| *due != key);
+        }
+        self.name(rendition, key, duration, total);
     }
 
     fn name(&mut self, rendition: usize, key: String, duration: Duration, total: Duration) {

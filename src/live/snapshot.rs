@@ -1,20 +1,28 @@
 //! What is shown at one moment, for readers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::edge::Edge;
 use super::view::View;
+use super::{Options, Rendition};
 use crate::playlist;
 
 /// What the presentation shows at one moment. It never changes: readers and destinations hold it as long as
 /// they like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    pub(super) options: Arc<Options>,
     pub(super) views: Vec<Option<Arc<View>>>,
-    pub(super) multivariant: Option<Arc<str>>,
+    /// None once a rendition has ended.
+    pub(super) edges: Vec<Option<Arc<Edge>>>,
+    /// In the order of the options.
+    pub(super) multivariants: Vec<Option<Arc<str>>>,
+    pub(super) part_target: Option<Duration>,
 }
 
 impl Snapshot {
-    /// The media playlist of `rendition`; none if it has not been published.
+    /// The media playlist of `rendition`, of whole segments; none if it has not been published.
     pub fn media(&self, rendition: usize) -> Option<&playlist::Media> {
         Some(&self.views.get(rendition)?.as_ref()?.media)
     }
@@ -24,13 +32,39 @@ impl Snapshot {
         self.views.get(rendition)?.as_ref()
     }
 
+    /// The segment of `rendition` that is not whole yet; none if there is no such rendition, or it has ended.
+    pub fn edge(&self, rendition: usize) -> Option<&Edge> {
+        self.edges.get(rendition)?.as_deref()
+    }
+
     /// How many renditions there are, published or not.
     pub fn renditions(&self) -> usize {
         self.views.len()
     }
 
-    /// The multivariant playlist's text; none if there is none yet.
-    pub fn multivariant(&self) -> Option<&str> {
-        self.multivariant.as_deref()
+    /// The names of `rendition`.
+    pub fn names(&self, rendition: usize) -> Option<&Rendition> {
+        self.options.renditions.get(rendition)
+    }
+
+    /// How the channel presents itself.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether `rendition` ended before there was anything to show, or never was: it is not there, and will not be.
+    pub fn is_absent(&self, rendition: usize) -> bool {
+        self.view(rendition).is_none() && self.edge(rendition).is_none()
+    }
+
+    /// PART-TARGET: no part of any rendition is longer. None before the first playlists are out, and without parts.
+    pub const fn part_target(&self) -> Option<Duration> {
+        self.part_target
+    }
+
+    /// The text of the multivariant playlist at `key`; none if there is none yet.
+    pub fn multivariant(&self, key: &str) -> Option<&str> {
+        let at = self.options.multivariants.iter().position(|listing| listing.key == key)?;
+        self.multivariants.get(at)?.as_deref()
     }
 }

@@ -1,9 +1,15 @@
-//! The target duration: one for all playlists of a channel, told once.
+//! The target durations, of segments and of parts: one for all playlists of a channel, told once.
 
 use std::time::Duration;
 
-use super::Kind;
-use crate::segment::Extent;
+use super::{Kind, Role};
+use crate::segment::{Extent, Part};
+
+/// EXTINF, rounded to the nearest second, must not exceed the target duration (§4.3.3.1). Segments of video are held to
+/// what is written there without rounding: all players take that. Those of audio renditions hold whole frames and so
+/// end a little beside the video's boundaries: they may use what the rounding leaves, so that a target duration which the
+/// video needs is enough for its sound too.
+const SLACK: Duration = Duration::from_micros(499_999);
 
 /// The target duration, one for the whole channel (§6.2.4).
 #[derive(Debug, Default)]
@@ -28,12 +34,13 @@ impl Target {
     }
 
     /// Takes a segment's duration and promise into account; gives the duration that EXTINF may tell.
-    pub(super) fn admit(&mut self, extent: &Extent, kind: Kind) -> Duration {
+    pub(super) fn admit(&mut self, extent: &Extent, kind: Kind, role: &Role) -> Duration {
         match self.fixed {
-            Some(fixed) => extent.duration.min(fixed),
+            Some(fixed) if extent.duration <= fixed + slack(role) => extent.duration,
+            Some(fixed) => fixed,
             None => {
                 let promise = if kind == Kind::Vod { Duration::ZERO } else { extent.longest };
-                self.needed = self.needed.max(whole_seconds(promise.max(extent.duration)));
+                self.needed = self.needed.max(whole_seconds(promise)).max(seconds_for(extent.duration, role));
                 extent.duration
             }
         }
@@ -45,6 +52,51 @@ impl Target {
         let fixed = self.inherited.map_or(needed, |inherited| inherited.max(needed));
         self.fixed = Some(fixed);
         self.inherited.filter(|inherited| *inherited < fixed).map(|inherited| (inherited, fixed))
+    }
+}
+
+/// By how much EXTINF may exceed the target duration.
+fn slack(role: &Role) -> Duration {
+    if role.is_audio() { SLACK } else { Duration::ZERO }
+}
+
+/// The shortest target duration that a segment of this duration fits.
+pub(super) fn seconds_for(duration: Duration, role: &Role) -> Duration {
+    whole_seconds(duration.saturating_sub(slack(role)))
+}
+
+/// The part target, one for the whole channel, so that parts of all renditions are as long (rfc8216bis §4.4.3.7).
+///
+/// It is what the renditions promise by the time the first playlists go out, and holds from then on: players plan by it.
+/// A rendition that comes later and needs a larger one has its parts told as no longer than that, while its segments
+/// tell their real durations: a player that believes a part to be shorter than it is asks for the next one early and
+/// waits, and knows better as soon as the segment is whole. The other way, a part that is told to be longer than the
+/// part target, is what players may refuse.
+#[derive(Debug, Default)]
+pub(super) struct PartTarget {
+    fixed: Option<Duration>,
+    needed: Duration,
+}
+
+impl PartTarget {
+    pub(super) const fn fixed(&self) -> Option<Duration> {
+        self.fixed
+    }
+
+    /// Takes a part's duration and promise into account; gives the duration that EXT-X-PART may tell.
+    pub(super) fn admit(&mut self, part: &Part) -> Duration {
+        match self.fixed {
+            Some(fixed) => part.duration.min(fixed),
+            None => {
+                self.needed = self.needed.max(part.longest).max(part.duration);
+                part.duration
+            }
+        }
+    }
+
+    /// Fixes it, if there has been a part.
+    pub(super) fn fix(&mut self) {
+        self.fixed = self.fixed.or(Some(self.needed).filter(|needed| !needed.is_zero()));
     }
 }
 
@@ -69,14 +121,46 @@ mod tests {
     }
 
     const LIVE: Kind = Kind::Live { window: 3 };
+    const VIDEO: Role = Role::Variant { audio: None };
+
+    #[test]
+    fn sound_may_use_what_rounding_leaves() {
+        let audio = Role::Audio { group: String::new(), name: String::new(), is_default: false };
+        let mut target = Target::new(None);
+        target.admit(&extent(4021, 4), LIVE, &audio);
+        target.fix();
+        assert_eq!(target.fixed(), Some(Duration::from_secs(4)));
+        let mut told = |millis| target.admit(&extent(millis, 4), LIVE, &audio).as_millis();
+        assert_eq!([4499, 4500].map(&mut told), [4499, 4000]);
+        assert_eq!(seconds_for(Duration::from_millis(4500), &audio).as_secs(), 5);
+    }
+
+    #[test]
+    fn the_part_target_is_what_was_promised_first() {
+        let part = |millis, longest| Part {
+            index: 0,
+            decode_start: Ticks::ZERO,
+            decode_end: Ticks::ZERO,
+            duration: Duration::from_millis(millis),
+            is_independent: true,
+            longest: Duration::from_millis(longest),
+        };
+        let mut target = PartTarget::default();
+        target.fix();
+        assert_eq!(target.fixed(), None);
+        assert_eq!(target.admit(&part(300, 333)).as_millis(), 300);
+        target.fix();
+        assert_eq!(target.admit(&part(400, 500)).as_millis(), 333);
+        assert_eq!(target.fixed(), Some(Duration::from_millis(333)));
+    }
 
     #[test]
     fn promises_count_for_live_and_real_durations_for_vod() {
         let mut live = Target::new(None);
         let mut vod = Target::new(None);
         for (millis, longest) in [(3900, 5), (4100, 4)] {
-            live.admit(&extent(millis, longest), LIVE);
-            vod.admit(&extent(millis - 200, longest), Kind::Vod);
+            live.admit(&extent(millis, longest), LIVE, &VIDEO);
+            vod.admit(&extent(millis - 200, longest), Kind::Vod, &VIDEO);
         }
         assert_eq!((live.fix(), vod.fix()), (None, None));
         assert_eq!(live.fixed(), Some(Duration::from_secs(5)));
@@ -86,9 +170,9 @@ mod tests {
     #[test]
     fn what_is_told_once_bounds_all_that_comes() {
         let mut target = Target::new(None);
-        target.admit(&extent(4000, 4), LIVE);
+        target.admit(&extent(4000, 4), LIVE, &VIDEO);
         target.fix();
-        assert_eq!(target.admit(&extent(4001, 5), LIVE), Duration::from_secs(4));
+        assert_eq!(target.admit(&extent(4001, 5), LIVE, &VIDEO), Duration::from_secs(4));
         assert_eq!(target.fixed(), Some(Duration::from_secs(4)));
     }
 
@@ -98,7 +182,7 @@ mod tests {
         let mut long = Target::new(Some(six));
         let mut short = Target::new(Some(four));
         for target in [&mut long, &mut short] {
-            target.admit(&extent(5000, 6), LIVE);
+            target.admit(&extent(5000, 6), LIVE, &VIDEO);
         }
         assert_eq!((long.fix(), long.fixed()), (None, Some(six)));
         assert_eq!((short.fix(), short.fixed()), (Some((four, six)), Some(six)));

@@ -51,7 +51,7 @@ struct Cursor {
 }
 
 /// What the timeline says of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
     /// Whether EXT-X-DISCONTINUITY stands before it.
     pub(super) is_discontinuity: bool,
@@ -103,13 +103,27 @@ impl Timeline {
         let is_due = self.next_break(rendition).is_some_and(|due| due <= position);
         if is_due && !has_jumped {
             self.pass(rendition);
-            // Another's jump; if this one's PTS lie on the new line all the same, its dates come from there.
-            if let Some(line) = self.joined(&self.cursors[rendition], start) {
-                self.cursors[rendition].line = Some(line);
-            }
+            self.rejoin(rendition, start);
         }
         let date_time = self.cursors[rendition].line.and_then(|line| line.date(start));
         Mark { is_discontinuity: is_due || has_jumped, date_time }
+    }
+
+    /// The segment that was opened last has another map than the one before, and has not jumped: that is a break too,
+    /// though PTS go on.
+    pub(super) fn split(&mut self, rendition: usize, position: u64, start: Ticks) {
+        if self.next_break(rendition).is_none() {
+            self.breaks.push_back(position);
+        }
+        self.pass(rendition);
+        self.rejoin(rendition, start);
+    }
+
+    /// A break that is not a jump of its own: if its PTS lie on a newer line all the same, its dates come from there.
+    fn rejoin(&mut self, rendition: usize, start: Ticks) {
+        if let Some(line) = self.joined(&self.cursors[rendition], start) {
+            self.cursors[rendition].line = Some(line);
+        }
     }
 
     /// No more of `rendition` will come: nothing waits for it.

@@ -11,6 +11,8 @@ use crate::playlist::{Resolution, Variant};
 pub(super) struct Profile {
     /// Of all its streams; empty until known.
     pub(super) formats: Vec<Format>,
+    /// What is spoken, as BCP 47 writes it.
+    pub(super) language: Option<String>,
     pub(super) meter: Meter,
     declared: Option<Bandwidth>,
 }
@@ -48,11 +50,36 @@ impl Profile {
         self.declared = Some(Bandwidth { peak_bps, average_bps: measured.average_bps });
     }
 
-    /// The playlist entry; none while there is no bandwidth to declare.
-    pub(super) fn variant(&self, uri: String, configured_bps: Option<u64>) -> Option<Variant> {
-        let bandwidth_bps = configured_bps.or(self.declared.map(|declared| declared.peak_bps))?;
-        // An average above the peak makes no sense to anyone: a configured peak holds for both.
-        let average = self.declared.map(|declared| declared.average_bps.min(bandwidth_bps));
+    pub(super) const fn is_declared(&self) -> bool {
+        self.declared.is_some()
+    }
+
+    /// Channels of its sound, where that is known.
+    pub(super) fn channels(&self) -> Option<u8> {
+        let channels = self.formats.iter().filter_map(|format| match format {
+            Format::Audio(audio) => Some(audio.channels),
+            Format::Video(_) => None,
+        });
+        channels.max().filter(|channels| *channels > 0)
+    }
+
+    /// The playlist entry of a variant whose sound is chosen from `group`; none while there is no bandwidth to declare.
+    ///
+    /// Its bandwidth and codecs are those of its own segments and of the group's: of the choices the one with the
+    /// highest rate (§4.3.4.2), and the codecs of all. A configured bandwidth is that of the whole.
+    pub(super) fn variant(
+        &self,
+        uri: String,
+        configured_bps: Option<u64>,
+        group: &[&Self],
+    ) -> Option<Variant> {
+        let highest = |rate: fn(&Bandwidth) -> u64| {
+            group.iter().filter_map(|sound| sound.declared.as_ref().map(rate)).max().unwrap_or(0)
+        };
+        let peak_bps = self.declared.map(|own| own.peak_bps.saturating_add(highest(|rates| rates.peak_bps)));
+        let bandwidth_bps = configured_bps.or(peak_bps)?;
+        let average_bps =
+            self.declared.map(|own| own.average_bps.saturating_add(highest(|rates| rates.average_bps)));
         let video = self.formats.iter().find_map(|format| match format {
             Format::Video(video) => Some(video),
             Format::Audio(_) => None,
@@ -61,29 +88,33 @@ impl Profile {
         Some(Variant {
             uri,
             bandwidth_bps,
-            average_bandwidth_bps: average,
-            codecs: self.codecs(),
+            // An average above the peak makes no sense to anyone: a configured peak holds for both.
+            average_bandwidth_bps: average_bps.map(|average| average.min(bandwidth_bps)),
+            codecs: codecs([self].into_iter().chain(group.iter().copied())),
             resolution: size.map(|video| Resolution { width: video.width, height: video.height }),
             frame_rate: video.and_then(|video| video.frame_rate),
+            audio: None,
         })
     }
+}
 
-    /// Each coding once, or none at all if one has no name: CODECS names everything or is left out (§4.3.4.2).
-    fn codecs(&self) -> Vec<String> {
-        let mut codecs: Vec<String> = Vec::new();
-        for format in &self.formats {
-            let name = match format {
-                Format::Video(video) => &video.rfc6381,
-                Format::Audio(audio) => &audio.rfc6381,
-            };
-            match name {
-                Some(name) if codecs.contains(name) => {}
-                Some(name) => codecs.push(name.clone()),
+/// Each coding once, or none at all if one has no name or is not known yet: CODECS names everything or is left out
+/// (§4.3.4.2).
+fn codecs<'a>(profiles: impl Iterator<Item = &'a Profile>) -> Vec<String> {
+    let mut codecs: Vec<String> = Vec::new();
+    for profile in profiles {
+        if profile.formats.is_empty() {
+            return Vec::new();
+        }
+        for format in &profile.formats {
+            match format.rfc6381() {
+                Some(name) if codecs.iter().any(|known| known == name) => {}
+                Some(name) => codecs.push(name.to_owned()),
                 None => return Vec::new(),
             }
         }
-        codecs
     }
+    codecs
 }
 
 /// Measures bit rates from segments' sizes and durations.
@@ -192,7 +223,7 @@ mod tests {
         let mut profile = profile(&[(4000, 500_000)]);
         assert!(profile.is_stale(None));
         profile.declare(true);
-        let declared = |profile: &Profile| profile.variant(String::new(), None).unwrap().bandwidth_bps;
+        let declared = |profile: &Profile| profile.variant(String::new(), None, &[]).unwrap().bandwidth_bps;
         assert_eq!(declared(&profile), 1_250_000);
         profile.meter.add(TARGET, 520_000, TARGET);
         assert!(!profile.is_stale(None));
@@ -212,9 +243,9 @@ mod tests {
     fn a_configured_peak_wins() {
         let mut profile = profile(&[(4000, 500_000)]);
         profile.declare(true);
-        let variant = profile.variant("a".to_owned(), Some(800_000)).unwrap();
+        let variant = profile.variant("a".to_owned(), Some(800_000), &[]).unwrap();
         assert_eq!((variant.bandwidth_bps, variant.average_bandwidth_bps), (800_000, Some(800_000)));
-        assert_eq!(Profile::default().variant(String::new(), None), None);
+        assert_eq!(Profile::default().variant(String::new(), None, &[]), None);
     }
 
     #[test]
@@ -222,13 +253,34 @@ mod tests {
         let mut profile = profile(&[(4000, 500_000)]);
         profile.declare(false);
         profile.formats = vec![video(Some("avc1.64001f")), audio("mp4a.40.2"), audio("mp4a.40.2")];
-        let variant = profile.variant(String::new(), None).unwrap();
+        let variant = profile.variant(String::new(), None, &[]).unwrap();
         assert_eq!(variant.codecs, ["avc1.64001f", "mp4a.40.2"]);
         assert_eq!(variant.resolution, Some(Resolution { width: 1280, height: 720 }));
         profile.formats[0] = video(None);
-        assert!(profile.variant(String::new(), None).unwrap().codecs.is_empty());
+        assert!(profile.variant(String::new(), None, &[]).unwrap().codecs.is_empty());
         profile.formats = vec![audio("mp4a.40.2")];
-        assert_eq!(profile.variant(String::new(), None).unwrap().resolution, None);
+        assert_eq!(profile.variant(String::new(), None, &[]).unwrap().resolution, None);
+    }
+
+    #[test]
+    fn a_variant_has_the_rates_and_codecs_of_its_sound() {
+        let mut own = profile(&[(4000, 500_000)]);
+        let (mut low, mut high) = (profile(&[(4000, 30_000)]), profile(&[(4000, 60_000)]));
+        for one in [&mut own, &mut low, &mut high] {
+            one.declare(false);
+        }
+        own.formats = vec![video(Some("avc1.64001f"))];
+        low.formats = vec![audio("mp4a.40.2")];
+        assert!(
+            own.variant(String::new(), None, &[&low, &high]).unwrap().codecs.is_empty(),
+            "one is not known"
+        );
+        high.formats = vec![audio("ec-3")];
+        let variant = own.variant(String::new(), None, &[&low, &high]).unwrap();
+        assert_eq!((variant.bandwidth_bps, variant.average_bandwidth_bps), (1_120_000, Some(1_120_000)));
+        assert_eq!(variant.codecs, ["avc1.64001f", "mp4a.40.2", "ec-3"]);
+        assert_eq!(own.variant(String::new(), Some(9), &[&low]).unwrap().bandwidth_bps, 9);
+        assert_eq!((low.channels(), own.channels()), (Some(2), None));
     }
 
     #[test]
@@ -236,6 +288,6 @@ mod tests {
         let mut profile = profile(&[(0, 500); 200]);
         assert!(profile.meter.recent.len() <= Meter::RECENT && !profile.is_stale(None));
         profile.declare(true);
-        assert_eq!(profile.variant(String::new(), None), None);
+        assert_eq!(profile.variant(String::new(), None, &[]), None);
     }
 }

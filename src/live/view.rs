@@ -1,6 +1,7 @@
 //! One rendition's playlist at one moment.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::playlist;
@@ -21,6 +22,10 @@ pub(super) struct Named {
     pub(super) key: Option<String>,
     /// Its date, which stands in the playlist only where it must.
     pub(super) date_time: Option<SystemTime>,
+    /// Where its map lies; none if that is not ours.
+    pub(super) map: Option<String>,
+    /// Its parts, if they are still told of. The playlist itself is of whole segments.
+    pub(super) parts: Arc<[playlist::Part]>,
 }
 
 impl View {
@@ -40,19 +45,39 @@ impl View {
         entries.filter_map(|(entry, segment)| Some((entry.key.as_deref()?, segment.duration)))
     }
 
+    /// Where the maps lie that segments which are no gaps need, as far as they are ours; each once.
+    pub fn maps(&self) -> BTreeSet<&str> {
+        self.entries.iter().filter_map(|entry| entry.map.as_deref()).collect()
+    }
+
+    /// How many parts the segment with media sequence number `msn` is told to have.
+    pub(super) fn parts_of(&self, msn: u64) -> usize {
+        let at = msn.checked_sub(self.media.media_sequence).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.entries.get(at)).map_or(0, |entry| entry.parts.len())
+    }
+
+    /// Whether that segment is known to end before part `part`.
+    pub(super) fn lacks_part(&self, msn: u64, part: u64) -> bool {
+        let parts = self.parts_of(msn) as u64;
+        parts > 0 && part >= parts
+    }
+
     /// The media sequence number behind the last segment.
     pub fn end(&self) -> u64 {
         self.media.media_sequence.saturating_add(self.media.segments.len() as u64)
     }
 
-    /// This playlist as a place shows it that lacks the segments numbered `missing`: those are marked EXT-X-GAP.
+    /// This playlist as a place shows it that lacks the segments numbered `missing`: those are marked EXT-X-GAP. They
+    /// need no map, and theirs may not be there either.
     #[must_use]
     pub fn with_gaps(&self, missing: &BTreeSet<u64>) -> Self {
         let mut view = self.clone();
         for (entry, segment) in view.entries.iter_mut().zip(&mut view.media.segments) {
             if missing.contains(&entry.number) {
                 segment.is_gap = true;
+                segment.map = None;
                 entry.key = None;
+                entry.map = None;
             }
         }
         view

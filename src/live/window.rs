@@ -1,8 +1,10 @@
 //! What one media playlist shows.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::run::Map;
 use super::view::{Named, View};
 use crate::playlist;
 
@@ -26,15 +28,39 @@ pub(super) struct Entry {
     pub(super) number: u64,
     /// Where it lies; none if an earlier run's name leads nowhere that is ours.
     pub(super) key: Option<String>,
+    /// Where its map lies, likewise.
+    pub(super) map: Option<String>,
     /// As the playlist shows it; its date is known for each segment and shown for few.
     pub(super) segment: playlist::Segment,
+    /// Its parts, as long as they are told of.
+    parts: Arc<[playlist::Part]>,
     /// Whether the date is shown wherever the segment stands.
     is_date_shown: bool,
 }
 
 impl Entry {
-    pub(super) const fn new(number: u64, key: Option<String>, segment: playlist::Segment) -> Self {
-        Self { number, key, is_date_shown: segment.is_discontinuity, segment }
+    pub(super) fn new(number: u64, key: Option<String>, segment: playlist::Segment) -> Self {
+        Self {
+            number,
+            key,
+            map: None,
+            is_date_shown: segment.is_discontinuity,
+            segment,
+            parts: Arc::default(),
+        }
+    }
+
+    #[must_use]
+    pub(super) fn with_map(mut self, map: Option<Map>) -> Self {
+        let (key, uri) = map.map_or((None, None), |map| (map.key, Some(map.uri)));
+        (self.map, self.segment.map) = (key, uri);
+        self
+    }
+
+    #[must_use]
+    pub(super) fn with_parts(mut self, parts: Vec<playlist::Part>) -> Self {
+        self.parts = parts.into();
+        self
     }
 }
 
@@ -53,6 +79,17 @@ impl Window {
 
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// The media sequence number behind the last segment.
+    pub(super) fn end(&self) -> u64 {
+        self.media_sequence.saturating_add(self.entries.len() as u64)
+    }
+
+    /// The map of the last segment that has one.
+    pub(super) fn last_map(&self) -> Option<Map> {
+        let map = |entry: &Entry| Some(Map { uri: entry.segment.map.clone()?, key: entry.map.clone() });
+        self.entries.iter().rev().find_map(map)
     }
 
     pub(super) const fn is_independent(&self) -> bool {
@@ -83,6 +120,20 @@ impl Window {
         }
     }
 
+    /// Forgets the parts of segments that so much lies behind that they are told of no more.
+    pub(super) fn forget_parts(&mut self, keep: Duration) {
+        let mut behind = Duration::ZERO;
+        for entry in self.entries.iter_mut().rev() {
+            if behind >= keep {
+                if entry.parts.is_empty() {
+                    break;
+                }
+                entry.parts = Arc::default();
+            }
+            behind += entry.segment.duration;
+        }
+    }
+
     fn remove_first(&mut self) {
         let Some(first) = self.entries.pop_front() else { return };
         self.duration -= first.segment.duration;
@@ -104,6 +155,8 @@ impl Window {
             number: entry.number,
             key: entry.key.clone().filter(|_| !entry.segment.is_gap),
             date_time: entry.segment.date_time.filter(|_| has_date_time),
+            map: entry.map.clone().filter(|_| !entry.segment.is_gap),
+            parts: Arc::clone(&entry.parts),
         };
         View {
             media: playlist::Media {
@@ -114,6 +167,7 @@ impl Window {
                 is_independent: self.is_independent,
                 segments: self.entries.iter().enumerate().map(segment).collect(),
                 is_ended: false,
+                low_latency: playlist::LowLatency::default(),
             },
             entries: self.entries.iter().map(named).collect(),
         }

@@ -10,6 +10,7 @@ use hyper::header::HeaderValue;
 use super::reload::Directives;
 use super::shelf::{Object, Shelf};
 use super::{coding, validator};
+use crate::live::{Reload, Snapshot};
 
 /// What readers see at one moment. It never changes: whoever holds it may take as long as they like.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +21,10 @@ pub struct Scene {
     pub(super) name: Arc<str>,
     /// Key of the playlist that viewers open.
     pub(super) entry: Arc<str>,
-    /// Keys of the playlists that there are or will be.
-    pub(super) promised: Arc<[String]>,
+    /// The playlists that there are or will be.
+    pub(super) promises: Arc<[Promise]>,
+    /// What they say; none before anything was shown.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
     /// How long a request may wait for something: three target durations.
     pub(super) patience: Duration,
     /// Whether nothing more will come.
@@ -36,31 +39,32 @@ pub struct Playlist {
     pub(super) delta: Option<Text>,
     /// Key of the part that is hinted at (EXT-X-PRELOAD-HINT).
     pub(super) hint: Option<String>,
-    /// What it reaches to; none for a multivariant playlist.
-    pub(super) edge: Option<Edge>,
 }
 
-/// What a media playlist reaches to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// The media sequence number behind its last segment: that of the open one.
-    pub next: u64,
-    /// Parts of the open segment; none in a playlist without parts.
-    pub parts: Option<u64>,
-    /// Parts by which a request may run ahead (the Advance Part Limit).
-    pub ahead: u64,
-    pub is_ended: bool,
+/// A playlist that there is or will be.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    pub(super) key: String,
+    /// The rendition whose playlist it is; none for a multivariant playlist.
+    pub(super) rendition: Option<usize>,
 }
 
-/// What is to be done with a request for a playlist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reload {
-    /// It says what is asked for, or never will say more.
-    Ready,
-    /// It does not say that yet.
-    Wait,
+/// What is at a path.
+#[derive(Debug)]
+pub enum Found {
+    Object(Object),
+    Playlist(Arc<Playlist>),
     /// Nobody can know yet of what is asked for.
     TooFar,
+    Nothing,
+}
+
+/// Whether it is there.
+#[derive(Debug)]
+pub enum Look {
+    Now(Found),
+    /// It will be.
+    Later,
 }
 
 /// A text as it is, and compressed where that is smaller.
@@ -78,26 +82,38 @@ impl Scene {
 
     /// Whether there are parts: low latency.
     pub(super) fn has_parts(&self) -> bool {
-        self.playlists.values().any(|one| one.edge.is_some_and(|edge| edge.parts.is_some()))
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.options().has_parts)
     }
 
-    /// The object at `key`.
-    pub(super) fn object(&self, key: &str) -> Option<&Object> {
-        self.shelf.object(key)
+    /// What is at `key` for who says `directives`.
+    pub(super) fn look(&self, key: &str, directives: Directives) -> Look {
+        if let Some(object) = self.shelf.object(key) {
+            return Look::Now(Found::Object(object.clone()));
+        }
+        let Some(promise) = self.promises.iter().find(|one| one.key == key) else {
+            return if self.is_hinted(key) { Look::Later } else { Look::Now(Found::Nothing) };
+        };
+        let playlist = self.playlists.get(key);
+        match (self.reload(promise, directives), playlist) {
+            (Reload::TooFar, Some(_)) => Look::Now(Found::TooFar),
+            (Reload::Wait, Some(_)) if !self.is_over => Look::Later,
+            (_, Some(playlist)) => Look::Now(Found::Playlist(Arc::clone(playlist))),
+            (Reload::Gone, None) => Look::Now(Found::Nothing),
+            (_, None) if self.is_over => Look::Now(Found::Nothing),
+            (_, None) => Look::Later,
+        }
     }
 
-    /// The playlist at `key`.
-    pub(super) fn playlist(&self, key: &str) -> Option<&Arc<Playlist>> {
-        self.playlists.get(key)
-    }
-
-    /// Whether a playlist will be at `key` sooner or later.
-    pub(super) fn is_promised(&self, key: &str) -> bool {
-        !self.is_over && self.promised.iter().any(|one| one == key)
+    fn reload(&self, promise: &Promise, directives: Directives) -> Reload {
+        match (&self.snapshot, promise.rendition, directives.msn) {
+            (Some(snapshot), Some(rendition), Some(msn)) => snapshot.answers(rendition, msn, directives.part),
+            (Some(snapshot), Some(rendition), None) if snapshot.is_absent(rendition) => Reload::Gone,
+            _ => Reload::Ready,
+        }
     }
 
     /// Whether a playlist hints at `key`.
-    pub(super) fn is_hinted(&self, key: &str) -> bool {
+    fn is_hinted(&self, key: &str) -> bool {
         !self.is_over && self.playlists.values().any(|one| one.hint.as_deref() == Some(key))
     }
 
@@ -112,41 +128,6 @@ impl Scene {
     }
 }
 
-impl Playlist {
-    /// What is to be done with a request that says `directives`.
-    pub(super) fn reload(&self, directives: Directives) -> Reload {
-        let (Some(edge), Some(msn)) = (self.edge, directives.msn) else { return Reload::Ready };
-        edge.answers(msn, directives.part)
-    }
-}
-
-impl Edge {
-    /// rfc8216bis §6.2.5.2.
-    fn answers(self, msn: u64, part: Option<u64>) -> Reload {
-        let parts = self.parts.unwrap_or(0);
-        if self.is_ended || msn < self.next {
-            return Reload::Ready;
-        }
-        // The last segment's number plus two is as far as anybody may ask; the open one is the last plus one.
-        if msn - self.next > 1 {
-            return Reload::TooFar;
-        }
-        match part.filter(|_| self.parts.is_some()) {
-            None => Reload::Wait,
-            Some(part) if msn > self.next => {
-                if part > self.ahead {
-                    Reload::TooFar
-                } else {
-                    Reload::Wait
-                }
-            }
-            Some(part) if part < parts => Reload::Ready,
-            Some(part) if part - parts >= self.ahead => Reload::TooFar,
-            Some(_) => Reload::Wait,
-        }
-    }
-}
-
 impl Text {
     /// Makes `text` ready.
     pub(super) fn new(text: impl Into<Bytes>) -> Self {
@@ -155,23 +136,5 @@ impl Text {
         let gzip = packed.map(|packed| (packed, validator::of_text(&plain, "gzip")));
         let tag = validator::of_text(&plain, "");
         Self { plain: (plain, tag), gzip }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_ready_waits_or_is_too_far() {
-        let edge = Edge { next: 10, parts: None, ahead: 0, is_ended: false };
-        assert_eq!(edge.answers(0, None), Reload::Ready);
-        assert_eq!(edge.answers(9, Some(99)), Reload::Ready);
-        assert_eq!(edge.answers(10, None), Reload::Wait);
-        assert_eq!(edge.answers(10, Some(99)), Reload::Wait, "there are no parts");
-        assert_eq!(edge.answers(11, None), Reload::Wait);
-        assert_eq!(edge.answers(12, None), Reload::TooFar);
-        assert_eq!(edge.answers(u64::MAX, None), Reload::TooFar);
-        assert_eq!(Edge { is_ended: true, ..edge }.answers(99, None), Reload::Ready);
     }
 }

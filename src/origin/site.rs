@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::activity::Exchange;
 use super::body::Body;
-use super::content::{self, Content, Found, Look};
+use super::content::{self, Content};
 use super::cors::Cors;
 use super::media_type::{JSON, PLAYLIST};
 use super::metric::{self, Dashboard, OPEN_METRICS};
@@ -17,7 +17,7 @@ use super::page::Page;
 use super::path::{self, Wrong};
 use super::reload::Directives;
 use super::reply::{self, Facts, REVALIDATE, said};
-use super::scene::{Playlist, Scene, Text};
+use super::scene::{Found, Look, Playlist, Scene, Text};
 use super::status::Report;
 use super::tally::{Class, Held};
 use super::{Auth, Limits, coding};

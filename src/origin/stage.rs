@@ -1,21 +1,25 @@
 //! The channel's side.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::watch;
 
-use super::media_type;
+use super::media_type::{self, AUDIO_MP4};
 use super::metric::Durations;
-use super::scene::{Edge, Playlist, Scene, Text};
+use super::scene::{Playlist, Promise, Scene, Text};
 use super::status::Status;
 use super::tally::Class;
 use crate::chunks::Chunks;
-use crate::live::{self, Retention, Snapshot};
+use crate::live::{self, Container, Retention, Skip, Snapshot, View, low_latency};
 
 /// Target durations after which an object goes that no playlist has ever named.
 const UNNAMED_TARGETS: u32 = 10;
+/// Target durations behind the end of a playlist after which it names no parts (rfc8216bis §6.2.2), and as many for
+/// which they stay from then on.
+const PART_TARGETS: u32 = 3;
 
 /// One channel's content, the writer's side. What readers do is nothing to it.
 #[derive(Debug)]
@@ -24,12 +28,23 @@ pub struct Stage {
     scene: Scene,
     scenes: watch::Sender<Arc<Scene>>,
     status: watch::Sender<Arc<Status>>,
-    shown: Arc<Snapshot>,
     retention: Retention,
     /// Keys that were put since something was shown.
     fresh: Vec<String>,
-    /// Of each rendition's segments.
-    durations: Vec<Histogram>,
+    fresh_parts: Vec<String>,
+    /// Keys of parts by rendition and by the number of their segment.
+    parts: BTreeMap<(usize, u64), Vec<String>>,
+    /// Of each rendition.
+    meters: Vec<Meter>,
+    /// What keys of sound alone begin with.
+    audio_prefixes: Vec<String>,
+}
+
+/// Durations of what one rendition has shown.
+#[derive(Debug)]
+struct Meter {
+    segments: Histogram,
+    parts: Histogram,
 }
 
 impl Stage {
@@ -40,88 +55,134 @@ impl Stage {
         status: watch::Sender<Arc<Status>>,
         durations: &Durations,
     ) -> Self {
-        let playlists = options.renditions.iter().map(|one| one.playlist.clone());
-        let promised: Vec<String> = options.multivariant.iter().cloned().chain(playlists).collect();
         let scene = Scene {
             name: name.into(),
             entry: options.entry().into(),
-            promised: promised.into(),
+            promises: promises(options),
             patience: 3 * options.target,
             ..Scene::default()
         };
-        let durations = options.renditions.iter().map(|one| durations.of_segments(&one.name)).collect();
+        let meter = |one: &live::Rendition| Meter {
+            segments: durations.of_segments(&one.name),
+            parts: durations.of_parts(&one.name),
+        };
         scenes.send_replace(Arc::new(scene.clone()));
         Self {
+            meters: options.renditions.iter().map(meter).collect(),
+            audio_prefixes: audio_prefixes(options),
             options: options.clone(),
             scene,
             scenes,
             status,
-            shown: Arc::default(),
             retention: Retention::default(),
             fresh: Vec::new(),
-            durations,
+            fresh_parts: Vec::new(),
+            parts: BTreeMap::new(),
         }
     }
 
     /// Puts a whole segment, or what initialises segments, ahead of the snapshot that names it.
     pub fn put(&mut self, key: &str, body: Chunks) {
         let class = if key.ends_with(".mp4") { Class::Init } else { Class::Segment };
-        self.keep(key, body, class);
-    }
-
-    /// Puts a part, ahead of the snapshot that names it.
-    pub fn put_part(&mut self, key: &str, body: Chunks) {
-        self.keep(key, body, Class::Part);
-    }
-
-    fn keep(&mut self, key: &str, body: Chunks, class: Class) {
         self.scene.shelf.put(key, body, self.media_type(key), class);
         self.fresh.push(key.to_owned());
     }
 
+    /// Puts a part, ahead of the snapshot that names it.
+    pub fn put_part(&mut self, key: &str, body: Chunks) {
+        self.scene.shelf.put(key, body, self.media_type(key), Class::Part);
+        self.fresh_parts.push(key.to_owned());
+    }
+
     fn media_type(&self, key: &str) -> &'static str {
-        media_type::of(key)
+        let is_audio = self.audio_prefixes.iter().any(|prefix| key.starts_with(prefix));
+        if is_audio { AUDIO_MP4 } else { media_type::of(key) }
     }
 
     /// Shows `snapshot` to readers from `now` on, which is time since the channel's start. What no playlist names any
     /// more goes when its time has come (RFC 8216 §6.2.2).
     pub fn show(&mut self, snapshot: &Arc<Snapshot>, now: Duration) {
+        self.sort_parts(snapshot);
+        let before = self.scene.snapshot.replace(Arc::clone(snapshot));
         for rendition in 0..self.options.renditions.len() {
-            self.show_media(snapshot, rendition, now);
+            self.show_rendition(before.as_deref(), snapshot, rendition, now);
         }
-        if snapshot.multivariant() != self.shown.multivariant()
-            && let (Some(key), Some(text)) = (&self.options.multivariant, snapshot.multivariant())
-        {
-            let playlist = Playlist { text: Text::new(text.to_owned()), delta: None, hint: None, edge: None };
-            self.scene.playlists.insert(key.as_str().into(), Arc::new(playlist));
+        for listing in &self.options.multivariants {
+            let text = snapshot.multivariant(&listing.key);
+            if let Some(text) =
+                text.filter(|_| before.as_ref().and_then(|one| one.multivariant(&listing.key)) != text)
+            {
+                let playlist = Playlist { text: Text::new(text.to_owned()), delta: None, hint: None };
+                self.scene.playlists.insert(listing.key.as_str().into(), Arc::new(playlist));
+            }
         }
-        self.shown = Arc::clone(snapshot);
         self.let_go(now);
         self.scenes.send_replace(Arc::new(self.scene.clone()));
     }
 
-    fn show_media(&mut self, snapshot: &Snapshot, rendition: usize, now: Duration) {
+    fn show_rendition(
+        &mut self,
+        before: Option<&Snapshot>,
+        snapshot: &Snapshot,
+        rendition: usize,
+        now: Duration,
+    ) {
         let Some(view) = snapshot.view(rendition) else { return };
-        let before = self.shown.view(rendition);
-        if before.is_some_and(|before| Arc::ptr_eq(before, view)) {
+        let old = before.and_then(|before| before.view(rendition));
+        let is_same_view = old.is_some_and(|old| Arc::ptr_eq(old, view));
+        // What a snapshot shares with the one before it is the same, at the same place.
+        let edge = |snapshot: &Snapshot| snapshot.edge(rendition).map(std::ptr::from_ref);
+        // Of the others' progress it tells as of its own: that is as new as it has to be.
+        if is_same_view && before.is_some_and(|before| edge(before) == edge(snapshot)) {
             return;
         }
-        let media = view.media();
-        let known = before.map_or(media.media_sequence, |before| before.end());
-        let new = view.end().saturating_sub(known) as usize;
-        for segment in media.segments.iter().rev().take(new) {
-            self.durations[rendition].observe(segment.duration.as_secs_f64());
+        if !is_same_view {
+            self.meters[rendition].note(old.map(|old| old.end()), view);
+            self.retention.show(rendition, view, now);
+            self.let_parts_go(rendition, view, now);
+            self.scene.patience = PART_TARGETS * view.media().target_duration;
         }
-        self.retention.show(rendition, view, now);
-        self.scene.patience = 3 * media.target_duration;
-        let playlist = Playlist {
-            text: Text::new(media.render()),
-            delta: None,
-            hint: None,
-            edge: Some(Edge { next: view.end(), parts: None, ahead: 0, is_ended: media.is_ended }),
-        };
         let key = self.options.renditions[rendition].playlist.as_str().into();
-        self.scene.playlists.insert(key, Arc::new(playlist));
+        if let Some(playlist) = playlist(snapshot, rendition) {
+            self.scene.playlists.insert(key, Arc::new(playlist));
+        }
+    }
+
+    /// Finds out which segments the parts belong to that were put.
+    fn sort_parts(&mut self, snapshot: &Snapshot) {
+        for key in std::mem::take(&mut self.fresh_parts) {
+            let owner = (0..self.options.renditions.len()).find_map(|rendition| {
+                let rest = key.strip_prefix(&self.options.renditions[rendition].segment_prefix)?;
+                let (number, rest) = rest.split_once('.')?;
+                Some((rendition, number.parse::<u64>().ok()?, rest.split_once('.')?.0.parse::<usize>().ok()?))
+            });
+            let Some((rendition, number, index)) = owner else {
+                self.fresh.push(key);
+                continue;
+            };
+            let edge = snapshot.edge(rendition).filter(|edge| edge.number() == number);
+            if let Some(part) = edge.and_then(|edge| edge.parts().get(index)) {
+                self.meters[rendition].parts.observe(part.duration.as_secs_f64());
+            }
+            self.parts.entry((rendition, number)).or_default().push(key);
+        }
+    }
+
+    /// Parts of segments that lie so far behind are named no more.
+    fn let_parts_go(&mut self, rendition: usize, view: &View, now: Duration) {
+        let span = PART_TARGETS * view.media().target_duration;
+        let mut behind = Duration::ZERO;
+        let far = view.media().segments.iter().rev().zip(view.numbers().rev()).find(|(segment, _)| {
+            let is_far = behind >= span;
+            behind += segment.duration;
+            is_far
+        });
+        let Some((_, last)) = far else { return };
+        let gone: Vec<_> =
+            self.parts.range((rendition, 0)..=(rendition, last)).map(|(owner, _)| *owner).collect();
+        for key in gone.into_iter().filter_map(|owner| self.parts.remove(&owner)).flatten() {
+            self.retention.expire(key, now.saturating_add(span));
+        }
     }
 
     /// Lets go what no playlist has named for long enough.
@@ -140,8 +201,9 @@ impl Stage {
     }
 
     fn is_named(&self, key: &str) -> bool {
-        let views = (0..self.options.renditions.len()).filter_map(|rendition| self.shown.view(rendition));
-        views.flat_map(|view| view.named()).any(|(named, _)| named == key)
+        let Some(snapshot) = &self.scene.snapshot else { return false };
+        let mut views = (0..snapshot.renditions()).filter_map(|rendition| snapshot.view(rendition));
+        views.any(|view| view.named().any(|(named, _)| named == key) || view.maps().contains(key))
     }
 
     /// Tells how the channel is doing.
@@ -161,4 +223,47 @@ impl Drop for Stage {
         self.scene.is_over = true;
         self.scenes.send_replace(Arc::new(std::mem::take(&mut self.scene)));
     }
+}
+
+impl Meter {
+    /// Takes the segments of `view` from media sequence number `known` on.
+    fn note(&self, known: Option<u64>, view: &View) {
+        let media = view.media();
+        let new = view.end().saturating_sub(known.unwrap_or(media.media_sequence)) as usize;
+        let new = media.segments.iter().rev().take(new);
+        new.for_each(|segment| self.segments.observe(segment.duration.as_secs_f64()));
+    }
+}
+
+fn playlist(snapshot: &Snapshot, rendition: usize) -> Option<Playlist> {
+    let text = low_latency(snapshot, rendition, Skip::No)?;
+    let delta = low_latency(snapshot, rendition, Skip::Segments).filter(|delta| *delta != text);
+    let edge = snapshot.edge(rendition).filter(|_| snapshot.part_target().is_some());
+    let hint = edge
+        .zip(snapshot.names(rendition))
+        .map(|(edge, names)| names.part_key(edge.number(), edge.next_part()));
+    Some(Playlist { text: Text::new(text), delta: delta.map(Text::new), hint })
+}
+
+fn promises(options: &live::Options) -> Arc<[Promise]> {
+    let multivariants =
+        options.multivariants.iter().map(|one| Promise { key: one.key.clone(), rendition: None });
+    let of_each = options.renditions.iter().enumerate();
+    let of_each = of_each.map(|(at, one)| Promise { key: one.playlist.clone(), rendition: Some(at) });
+    multivariants.chain(of_each).collect()
+}
+
+/// What keys begin with that hold sound alone, in MP4. A folder that others share tells nothing of its maps.
+fn audio_prefixes(options: &live::Options) -> Vec<String> {
+    let folder =
+        |one: &live::Rendition| one.init_key(0).rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
+    let (audio, others): (Vec<_>, Vec<_>) =
+        options.renditions.iter().partition(|one| one.role.is_audio() && one.container == Container::Cmaf);
+    let maps = audio.iter().filter_map(|one| folder(one));
+    let maps = maps.filter(|name| others.iter().all(|other| folder(other).as_ref() != Some(name)));
+    audio
+        .iter()
+        .map(|one| one.segment_prefix.clone())
+        .chain(maps.map(|name| format!("{name}init-")))
+        .collect()
 }

@@ -1,6 +1,59 @@
 //! Attribute lists (RFC 8216 §4.2).
 
-use super::Error;
+use std::time::Duration;
+
+use super::{Error, line};
+
+/// A tag's attributes; of those with the same name the last one counts.
+pub(super) struct List<'a> {
+    line: usize,
+    text: &'a str,
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> List<'a> {
+    pub(super) fn parse(line: usize, text: &'a str) -> Result<Self, Error> {
+        Ok(Self { line, text, pairs: parse(line, text)? })
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        self.pairs.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// Without what no quoted text may hold (§4.2), and none is written with.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(plain)
+    }
+
+    /// # Errors
+    /// If there is none; `expected` says what it should be.
+    pub(super) fn required(&self, name: &str, expected: &'static str) -> Result<String, Error> {
+        self.text(name).ok_or_else(|| Error::new(self.line, expected, self.text))
+    }
+
+    pub(super) fn integer(&self, name: &str) -> Result<Option<u64>, Error> {
+        self.get(name).map(|value| line::integer(self.line, value)).transpose()
+    }
+
+    pub(super) fn seconds(&self, name: &str) -> Result<Option<Duration>, Error> {
+        self.get(name).map(|value| line::seconds(self.line, value)).transpose()
+    }
+
+    /// Whether it is `YES`, and not `NO` or left out.
+    pub(super) fn is_yes(&self, name: &str) -> Result<bool, Error> {
+        match self.get(name) {
+            Some("YES") => Ok(true),
+            Some("NO") | None => Ok(false),
+            Some(other) => Err(Error::new(self.line, "YES or NO", other)),
+        }
+    }
+}
+
+/// `value` as it may stand in quotation marks.
+pub(super) fn plain(value: &str) -> String {
+    let kept: String = value.chars().filter(|&c| c != '"' && !c.is_control()).collect();
+    kept.trim().to_owned()
+}
 
 /// `NAME=value` pairs; quotes are taken off.
 pub(super) fn parse(line: usize, text: &str) -> Result<Vec<(&str, &str)>, Error> {

@@ -44,6 +44,13 @@ pub(super) fn seconds(line: usize, text: &str) -> Result<Duration, Error> {
     decimal(text).ok_or_else(|| Error::new(line, "a number of seconds", text))
 }
 
+/// A number of seconds as short as it can be written, to the microsecond: `0.333667`, `12.0`.
+pub(super) fn decimal_text(span: Duration) -> String {
+    let text = format!("{}.{:06}", span.as_secs(), span.subsec_micros());
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+}
+
 fn decimal(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -60,6 +67,12 @@ fn decimal(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals_are_written_short() {
+        let text = |micros| decimal_text(Duration::from_micros(micros));
+        assert_eq!([333_667, 12_000_000, 1_002_000, 0].map(text), ["0.333667", "12.0", "1.002", "0.0"]);
+    }
 
     #[test]
     fn decimals_are_read_to_the_microsecond() {

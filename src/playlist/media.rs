@@ -1,17 +1,19 @@
 //! The media playlist (RFC 8216 §4.3.3).
 
 use std::fmt::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::line::{self, Line};
-use super::{Error, date, uri};
+use super::low_latency::LowLatency;
+use super::segment::{Next, Segment};
+use super::{Error, Open};
 
 /// What one rendition's playlist says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Media {
     /// No segment is longer; whole seconds, rounded up where it is written (§4.3.3.1).
     pub target_duration: Duration,
-    /// The media sequence number of the first segment (§4.3.3.2).
+    /// The media sequence number of the first segment (§4.3.3.2), skipped ones counted.
     pub media_sequence: u64,
     /// Discontinuities before the first segment and its own tag (§4.3.3.3).
     pub discontinuity_sequence: u64,
@@ -19,10 +21,12 @@ pub struct Media {
     pub kind: Option<Type>,
     /// Whether each segment can be decoded without any other (§4.3.5.1).
     pub is_independent: bool,
-    /// In order, the oldest first.
+    /// In order, the oldest first; those that a delta update skips are left out.
     pub segments: Vec<Segment>,
     /// Whether no segment will be added (§4.3.3.4).
     pub is_ended: bool,
+    /// What low latency adds; nothing in an ordinary playlist.
+    pub low_latency: LowLatency,
 }
 
 /// EXT-X-PLAYLIST-TYPE.
@@ -34,26 +38,22 @@ pub enum Type {
     Vod,
 }
 
-/// A segment and the tags that belong to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Segment {
-    /// Where it is, absolute or from the playlist. What no URI may hold is percent-encoded when it is written.
-    pub uri: String,
-    /// EXTINF, in whole microseconds.
-    pub duration: Duration,
-    /// Whether the timeline breaks before it.
-    pub is_discontinuity: bool,
-    /// Whether it is not there and clients shall not ask for it (rfc8216bis §4.4.4.7).
-    pub is_gap: bool,
-    /// When its first picture was taken, in whole milliseconds.
-    pub date_time: Option<SystemTime>,
-}
-
 impl Media {
-    /// The lowest EXT-X-VERSION that the tags allow (§7): fractions of seconds in EXTINF ask for 3, none of the
-    /// other tags written here asks for anything.
+    /// The lowest EXT-X-VERSION that the tags allow (§7, rfc8216bis §8): EXT-X-SKIP asks for 9, EXT-X-MAP for 6,
+    /// fractions of seconds in EXTINF for 3, none of the other tags written here for anything; parts neither.
     pub fn version(&self) -> u64 {
-        if self.segments.is_empty() { 1 } else { 3 }
+        let open = self.low_latency.open.as_ref().filter(|open| !open.parts.is_empty());
+        if self.low_latency.skipped_segments > 0 {
+            9
+        } else if self.segments.iter().any(|one| one.map.is_some())
+            || open.is_some_and(|one| one.map.is_some())
+        {
+            6
+        } else if self.segments.is_empty() {
+            1
+        } else {
+            3
+        }
     }
 
     /// The sum of all durations.
@@ -76,6 +76,7 @@ impl Media {
             writeln!(out, "#EXT-X-VERSION:{}", self.version())?;
         }
         writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_nanos().div_ceil(1_000_000_000))?;
+        self.low_latency.write_head(out)?;
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", self.media_sequence)?;
         if self.discontinuity_sequence > 0 {
             writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;
@@ -88,7 +89,13 @@ impl Media {
         if self.is_independent {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
-        self.segments.iter().try_for_each(|segment| segment.write(out))?;
+        self.low_latency.write_skip(out)?;
+        let mut map = None;
+        self.segments.iter().try_for_each(|segment| segment.write(&mut map, out))?;
+        if let Some(open) = &self.low_latency.open {
+            open.write(map, out)?;
+        }
+        self.low_latency.write_tail(out)?;
         if self.is_ended {
             out.push_str("#EXT-X-ENDLIST\n");
         }
@@ -109,12 +116,13 @@ impl Media {
                 Line::Uri(uri) => media.segments.push(next.take(at, uri)?),
                 Line::Tag("#EXT-X-TARGETDURATION", value) => target = Some(line::seconds(at, value)?),
                 Line::Tag(name, value) => {
-                    if !next.read(at, name, value)? {
+                    if !next.read(at, name, value)? && !media.low_latency.read(at, name, value)? {
                         media.read(at, name, value)?;
                     }
                 }
             }
         }
+        media.low_latency.open = Open::of(next);
         let missing = || Error::new(text.split('\n').count() + 1, "#EXT-X-TARGETDURATION", "");
         Ok(Self { target_duration: target.ok_or_else(missing)?, ..media })
     }
@@ -142,61 +150,13 @@ impl Media {
     }
 }
 
-impl Segment {
-    fn write(&self, out: &mut String) -> fmt::Result {
-        if self.is_discontinuity {
-            out.push_str("#EXT-X-DISCONTINUITY\n");
-        }
-        if self.is_gap {
-            out.push_str("#EXT-X-GAP\n");
-        }
-        if let Some(at) = self.date_time {
-            writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date::render(at))?;
-        }
-        writeln!(out, "#EXTINF:{}.{:06},", self.duration.as_secs(), self.duration.subsec_micros())?;
-        writeln!(out, "{}", uri::escape(&self.uri))
-    }
-}
-
-/// The tags read since the last URI: they belong to the next one.
-#[derive(Default)]
-struct Next {
-    duration: Option<Duration>,
-    tags: Segment,
-}
-
-impl Next {
-    /// Takes a tag if it belongs to a segment.
-    fn read(&mut self, at: usize, name: &str, value: &str) -> Result<bool, Error> {
-        match name {
-            "#EXTINF" => {
-                let seconds = value.split(',').next().unwrap_or("").trim();
-                self.duration = Some(line::seconds(at, seconds)?);
-            }
-            "#EXT-X-DISCONTINUITY" => self.tags.is_discontinuity = true,
-            "#EXT-X-GAP" => self.tags.is_gap = true,
-            "#EXT-X-PROGRAM-DATE-TIME" => {
-                let wrong = || Error::new(at, "a date and time such as 2026-01-31T12:00:00.000Z", value);
-                self.tags.date_time = Some(date::parse(value).ok_or_else(wrong)?);
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn take(&mut self, at: usize, uri: &str) -> Result<Segment, Error> {
-        let next = std::mem::take(self);
-        let duration = next.duration.ok_or_else(|| Error::new(at, "#EXTINF before a segment", uri))?;
-        Ok(Segment { uri: uri.to_owned(), duration, ..next.tags })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
     use proptest::prelude::*;
 
+    use super::super::{Hint, Part, Report, ServerControl};
     use super::*;
 
     fn sample() -> Media {
@@ -218,7 +178,105 @@ mod tests {
                 Segment { is_discontinuity: true, date_time, ..segment("#ä b.ts", 33_367) },
             ],
             is_ended: true,
+            low_latency: LowLatency::default(),
         }
+    }
+
+    fn part(uri: &str, micros: u64) -> Part {
+        Part { uri: uri.to_owned(), duration: Duration::from_micros(micros), ..Part::default() }
+    }
+
+    fn mapped(uri: &str, map: &str) -> Segment {
+        Segment {
+            uri: uri.to_owned(),
+            duration: Duration::from_secs(2),
+            map: Some(map.to_owned()),
+            ..Segment::default()
+        }
+    }
+
+    fn low_latency() -> Media {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let parts = vec![
+            Part { is_independent: true, ..part("3.0.m4s", 1_001_000) },
+            Part { is_gap: true, ..part("3.1.m4s", 999_000) },
+        ];
+        let open = Open {
+            is_discontinuity: true,
+            date_time: Some(UNIX_EPOCH),
+            map: Some("b c.mp4".to_owned()),
+            parts: vec![part("4.0.m4s", 1_000_000)],
+        };
+        Media {
+            target_duration: Duration::from_secs(2),
+            media_sequence: 1,
+            segments: vec![mapped("2.m4s", "a.mp4"), Segment { parts, ..mapped("3.m4s", "a.mp4") }],
+            low_latency: LowLatency {
+                control: Some(ServerControl {
+                    can_block_reload: true,
+                    can_skip_until: seconds(12),
+                    hold_back: seconds(6),
+                    part_hold_back: Some(Duration::from_micros(3_003_000)),
+                }),
+                part_target: Some(Duration::from_micros(1_001_000)),
+                skipped_segments: 1,
+                open: Some(open),
+                hints: vec![Hint::Map("c.mp4".to_owned()), Hint::Part("4.1.m4s".to_owned())],
+                reports: vec![
+                    Report { uri: "../low/index.m3u8".to_owned(), last_msn: 4, last_part: Some(0) },
+                    Report { uri: "../ton/index.m3u8".to_owned(), last_msn: 3, last_part: None },
+                ],
+            },
+            ..Media::default()
+        }
+    }
+
+    #[test]
+    fn a_low_latency_playlist_is_written_and_read() {
+        let text = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n\
+            #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,HOLD-BACK=6.0,PART-HOLD-BACK=3.003\n\
+            #EXT-X-PART-INF:PART-TARGET=1.001\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n\
+            #EXT-X-MAP:URI=\"a.mp4\"\n#EXTINF:2.000000,\n2.m4s\n\
+            #EXT-X-PART:DURATION=1.001,URI=\"3.0.m4s\",INDEPENDENT=YES\n\
+            #EXT-X-PART:DURATION=0.999,URI=\"3.1.m4s\",GAP=YES\n#EXTINF:2.000000,\n3.m4s\n\
+            #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"b%20c.mp4\"\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXT-X-PART:DURATION=1.0,URI=\"4.0.m4s\"\n\
+            #EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"c.mp4\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"4.1.m4s\"\n\
+            #EXT-X-RENDITION-REPORT:URI=\"../low/index.m3u8\",LAST-MSN=4,LAST-PART=0\n\
+            #EXT-X-RENDITION-REPORT:URI=\"../ton/index.m3u8\",LAST-MSN=3\n";
+        let mut media = low_latency();
+        assert_eq!(media.render(), text);
+        media.low_latency.open.as_mut().unwrap().map = Some("b%20c.mp4".to_owned());
+        assert_eq!(Media::parse(text), Ok(media));
+    }
+
+    #[test]
+    fn the_version_is_the_lowest_that_the_tags_allow() {
+        let mut media = low_latency();
+        assert_eq!(media.version(), 9);
+        media.low_latency.skipped_segments = 0;
+        assert_eq!(media.version(), 6);
+        media.segments.iter_mut().for_each(|segment| segment.map = None);
+        assert_eq!(media.version(), 6, "the open segment has a map");
+        media.low_latency.open.as_mut().unwrap().map = None;
+        assert_eq!(media.version(), 3, "parts ask for nothing");
+        media.segments.clear();
+        assert_eq!(media.version(), 1);
+    }
+
+    #[test]
+    fn a_map_holds_until_the_next_one() {
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n1.ts\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:2,\n2.m4s\n\
+            #EXT-X-DISCONTINUITY\n#EXTINF:2,\n3.m4s\n#EXT-X-MAP:URI=\"b\"\n#EXTINF:2,\n4.m4s\n";
+        let media = Media::parse(text).unwrap();
+        let maps: Vec<_> = media.segments.iter().map(|segment| segment.map.as_deref()).collect();
+        assert_eq!(maps, [None, Some("a"), Some("a"), Some("b")]);
+        assert_eq!(media.render().matches("EXT-X-MAP").count(), 2);
+        let theirs = m3u8_rs::parse_media_playlist_res(media.render().as_bytes()).unwrap();
+        assert_eq!(theirs.version, Some(6));
+        let maps: Vec<_> =
+            theirs.segments.iter().map(|one| one.map.as_ref().map(|map| map.uri.as_str())).collect();
+        assert_eq!(maps, [None, Some("a"), None, Some("b")]);
     }
 
     #[test]
@@ -268,6 +326,19 @@ mod tests {
         );
         assert_eq!(error("#EXTM3U\n#EXTINF:x,"), "line 2: expected a number of seconds, found \"x\"");
         assert!(error("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1").contains("multivariant"));
+        for (tag, expected) in [
+            ("MAP:X=1", "a URI attribute"),
+            ("PART:URI=\"a\"", "a DURATION attribute"),
+            ("PART:URI=\"a\",DURATION=1,INDEPENDENT=1", "YES or NO"),
+            ("PART-INF:X=1", "a PART-TARGET attribute"),
+            ("SKIP:X=1", "a SKIPPED-SEGMENTS attribute"),
+            ("PRELOAD-HINT:URI=\"a\"", "a TYPE attribute"),
+            ("RENDITION-REPORT:URI=\"a\"", "a LAST-MSN attribute"),
+        ] {
+            let text = format!("#EXTM3U\n#EXT-X-{tag}");
+            let error = Media::parse(&text).unwrap_err();
+            assert_eq!((error.line, error.expected), (2, expected), "{tag}");
+        }
         assert!(Media::parse(&"x".repeat(1000)).unwrap_err().found.len() < 100);
     }
 
@@ -296,9 +367,62 @@ mod tests {
             is_discontinuity: bool,
             is_gap: bool,
             ms in proptest::option::of(0_u64..200_000_000_000_000),
+            map in proptest::option::of("[a-c]{1,2}"),
+            parts in proptest::collection::vec(parts(), 0..3),
         ) -> Segment {
             let date_time = ms.map(|ms| UNIX_EPOCH + Duration::from_millis(ms));
-            Segment { uri, duration: Duration::from_micros(micros), is_discontinuity, is_gap, date_time }
+            Segment { uri, duration: Duration::from_micros(micros), is_discontinuity, is_gap, date_time, map, parts }
+        }
+    }
+
+    prop_compose! {
+        fn parts()(
+            uri in "[a-z0-9/.]{1,12}",
+            micros in 0..u64::from(u32::MAX) * 1_000_000,
+            is_independent: bool,
+            is_gap: bool,
+        ) -> Part {
+            Part { uri, duration: Duration::from_micros(micros), is_independent, is_gap }
+        }
+    }
+
+    fn spans() -> impl Strategy<Value = Option<Duration>> {
+        proptest::option::of((0..u64::from(u32::MAX) * 1_000_000).prop_map(Duration::from_micros))
+    }
+
+    fn controls() -> impl Strategy<Value = Option<ServerControl>> {
+        let any = (any::<bool>(), spans(), spans(), spans());
+        let control = any.prop_map(|(can_block_reload, can_skip_until, hold_back, part_hold_back)| {
+            ServerControl { can_block_reload, can_skip_until, hold_back, part_hold_back }
+        });
+        proptest::option::of(control.prop_filter("no tag", |control| *control != ServerControl::default()))
+    }
+
+    prop_compose! {
+        fn low_latencies()(
+            control in controls(),
+            part_target in spans(),
+            skipped_segments: u64,
+            open in proptest::option::of((segments(), parts())),
+            hints in proptest::collection::vec((any::<bool>(), "[a-z]{1,8}"), 0..3),
+            reports in proptest::collection::vec(("[a-z/.]{1,8}", any::<u64>(), any::<Option<u64>>()), 0..3),
+        ) -> LowLatency {
+            let open = open.map(|(segment, part)| Open {
+                is_discontinuity: segment.is_discontinuity,
+                date_time: segment.date_time,
+                map: segment.map,
+                parts: segment.parts.into_iter().chain([part]).collect(),
+            });
+            let hint = |(is_map, uri)| if is_map { Hint::Map(uri) } else { Hint::Part(uri) };
+            let report = |(uri, last_msn, last_part)| Report { uri, last_msn, last_part };
+            LowLatency {
+                control,
+                part_target,
+                skipped_segments,
+                open,
+                hints: hints.into_iter().map(hint).collect(),
+                reports: reports.into_iter().map(report).collect(),
+            }
         }
     }
 
@@ -309,12 +433,27 @@ mod tests {
             discontinuity_sequence: u64,
             kind in prop_oneof![Just(None), Just(Some(Type::Event)), Just(Some(Type::Vod))],
             is_independent: bool,
-            segments in proptest::collection::vec(segments(), 0..8),
+            mut segments in proptest::collection::vec(segments(), 0..8),
             is_ended: bool,
+            mut low_latency in low_latencies(),
         ) -> Media {
             let target_duration = Duration::from_secs(u64::from(seconds));
+            // A map holds for all that follow.
+            let mut map = None;
+            let maps = segments.iter_mut().map(|segment| &mut segment.map);
+            for own in maps.chain(low_latency.open.iter_mut().map(|open| &mut open.map)) {
+                map = own.take().or(map);
+                own.clone_from(&map);
+            }
             Media {
-                target_duration, media_sequence, discontinuity_sequence, kind, is_independent, segments, is_ended
+                target_duration,
+                media_sequence,
+                discontinuity_sequence,
+                kind,
+                is_independent,
+                segments,
+                is_ended,
+                low_latency,
             }
         }
     }
@@ -327,7 +466,8 @@ mod tests {
 
         #[test]
         fn any_text_is_survived(text in "\\PC*", lines in proptest::collection::vec(
-            "(#EXT(INF|-X-(TARGETDURATION|MEDIA-SEQUENCE|PROGRAM-DATE-TIME|GAP)))?:?[0-9.,TZ:é-]{0,24}", 0..8))
+            "(#EXT(INF|-X-(TARGETDURATION|MEDIA-SEQUENCE|PROGRAM-DATE-TIME|GAP|SERVER-CONTROL|SKIP)))?:?\
+            (URI=\"[a é#]{0,4}\",|DURATION=|TYPE=MAP|LAST-MSN=|PART-TARGET=)?[0-9.,TZ:é-]{0,24}", 0..8))
         {
             let _ = Media::parse(&text);
             if let Ok(media) = Media::parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{}", lines.join("\n"))) {

@@ -1,6 +1,6 @@
 //! m3u8: media and multivariant playlist values ⇄ text.
 //!
-//! [`Media`] is what one rendition's playlist says, [`Multivariant`] lists the variants. Both are plain values:
+//! [`Media`] is what one rendition's playlist says, [`Multivariant`] lists the variants and their sound. Both are plain values:
 //! `render` is a pure function of the value, `parse` reads any such text back and passes over tags it does not
 //! know. What a playlist *should* say is decided elsewhere (`live`); here is only how it is written.
 //!
@@ -14,17 +14,32 @@
 //! # Ok::<(), segcast::playlist::Error>(())
 //! ```
 //!
-//! Clauses are those of RFC 8216 (August 2017).
+//! Clauses are those of RFC 8216 (August 2017); where it says so, of its second edition in the making, rfc8216bis
+//! (draft-pantos-hls-rfc8216bis-20, February 2026).
 
 mod attribute;
 mod date;
+mod hint;
 mod line;
+mod low_latency;
 mod media;
 mod multivariant;
+mod part;
+mod rendition;
+mod report;
+mod segment;
+mod server_control;
 mod uri;
 
-pub use media::{Media, Segment, Type};
+pub use hint::Hint;
+pub use low_latency::LowLatency;
+pub use media::{Media, Type};
 pub use multivariant::{Multivariant, Resolution, Variant};
+pub use part::{Open, Part};
+pub use rendition::Rendition;
+pub use report::Report;
+pub use segment::Segment;
+pub use server_control::ServerControl;
 pub use uri::{decode_path, encode_path, escape};
 
 /// A line that is not what a playlist needs there.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::line::{self, Line};
-use super::{Error, attribute, uri};
+use super::{Error, Rendition, attribute, uri};
 use crate::time::Rate;
 
 /// The variants of one presentation.
@@ -11,6 +11,8 @@ use crate::time::Rate;
 pub struct Multivariant {
     /// Whether each segment of each variant can be decoded without any other (§4.3.5.1).
     pub is_independent: bool,
+    /// Sound that is not in the variants' own playlists.
+    pub audio: Vec<Rendition>,
     /// In order; players begin with the first where nothing speaks for another.
     pub variants: Vec<Variant>,
 }
@@ -30,6 +32,8 @@ pub struct Variant {
     pub resolution: Option<Resolution>,
     /// The most pictures a second, in thousandths when written.
     pub frame_rate: Option<Rate>,
+    /// The group of renditions that its sound is chosen from.
+    pub audio: Option<String>,
 }
 
 /// Width and height in pixels.
@@ -50,10 +54,9 @@ impl Multivariant {
         if self.is_independent {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
-        for variant in &self.variants {
-            // Writing to a String cannot fail.
-            let _ = variant.write(&mut out);
-        }
+        // Writing to a String cannot fail.
+        let _ = self.audio.iter().try_for_each(|rendition| rendition.write(&mut out));
+        let _ = self.variants.iter().try_for_each(|variant| variant.write(&mut out));
         out
     }
 
@@ -67,6 +70,7 @@ impl Multivariant {
         for (at, line) in line::lines(text)? {
             match line {
                 Line::Tag("#EXT-X-STREAM-INF", value) => next = Some(Variant::read(at, value)?),
+                Line::Tag("#EXT-X-MEDIA", value) => all.audio.extend(Rendition::read(at, value)?),
                 Line::Tag("#EXT-X-INDEPENDENT-SEGMENTS", _) => all.is_independent = true,
                 Line::Tag(name @ ("#EXTINF" | "#EXT-X-TARGETDURATION"), _) => {
                     return Err(Error::new(at, "a multivariant playlist, not a media playlist", name));
@@ -98,6 +102,9 @@ impl Variant {
         if let Some(rate) = self.frame_rate {
             write!(out, ",FRAME-RATE={:.3}", rate.per_second())?;
         }
+        if let Some(group) = &self.audio {
+            write!(out, ",AUDIO={}", attribute::quoted(group))?;
+        }
         writeln!(out, "\n{}", uri::escape(&self.uri))
     }
 
@@ -112,11 +119,11 @@ impl Variant {
                 }
                 "AVERAGE-BANDWIDTH" => variant.average_bandwidth_bps = Some(line::integer(at, value)?),
                 "CODECS" => {
-                    // What no quoted text may hold (§4.2), and none is written with.
-                    let value = value.replace(|c: char| c == '"' || c.is_control(), "");
+                    let value = attribute::plain(value);
                     let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
                     variant.codecs = names.map(str::to_owned).collect();
                 }
+                "AUDIO" => variant.audio = Some(attribute::plain(value)),
                 "RESOLUTION" => {
                     let wrong = || Error::new(at, "a resolution such as 1280x720", value);
                     variant.resolution = Some(Resolution::read(value).ok_or_else(wrong)?);
@@ -154,6 +161,18 @@ mod tests {
     fn sample() -> Multivariant {
         Multivariant {
             is_independent: true,
+            audio: vec![
+                Rendition {
+                    group: "sound".to_owned(),
+                    name: "Deutsch".to_owned(),
+                    language: Some("de".to_owned()),
+                    is_default: true,
+                    is_autoselect: true,
+                    channels: Some("2".to_owned()),
+                    uri: Some("ton/index.m3u8".to_owned()),
+                },
+                Rendition { group: "sound".to_owned(), name: "\"x".to_owned(), ..Rendition::default() },
+            ],
             variants: vec![
                 Variant {
                     uri: "720p/index.m3u8".to_owned(),
@@ -162,6 +181,7 @@ mod tests {
                     codecs: vec!["avc1.64001f".to_owned(), "mp4a.40.2".to_owned()],
                     resolution: Some(Resolution { width: 1280, height: 720 }),
                     frame_rate: Rate::new(30_000, 1001),
+                    audio: Some("sound".to_owned()),
                 },
                 Variant { uri: "ton spur.m3u8".to_owned(), bandwidth_bps: 64_000, ..Variant::default() },
             ],
@@ -171,8 +191,11 @@ mod tests {
     #[test]
     fn a_whole_playlist_is_written() {
         let text = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"Deutsch\",LANGUAGE=\"de\",DEFAULT=YES,AUTOSELECT=YES,\
+            CHANNELS=\"2\",URI=\"ton/index.m3u8\"\n\
+            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"x\",DEFAULT=NO,AUTOSELECT=NO\n\
             #EXT-X-STREAM-INF:BANDWIDTH=3500000,AVERAGE-BANDWIDTH=2900000,CODECS=\"avc1.64001f,mp4a.40.2\",\
-            RESOLUTION=1280x720,FRAME-RATE=29.970\n720p/index.m3u8\n\
+            RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO=\"sound\"\n720p/index.m3u8\n\
             #EXT-X-STREAM-INF:BANDWIDTH=64000\nton%20spur.m3u8\n";
         assert_eq!(sample().render(), text);
     }
@@ -190,7 +213,15 @@ mod tests {
         assert_eq!(first.codecs.as_deref(), Some("avc1.64001f,mp4a.40.2"));
         assert_eq!(first.resolution.map(|size| (size.width, size.height)), Some((1280, 720)));
         assert_eq!(first.frame_rate, Some(29.97));
+        assert_eq!(first.audio.as_deref(), Some("sound"));
         assert_eq!(theirs.variants[1].bandwidth, 64_000);
+        let sound = &theirs.alternatives[0];
+        assert_eq!((sound.group_id.as_str(), sound.name.as_str()), ("sound", "Deutsch"));
+        assert_eq!((sound.language.as_deref(), sound.channels.as_deref()), (Some("de"), Some("2")));
+        assert_eq!(
+            (sound.uri.as_deref(), sound.default, sound.autoselect),
+            (Some("ton/index.m3u8"), true, true)
+        );
     }
 
     #[test]
@@ -210,10 +241,26 @@ mod tests {
             codecs in proptest::collection::vec("[a-z0-9.]{1,12}", 0..3),
             size: Option<(u32, u32)>,
             per_mille in proptest::option::of(1..1_000_000_u32),
+            audio in proptest::option::of("[a-z]{1,8}"),
         ) -> Variant {
             let resolution = size.map(|(width, height)| Resolution { width, height });
             let frame_rate = per_mille.and_then(|rate| Rate::new(rate, 1000));
-            Variant { uri, bandwidth_bps, average_bandwidth_bps, codecs, resolution, frame_rate }
+            Variant { uri, bandwidth_bps, average_bandwidth_bps, codecs, resolution, frame_rate, audio }
+        }
+    }
+
+    prop_compose! {
+        fn sound()(
+            group in "[a-z]{0,8}",
+            name in "[a-zA-Zé,]{0,8}",
+            language in proptest::option::of("[a-z]{2}"),
+            is_default: bool,
+            is_autoselect: bool,
+            channels in proptest::option::of("[0-9]{1,2}(/JOC)?"),
+            uri in proptest::option::of("[a-z0-9/.]{1,12}"),
+        ) -> Rendition {
+            let is_autoselect = is_autoselect || is_default;
+            Rendition { group, name, language, is_default, is_autoselect, channels, uri }
         }
     }
 
@@ -221,9 +268,10 @@ mod tests {
         #[test]
         fn playlists_come_back(
             is_independent: bool,
+            audio in proptest::collection::vec(sound(), 0..4),
             variants in proptest::collection::vec(variants(), 0..5),
         ) {
-            let all = Multivariant { is_independent, variants };
+            let all = Multivariant { is_independent, audio, variants };
             prop_assert_eq!(Multivariant::parse(&all.render()), Ok(all));
         }
 
@@ -231,6 +279,7 @@ mod tests {
         fn any_text_is_survived(text in "\\PC*", list in "[A-Zx0-9=,\"-]{0,40}") {
             let _ = Multivariant::parse(&text);
             let _ = Multivariant::parse(&format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,{list}\na"));
+            let _ = Multivariant::parse(&format!("#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,{list}"));
         }
     }
 }

@@ -81,3 +81,20 @@ pub struct Extent {
     /// No segment of this stream will last longer: whole seconds, fixed from the first segment on.
     pub longest: Duration,
 }
+
+/// A part of a segment that is whole (rfc8216bis §4.4.4.9): some pictures of it, in decoding order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Counted from 0 in its segment.
+    pub index: u32,
+    /// DTS of its first picture, on the unwrapped line.
+    pub decode_start: Ticks,
+    /// DTS of the picture that follows it.
+    pub decode_end: Ticks,
+    /// From the one to the other, in whole microseconds.
+    pub duration: Duration,
+    /// Whether it begins with a random access point.
+    pub is_independent: bool,
+    /// No part of this stream will last longer; fixed from the first part on.
+    pub longest: Duration,
+}

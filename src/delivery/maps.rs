@@ -1,0 +1,60 @@
+//! Which Media Initialization Sections are at one destination.
+
+use std::collections::BTreeMap;
+
+/// The maps that are at one destination, by key, and those on their way. What is not listed is not there.
+#[derive(Debug, Default)]
+pub(super) struct Maps(BTreeMap<String, State>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is put now, as part of a segment's job.
+    Coming,
+    /// Its put was acknowledged, or an earlier run's playlist names it.
+    There,
+    /// It is deleted now.
+    Going,
+}
+
+impl Maps {
+    /// It is there: an earlier run's playlist names it.
+    pub(super) fn take_up(&mut self, key: String) {
+        self.0.entry(key).or_insert(State::There);
+    }
+
+    /// Whether it is one, as far as is known here.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Whether it is just being put or deleted: who needs it waits.
+    pub(super) fn is_under_way(&self, key: &str) -> bool {
+        matches!(self.0.get(key), Some(State::Coming | State::Going))
+    }
+
+    /// Whether it has to be put ahead of a segment; if so, it is on its way from now on.
+    pub(super) fn begin(&mut self, key: &str) -> bool {
+        let is_missing = self.0.get(key) != Some(&State::There);
+        if is_missing {
+            self.0.insert(key.to_owned(), State::Coming);
+        }
+        is_missing
+    }
+
+    /// It has been put.
+    pub(super) fn arrive(&mut self, key: &str) {
+        self.0.insert(key.to_owned(), State::There);
+    }
+
+    /// It is deleted from now on, if it is one.
+    pub(super) fn leave(&mut self, key: &str) {
+        if let Some(state) = self.0.get_mut(key) {
+            *state = State::Going;
+        }
+    }
+
+    /// Nothing is known of it: it has been deleted, or an attempt to put or delete it failed.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+}

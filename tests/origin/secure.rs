@@ -1,0 +1,120 @@
+//! TLS, and who is let in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use segcast::destination::Secret;
+use segcast::origin::{Auth, Options, Origin, Tls};
+use tempfile::TempDir;
+
+use super::channel::{Channel, body, options};
+use super::client::{ask, curl, get, written};
+
+/// A certificate for localhost and its key, in a folder.
+fn certificate(folder: &Path, name: &str) -> Tls {
+    let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Tls { certificate, key }
+}
+
+#[tokio::test]
+async fn https_speaks_both_versions() {
+    let folder = TempDir::new().unwrap();
+    let tls = certificate(folder.path(), "one");
+    let ca = tls.certificate.display().to_string();
+    let (mut channel, server) = Channel::serve(Options { tls: Some(tls), ..options() }, &["hd"], true);
+    channel.segment(0, body(1_000_000));
+    let url = |path: &str| format!("https://localhost:{}{path}", server.address.port());
+    for version in ["--http1.1", "--http2"] {
+        let answer = curl(&["--cacert", &ca, version, &url("/hd/00001.ts")]).await;
+        assert_eq!((answer.status, answer.body.len()), (200, 1_000_000), "{version}");
+    }
+    let spoken = ["--cacert", &ca, "-o", "/dev/null", "-w", "%{http_version}", &url("/")];
+    assert_eq!(written(&spoken).await, "2", "ALPN");
+    // Who speaks in clear is not understood, and nobody else notices.
+    let plain = super::client::raw(server.address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(!plain.starts_with(b"HTTP"));
+    assert_eq!(curl(&["--cacert", &ca, &url("/healthz")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn certificates_that_are_none_are_told() {
+    let folder = TempDir::new().unwrap();
+    let (one, other) = (certificate(folder.path(), "one"), certificate(folder.path(), "other"));
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let (empty, text) = (write("empty", ""), write("text", "hello"));
+    let cut = fs::read_to_string(&one.certificate).unwrap();
+    let cut = write("cut", &cut[..cut.len() / 2]);
+    let none = folder.path().join("none");
+    let told = |certificate: &PathBuf, key: &PathBuf| {
+        let tls = Some(Tls { certificate: certificate.clone(), key: key.clone() });
+        Origin::bind(Options { tls, ..options() }).unwrap_err().to_string()
+    };
+    for (certificate, key, what) in [
+        (&none, &one.key, "cannot use the certificate in"),
+        (&empty, &one.key, "expected PEM with -----BEGIN CERTIFICATE-----, came none"),
+        (&text, &one.key, "expected PEM with -----BEGIN CERTIFICATE-----, came none"),
+        (&cut, &one.key, "cannot use the certificate in"),
+        (&one.key, &one.key, "expected PEM with -----BEGIN CERTIFICATE-----, came none"),
+        (&one.certificate, &none, "cannot use the key in"),
+        (&one.certificate, &text, "expected PEM with a private key"),
+        (&one.certificate, &one.certificate, "expected PEM with a private key"),
+        (&one.certificate, &other.key, "does not go with the certificate"),
+    ] {
+        let text = told(certificate, key);
+        assert!(text.contains(what), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn only_those_who_know_are_let_in() {
+    let auth = Auth::Basic { user: "me".to_owned(), password: Secret::new("hunter2") };
+    let (mut channel, server) = Channel::serve(Options { auth: Some(auth), ..options() }, &["hd"], false);
+    channel.segment(0, body(10));
+    for path in ["/", "/index.m3u8", "/hd/00001.ts", "/status", "/metrics", "/readyz", "/none"] {
+        let answer = get(server.address, path).await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert_eq!(answer.header("www-authenticate"), "Basic realm=\"segcast\", charset=\"UTF-8\"");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+    }
+    assert_eq!(get(server.address, "/healthz").await.status, 200);
+    assert_eq!(ask(server.address, "OPTIONS", "/index.m3u8", "").await.status, 204);
+    let url = format!("http://{}/hd/00001.ts", server.address);
+    assert_eq!(curl(&["-u", "me:hunter2", &url]).await.status, 200);
+    assert_eq!(curl(&["-u", "me:hunter3", &url]).await.status, 401);
+
+    let auth = Auth::Bearer(Secret::new("t0ken"));
+    let (mut channel, server) = Channel::serve(Options { auth: Some(auth), ..options() }, &["hd"], false);
+    channel.segment(0, body(10));
+    let with = async |token: &str| {
+        ask(server.address, "GET", "/index.m3u8", &format!("Authorization: {token}\r\n")).await
+    };
+    assert_eq!(with("Bearer t0ken").await.status, 200);
+    let refused = with("Bearer wrong").await;
+    assert_eq!((refused.status, refused.header("www-authenticate")), (401, "Bearer realm=\"segcast\""));
+    assert!(!refused.text().contains("t0ken"));
+}
