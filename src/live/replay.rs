@@ -209,6 +209,12 @@ pub(super) fn part(index: u32, count: u32) -> Part {
 pub(super) fn segment(presentation: &mut Presentation, rendition: usize) -> Plan {
     let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
     presentation.open(rendition, &head, UNIX_EPOCH);
+    close(presentation, rendition)
+}
+
+/// Closes the open segment of `rendition` after four seconds.
+pub(super) fn close(presentation: &mut Presentation, rendition: usize) -> Plan {
+    let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
     presentation.close(rendition, &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET })
 }
 
