@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # From nothing to a live stream: installs what is missing, builds segcast, runs examples/quickstart.toml.
 #
-#   examples/quickstart.sh [--seconds N] [--output DIR]
+#   examples/quickstart.sh [--seconds N] [--output DIR] [--listen ADDR]
 #
-# --seconds N   stops by itself after N seconds; else Ctrl-C stops it
-# --output DIR  where the stream is put (default: live, beside the sources)
+# --seconds N    stops by itself after N seconds; else Ctrl-C stops it
+# --output DIR   where the stream is put too (default: live, beside the sources)
+# --listen ADDR  where it is served (default: 127.0.0.1:8080)
 set -euo pipefail
 
 usage() {
-    sed -n '4,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '4,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 fail() {
     echo "quickstart: $1" >&2
@@ -19,9 +20,10 @@ fail() {
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 seconds=
 output=$root/live
+listen=127.0.0.1:8080
 while [[ $# -gt 0 ]]; do
     case $1 in
-    --seconds | --output) [[ $# -ge 2 ]] || fail "$1 wants a value" ;;&
+    --seconds | --output | --listen) [[ $# -ge 2 ]] || fail "$1 wants a value" ;;&
     --seconds)
         [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "--seconds wants a whole number from 1 on, not \"$2\""
         seconds=$2
@@ -30,6 +32,11 @@ while [[ $# -gt 0 ]]; do
     --output)
         mkdir -p -- "$2"
         output=$(cd -- "$2" && pwd)
+        shift 2
+        ;;
+    --listen)
+        listen=$2
+        [[ $listen == *:* ]] || listen=127.0.0.1:$listen
         shift 2
         ;;
     -h | --help)
@@ -56,19 +63,15 @@ cargo build --release --quiet
 
 cat <<TEXT
 
-A live stream in three renditions is put into $output.
-In a few seconds it can be played, with any of these:
+A live stream in three renditions, with low latency, and put into $output too.
+${seconds:+It stops by itself after $seconds seconds. }Ctrl-C stops it. In a few seconds it plays, also with
+ffplay, VLC or any other player at http://$listen/index.m3u8. To watch it, open
 
-    ffplay $output/index.m3u8
-    vlc $output/index.m3u8
-    python3 -m http.server --directory $output 8000
-        and then http://localhost:8000/index.m3u8 in Safari, VLC or a page with hls.js
-
-${seconds:+It stops by itself after $seconds seconds. }Ctrl-C stops it.
+    http://$listen/
 
 TEXT
 
-run=("$segcast" run examples/quickstart.toml --output "$output")
+run=("$segcast" run examples/quickstart.toml --output "$output" --listen "$listen")
 [[ -n $seconds ]] || exec "${run[@]}"
 
 # Process groups of their own, so that one Ctrl-C is one signal to segcast: ours, passed on.

@@ -61,6 +61,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod chunks;
+pub mod cmaf;
 pub mod codec;
 pub mod live;
 pub mod playlist;

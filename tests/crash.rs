@@ -61,3 +61,9 @@ fn playlists_hold() {
 fn configurations_hold() {
     replay("config", "config", 4096, holds::config);
 }
+
+#[cfg(feature = "cli")]
+#[test]
+fn answers_hold() {
+    replay("answers", "answers", 4096, holds::answers);
+}

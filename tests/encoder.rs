@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use segcast::encoder::ladder::{Audio, Feed, Input, Ladder, Rendition, Video};
+use segcast::encoder::ladder::{Audio, Feed, Input, Ladder, Latency, Rendition, Tracks, Video};
 use segcast::encoder::{Error, Event, Kind, Limits, Output, Running, start};
 use segcast::time::Rate;
 
@@ -20,7 +20,13 @@ fn video(codec: &str, preset: Option<&str>, size: (u32, u32)) -> Option<Video> {
 }
 
 fn audio(codec: &str) -> Option<Audio> {
-    Some(Audio { codec: codec.into(), bitrate_bps: Some(64_000), channels: Some(1), sample_rate_hz: None })
+    Some(Audio {
+        codec: codec.into(),
+        bitrate_bps: Some(64_000),
+        channels: Some(1),
+        sample_rate_hz: None,
+        tracks: Tracks::First,
+    })
 }
 
 fn rendition(name: &str, video: Option<Video>, audio: Option<Audio>) -> Rendition {
@@ -36,7 +42,14 @@ fn own(name: &str, command: &str) -> Rendition {
 }
 
 fn ladder(input: Input, feed: Feed, renditions: Vec<Rendition>) -> Ladder {
-    Ladder { ffmpeg: "ffmpeg".into(), input, feed, segment: Duration::from_secs(2), renditions }
+    Ladder {
+        ffmpeg: "ffmpeg".into(),
+        input,
+        feed,
+        segment: Duration::from_secs(2),
+        renditions,
+        latency: Latency::Normal,
+    }
 }
 
 fn file(path: &Path) -> Input {

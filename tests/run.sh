@@ -98,6 +98,7 @@ seeds() {
         codec | pes) echo testdata/codec ;;
         playlist) echo testdata/playlist ;;
         config) echo testdata/config ;;
+        answers) echo testdata/answers ;;
     esac
     if [[ -d testdata/crash/$1 ]]; then echo "testdata/crash/$1"; fi
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use segcast::segment::{Cutter, Event, Options, Output, Segment, Segmenter};
+use segcast::segment::{Cutter, Event, Options, Output, Part, Segment, Segmenter};
 use segcast::ts::{self, Demuxer, PACKET_LEN, Packet, Pid, packets};
 use support::synth::{AUDIO, Synth, VIDEO};
 
@@ -119,6 +119,41 @@ fn assert_stands_alone(segment: &Segment) {
     assert!(open.values().all(|left| left.is_none_or(|left| left == 0)), "a PES packet is cut short");
 }
 
+/// Each segment with its parts, as the segmenter hands them out.
+fn parts(stream: &Bytes, lengths: &[usize], options: &Options) -> Vec<(Vec<(Part, Bytes)>, Segment)> {
+    let mut segmenter = Segmenter::new(options);
+    let mut outputs = Vec::new();
+    for chunk in chunked(stream, lengths) {
+        outputs.extend(segmenter.push(chunk));
+    }
+    outputs.extend(segmenter.finish());
+    let (mut segments, mut open) = (Vec::new(), Vec::new());
+    for output in outputs {
+        match output {
+            Output::Part { ordinal, part, chunks } => {
+                assert_eq!(ordinal, segments.len() as u64);
+                open.push((part, chunks.to_bytes()));
+            }
+            Output::Segment(segment) => segments.push((std::mem::take(&mut open), segment)),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty());
+    segments
+}
+
+/// What holds of the parts of any stream.
+fn assert_parts_are_the_segments(segments: &[(Vec<(Part, Bytes)>, Segment)]) {
+    for (parts, segment) in segments {
+        let joined: Vec<u8> = parts.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+        assert!(joined == segment.chunks.to_bytes(), "segment {}", segment.ordinal);
+        assert!(parts.iter().zip(0..).all(|((part, _), index)| part.index == index));
+        assert!(parts.windows(2).all(|pair| pair[0].0.decode_end == pair[1].0.decode_start));
+        assert_eq!(parts.first().map(|(part, _)| part.decode_start), Some(segment.extent.head.decode_start));
+        assert_eq!(parts.last().map(|(part, _)| part.decode_end), Some(segment.extent.decode_end));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -146,8 +181,11 @@ proptest! {
         }
         let stream = Bytes::from(stream);
         prop_assert_eq!(demux(&stream, &[stream.len().max(1)]), demux(&stream, &lengths));
-        let whole = cut(&stream, &[stream.len().max(1)], &options(1000));
-        let pieces = cut(&stream, &lengths, &options(1000));
+        let options = Options { part: Some(Duration::from_millis(200)), ..options(1000) };
+        let divided = parts(&stream, &lengths, &options);
+        assert_parts_are_the_segments(&divided);
+        let whole = cut(&stream, &[stream.len().max(1)], &self::options(1000));
+        let pieces = cut(&stream, &lengths, &self::options(1000));
         prop_assert_eq!(whole.len(), pieces.len());
         for (a, b) in whole.iter().zip(&pieces) {
             prop_assert_eq!(a.extent, b.extent);
@@ -187,6 +225,43 @@ proptest! {
         for segment in &segments {
             prop_assert_eq!(segment.extent.longest, promised);
             prop_assert!(segment.extent.duration <= promised);
+        }
+    }
+
+    #[test]
+    fn parts_are_the_segment_and_as_long_as_promised(
+        synth in streams(),
+        frame in prop::sample::select(&[3600, 3003, 3750, 1800][..]),
+        lengths in prop::collection::vec(1..5000_usize, 1..8),
+        target_ms in 500..3000_u64,
+        part_ms in 100..700_u64,
+    ) {
+        let synth = Synth { frame, ..synth };
+        let stream = Bytes::from(synth.bytes());
+        let options = Options { part: Some(Duration::from_millis(part_ms)), ..options(target_ms) };
+        let segments = parts(&stream, &lengths, &options);
+        assert_parts_are_the_segments(&segments);
+        let whole = parts(&stream, &[stream.len()], &options);
+        prop_assert_eq!(segments.len(), whole.len());
+        for ((parts, segment), (whole, other)) in segments.iter().zip(&whole) {
+            prop_assert_eq!(segment.extent, other.extent);
+            prop_assert_eq!(parts, whole);
+        }
+        let longest = segments[0].0[0].0.longest;
+        for (parts, _) in &segments {
+            for (n, (part, _)) in parts.iter().enumerate() {
+                prop_assert_eq!(part.longest, longest);
+                prop_assert!(part.duration <= longest);
+                prop_assert!(n + 1 == parts.len() || part.duration >= longest.mul_f64(0.85), "{:?}", part);
+                prop_assert!(!part.duration.is_zero());
+                prop_assert!(n > 0 || synth.gop > 25 || part.is_independent);
+            }
+        }
+        // What segments there are and what is in them does not depend on their parts.
+        let plain = cut(&stream, &lengths, &self::options(target_ms));
+        for ((_, segment), plain) in segments.iter().zip(&plain) {
+            prop_assert_eq!(segment.extent, plain.extent);
+            prop_assert_eq!(segment.chunks.to_bytes(), plain.chunks.to_bytes());
         }
     }
 

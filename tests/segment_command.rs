@@ -418,6 +418,28 @@ fn damage_is_counted_and_the_rest_is_saved() {
 }
 
 #[test]
+fn what_another_wrote_before_the_first_segment_is_gone_on_from() {
+    let (_temporary, output) = folder();
+    let stream = read("h264-aac.ts");
+    let args = ["--segment", "1s", "--window", "20"];
+    let mut waiting = Running::start(segment("-", &output, &args).stdin(Stdio::piped()));
+    waiting.feed(&stream[..188]);
+    let began = Instant::now();
+    waiting.until("a moment", || began.elapsed() > Duration::from_millis(500));
+    run_with(&mut segment("-", &output, &args), &stream).good();
+    let first = parsed(&playlist(&output));
+    let bodies = |names: &[String]| names.iter().map(|name| fs::read(output.join(name)).unwrap()).collect();
+    let names: Vec<String> = first.segments.iter().map(|segment| segment.uri.clone()).collect();
+    let before: Vec<Vec<u8>> = bodies(&names);
+    waiting.feed(&stream);
+    waiting.end().good();
+    assert_eq!(bodies(&names), before, "its segments are written over");
+    let both = parsed(&playlist(&output));
+    assert!(both.end_list && both.segments.len() > names.len());
+    assert!(both.segments.iter().zip(&names).all(|(segment, name)| segment.uri == *name));
+}
+
+#[test]
 fn a_folder_has_one_writer_at_a_time() {
     let (_temporary, output) = folder();
     let stream = read("h264-aac.ts");

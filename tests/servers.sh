@@ -4,7 +4,7 @@
 #
 #   ssh      OpenSSH's sshd
 #   account  segcast-test, an account for logging in to it, where root runs the tests
-#   ftp      vsftpd; pyftpdlib
+#   ftp      vsftpd; pyftpdlib; ProFTPD
 #   http     nginx with DAV
 #   s3       SeaweedFS
 #   azure    Azurite
@@ -12,7 +12,8 @@
 #   players  hls.js and Shaka Player; playwright-core and axe-core, which drive Chromium and look for what is hard to use
 #   gstreamer  gst-launch-1.0 with what it needs for HLS, H.264 and AAC
 #
-# What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS.
+# What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS. So does
+# ProFTPD, unpacked from Debian's packages: Debian installs one FTP server at a time.
 # What is there already is left alone. Nothing is started here: tests start their own, on ports of their own. (Debian
 # itself starts a server that it installs, where it runs systemd; tests do not touch that one.)
 set -euo pipefail
@@ -24,6 +25,7 @@ source examples/need.sh
 folder=${SEGCAST_SERVERS:-target/servers}
 from_pypi=()
 from_npm=()
+unpacked=()
 
 has() { command -v "$1" >/dev/null || [[ -x /usr/sbin/$1 ]]; }
 
@@ -35,6 +37,37 @@ pip_install() {
 # npm_install PROGRAM PACKAGE...: notes npm's packages, for the end, if the program is not in our folder.
 npm_install() {
     [[ -x $folder/node_modules/.bin/$1 ]] || from_npm+=("${@:2}")
+}
+
+# unpack PROGRAM PACKAGE...: notes Debian's packages to be unpacked, for the end, if the program is not in our folder.
+unpack() {
+    [[ -x $folder/debian/usr/sbin/$1 ]] || unpacked+=("${@:2}")
+}
+
+# Unpacks what was noted, with those of the first one's libraries that are not installed.
+unpack_all() {
+    local libraries library where root
+    command -v apt-get >/dev/null || {
+        echo "left out: ${unpacked[*]}, which Debian's apt-get gets" >&2
+        return 0
+    }
+    libraries=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+        --no-enhances "${unpacked[0]}" | grep '^lib.*[0-9]$' | sort -u)
+    for library in $libraries; do
+        dpkg-query --show --showformat='${db:Status-Status}' "$library" 2>/dev/null | grep -q '^installed$' ||
+            unpacked+=("$library")
+    done
+    echo "unpacking: ${unpacked[*]}"
+    where=$(mktemp -d)
+    mkdir -p "$folder/debian"
+    root=$(cd "$folder/debian" && pwd)
+    (
+        cd "$where"
+        # Root would have them fetched by a user who cannot write here.
+        apt-get download -qq -o APT::Sandbox::User=root "${unpacked[@]}"
+        for package in *.deb; do dpkg-deb --extract "$package" "$root"; done
+    )
+    rm -r "$where"
 }
 
 # npm_library PACKAGE@VERSION...: notes those of npm's packages that are not in our folder in that version.
@@ -67,6 +100,7 @@ ftp() {
     need vsftpd has vsftpd
     need openssl has openssl
     pip_install ftpbench pyftpdlib pyopenssl
+    unpack proftpd proftpd-core proftpd-mod-crypto
 }
 
 http() {
@@ -116,6 +150,7 @@ install_all() {
     fi
     [[ ${#from_npm[@]} -eq 0 ]] || need npm command -v npm
     install_missing
+    [[ ${#unpacked[@]} -eq 0 ]] || unpack_all
     if [[ ${#from_pypi[@]} -gt 0 ]]; then
         echo "installing from PyPI: ${from_pypi[*]}"
         [[ -x $folder/python/bin/pip ]] || python3 -m venv "$folder/python"

@@ -19,9 +19,12 @@
 //! # }
 //! ```
 
+mod formats;
 mod ingest;
 mod outcome;
 mod pace;
+mod package;
+mod places;
 mod prepare;
 mod report;
 mod run;
@@ -31,6 +34,7 @@ use std::time::Duration;
 
 use crate::{delivery, destination, encoder, live, origin};
 
+pub use package::{Cmaf, Lineup};
 pub use run::run;
 pub use summary::{Rendition, Summary};
 
@@ -41,8 +45,12 @@ pub struct Options {
     pub name: String,
     /// What is encoded, and how.
     pub ladder: encoder::ladder::Ladder,
-    /// How it presents itself; its renditions stand in the ladder's order.
+    /// How it presents itself.
     pub presentation: live::Options,
+    /// Of each rung of the ladder: the renditions that are made of its stream.
+    pub lineups: Vec<Lineup>,
+    /// The duration of parts that is aimed at; none makes no parts.
+    pub part: Option<Duration>,
     /// Where it is put.
     pub destinations: Vec<delivery::Options>,
     /// Where segments wait that a destination has not taken yet.

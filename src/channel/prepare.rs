@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{Error, Options};
 use crate::delivery::{self, Delivery, Entrance, chain};
-use crate::destination::Kind;
-use crate::live::Presentation;
+use crate::destination::{self, Destination, Kind};
+use crate::live::{self, Presentation};
 use crate::playlist;
 
 /// How long a destination may take to show that it takes files before the others begin without it.
@@ -48,27 +48,32 @@ pub async fn prepare(
     // All at the same time: one that does not answer holds up nobody for longer than the limit.
     let mut looking = JoinSet::new();
     for (n, served) in options.destinations.iter().enumerate() {
-        let entering = delivery::enter(served.clone(), options.presentation.clone());
-        let name = served.target.to_string();
+        let opened = served.target.open().map(Arc::from);
+        let presentation = options.presentation.clone();
         // Where there is no other, nobody waits for it.
-        let limit = if options.destinations.len() == 1 { served.timeout } else { PROBE_LIMIT };
-        looking.spawn(async move {
-            let silent = |_| Err(delivery::silent("put anything at", &name, limit));
-            (n, timeout(limit, entering).await.unwrap_or_else(silent))
-        });
+        let most = if options.destinations.len() == 1 { served.timeout } else { PROBE_LIMIT };
+        let limit = served.timeout.min(most);
+        looking.spawn(async move { (n, look(opened, presentation, limit).await) });
     }
     let mut looked: Vec<_> = looking.join_all().await;
     looked.sort_by_key(|(n, _)| *n);
 
-    let found = looked.iter().filter_map(|(_, looked)| looked.as_ref().ok().map(|(_, found)| found));
-    let shown = Arc::new(delivery::farthest(&found.collect::<Vec<_>>()));
-    let is_any_open = looked.iter().any(|(_, looked)| looked.is_ok());
+    let open = looked.iter().filter_map(|(_, looked)| match looked {
+        Ok(Entrance::Open(_, found)) => Some(found),
+        _ => None,
+    });
+    let open: Vec<_> = open.collect();
+    let shown = Arc::new(delivery::farthest(&open));
+    let is_any_open = !open.is_empty();
     let mut prepared =
         Prepared { presentation: presentation(options, &shown), deliveries: Vec::new(), refused: None };
     for (served, (_, looked)) in options.destinations.iter().zip(looked) {
         let entrance = match looked {
-            Ok((destination, found)) => Entrance::Open(destination, found),
-            Err(error) if is_any_open && error.kind() == Kind::Transient => Entrance::Late(error),
+            Ok(Entrance::Late(_, source)) if !is_any_open => Err(source),
+            looked => looked,
+        };
+        let entrance = match entrance {
+            Ok(entrance) => entrance,
             Err(source) => {
                 let error = Error::Destination { name: served.target.to_string(), source };
                 if served.is_required {
@@ -88,5 +93,19 @@ pub async fn prepare(
         // Where there is an origin, the channel has a place to be.
         Some(error) if prepared.deliveries.is_empty() && options.origin.is_none() => Err(error),
         refused => Ok(Prepared { refused, ..prepared }),
+    }
+}
+
+/// Looks at a destination. What may go well another time is no error.
+async fn look(
+    opened: Result<Arc<dyn Destination>, destination::Error>,
+    presentation: live::Options,
+    limit: Duration,
+) -> Result<Entrance, destination::Error> {
+    let destination = opened?;
+    match delivery::enter(Arc::clone(&destination), presentation, limit).await {
+        Ok(found) => Ok(Entrance::Open(destination, found)),
+        Err(error) if error.kind() == Kind::Transient => Ok(Entrance::Late(destination, error)),
+        Err(error) => Err(error),
     }
 }

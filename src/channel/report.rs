@@ -56,9 +56,9 @@ impl Reporter {
     }
 
     /// How fast an encoder is, in seconds of media a second.
-    pub fn speed(&mut self, renditions: &[usize], speed: Option<f64>) {
+    pub fn speed(&mut self, rendition: usize, speed: Option<f64>) {
         let permille = speed.map(|speed| (speed * 1000.0).clamp(0.0, 1e9) as u32);
-        renditions.iter().for_each(|&one| self.renditions[one].told.speed_permille = permille);
+        self.renditions[rendition].told.speed_permille = permille;
     }
 
     /// Nothing more comes of a rendition.
@@ -107,9 +107,10 @@ mod tests {
     use crate::time::Ticks;
 
     fn extent(millis: u64, size_bytes: u64) -> Extent {
-        let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+        let (start, decode_start, decode_end) = (Ticks::ZERO, Ticks::ZERO, Ticks::ZERO);
+        let head = Head { start, decode_start, is_discontinuity: false, is_independent: true };
         let duration = Duration::from_millis(millis);
-        Extent { head, duration, size_bytes, longest: duration }
+        Extent { head, duration, size_bytes, longest: duration, decode_end }
     }
 
     #[test]
@@ -126,7 +127,7 @@ mod tests {
         });
         assert_eq!(reporter.status(false, false, vec![]).state, State::Starting);
         (0..100).for_each(|n| reporter.segment(0, &extent(2000, n * 1000)));
-        reporter.speed(&[0, 1], Some(1.25));
+        reporter.speed(0, Some(1.25));
         let status = reporter.status(false, false, vec![]);
         assert_eq!(status.state, State::Running);
         let told = &status.renditions[0];

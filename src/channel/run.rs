@@ -1,28 +1,33 @@
 //! The channel's loop.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::ingest::{Ending, Item, Shared, ingest};
+use super::ingest::{Ending, Given, Shared, ingest};
 use super::outcome::Outcome;
 use super::pace::Pace;
+use super::package::{Item, Lineup, Packager};
+use super::places::Places;
 use super::prepare::{Prepared, prepare};
 use super::report::Reporter;
 use super::summary::{Rendition, Summary};
 use super::{BURIAL, Error, LAST_PUTS, Options, Stop};
-use crate::delivery::{self, Delivery, Store, chain};
+use crate::chunks::Chunks;
+use crate::cmaf;
+use crate::delivery::{Delivery, chain};
 use crate::encoder::ladder::Feed;
 use crate::encoder::{self, Control, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
-use crate::origin::{Origin, Stage};
-use crate::segment::{self, OnMissingRandomAccess, Segment};
-use crate::ts::{Anomaly, Selection};
+use crate::origin::Origin;
+use crate::segment::{self, OnMissingRandomAccess, Part, Segment};
+use crate::ts::Selection;
 
-/// Items that may wait for the loop.
+/// What encoders gave that may wait for the loop.
 const QUEUE: usize = 64;
 /// How often the origin is told how the channel is doing.
 const REPORTS: Duration = Duration::from_secs(1);
@@ -63,31 +68,33 @@ async fn run_with(
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();
     let (longest, shared) = watch::channel(None);
-    let (items, mut received) = mpsc::channel(QUEUE);
+    let (given, mut received) = mpsc::channel(QUEUE);
     let mut readers = JoinSet::new();
     let shared = Shared::new(shared);
     for output in running.outputs.drain(..) {
-        readers.spawn(ingest(output, cutting(options), shared.clone(), items.clone()));
+        let packager = Packager::new(&options.lineups[output.rendition()], &cutting(options));
+        readers.spawn(ingest(output, packager, shared.clone(), given.clone()));
     }
-    drop(items);
+    drop(given);
 
     let mut channel = Channel::new(options, prepared, running.control.clone(), longest, began);
     let serving = origin.map(|origin| channel.serve(options, origin));
     let mut tick = interval(REPORTS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut has_items, mut has_events) = (true, true);
-    while has_items || has_events {
+    let (mut has_more, mut has_events) = (true, true);
+    while has_more || has_events {
         tokio::select! {
-            item = received.recv(), if has_items => match item {
-                Some((rendition, item)) => channel.take(rendition, item),
-                None => has_items = false,
+            given = received.recv(), if has_more => match given {
+                Some((_, Given::Items(items))) => channel.take(items),
+                Some((rung, Given::End(ending))) => channel.end(rung, ending),
+                None => has_more = false,
             },
             event = running.events.recv(), if has_events => match event {
                 Some(event) => channel.hear(event),
                 None => has_events = false,
             },
             Some(()) = endings.recv() => channel.drop_failed().await,
-            _ = tick.tick(), if channel.stage.is_some() => channel.report(),
+            _ = tick.tick(), if channel.places.stage.is_some() => channel.report(),
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                 Stop::No => {}
                 Stop::Finish => channel.finish_as_asked(),
@@ -107,7 +114,12 @@ fn cutting(options: &Options) -> segment::Options {
         live::Kind::Vod => OnMissingRandomAccess::Extend,
         live::Kind::Live { .. } | live::Kind::Event => OnMissingRandomAccess::Cut,
     };
-    segment::Options { target: options.presentation.target, program: Selection::First, on_missing }
+    segment::Options {
+        target: options.presentation.target,
+        program: Selection::First,
+        on_missing,
+        part: options.part,
+    }
 }
 
 /// An origin at work.
@@ -127,23 +139,25 @@ impl Serving {
 
 struct Channel {
     presentation: Presentation,
-    deliveries: Vec<Delivery>,
+    places: Places,
+    /// Of each rung of the ladder: the renditions that are made of its stream.
+    lineups: Vec<Lineup>,
+    /// What each rung is called.
+    rungs: Vec<String>,
     control: Control,
-    store: Store,
-    /// The origin's, if there is one.
-    stage: Option<Stage>,
     reporter: Reporter,
     began: Instant,
     longest: watch::Sender<Option<Duration>>,
     summary: Summary,
     /// What ends the channel with an error, once everything is written.
     failure: Option<Error>,
+    /// Of each rung.
     outcomes: Vec<Outcome>,
     is_finishing: bool,
     /// Whether it is our caller who wants the end.
     is_asked: bool,
     is_fan_out: bool,
-    /// Of encoders, by the first of their renditions.
+    /// Of encoders, by the first of their rungs.
     paces: BTreeMap<usize, Pace>,
 }
 
@@ -155,20 +169,20 @@ impl Channel {
         longest: watch::Sender<Option<Duration>>,
         began: Instant,
     ) -> Self {
-        let names = options.presentation.renditions.iter().map(|rendition| rendition.name.clone());
-        let renditions = names.map(|name| Rendition { name, ..Rendition::default() }).collect();
+        let renditions: Vec<_> = options.presentation.renditions.iter().map(Rendition::new).collect();
+        let spool = options.spool.clone();
         Self {
             presentation: prepared.presentation,
-            deliveries: prepared.deliveries,
+            places: Places::new(prepared.deliveries, spool, renditions.len(), began),
+            lineups: options.lineups.clone(),
+            rungs: options.ladder.renditions.iter().map(|rung| rung.name.clone()).collect(),
             control,
-            store: Store::new(options.spool.clone()),
-            stage: None,
             reporter: Reporter::new(&options.presentation),
             began,
             longest,
             summary: Summary { renditions, destinations: Vec::new() },
             failure: prepared.refused,
-            outcomes: vec![Outcome::default(); options.presentation.renditions.len()],
+            outcomes: vec![Outcome::default(); options.ladder.renditions.len()],
             is_finishing: false,
             is_asked: false,
             is_fan_out: options.ladder.feed == Feed::FanOut,
@@ -176,14 +190,42 @@ impl Channel {
         }
     }
 
-    fn take(&mut self, rendition: usize, item: Item) {
-        match item {
-            Item::Open(head, arrived) => self.presentation.open(rendition, &head, arrived),
-            Item::Segment(segment) => self.put(rendition, segment),
-            Item::Formats(formats) => self.presentation.format(rendition, &formats),
-            Item::Anomaly(anomaly) => self.note(rendition, &anomaly),
-            Item::End(ending) => self.end(rendition, ending),
+    fn take(&mut self, items: Vec<(usize, Item)>) {
+        for (rendition, item) in items {
+            match item {
+                Item::Open(head, arrived) => self.presentation.open(rendition, &head, arrived),
+                Item::Map(init) => self.map(rendition, init),
+                Item::Part(part, body) => self.put_part(rendition, &part, body),
+                Item::Segment(segment) => self.put(rendition, segment),
+                Item::Formats(formats) => self.presentation.format(rendition, &formats),
+                Item::Language(language) => self.presentation.language(rendition, &language),
+                Item::Absent => self.leave_out(rendition),
+                Item::Anomaly(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
+                Item::Unfit(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
+            }
         }
+    }
+
+    fn map(&mut self, rendition: usize, init: cmaf::Init) {
+        let key = self.presentation.options().renditions[rendition].init_key(init.digest);
+        self.places.map(rendition, key, init.bytes);
+        self.presentation.map(rendition, init.digest);
+    }
+
+    fn put_part(&mut self, rendition: usize, part: &Part, body: Chunks) {
+        let number = self.presentation.next_number(rendition);
+        let key = self.presentation.options().renditions[rendition].part_key(number, part.index.into());
+        self.places.part(&key, body);
+        let plan = self.presentation.part(rendition, part);
+        tell(&plan);
+        self.places.show_at_edge(&self.presentation.snapshot());
+    }
+
+    /// The stream has no track for this rendition.
+    fn leave_out(&mut self, rendition: usize) {
+        let plan = self.presentation.end(rendition);
+        self.reporter.end(rendition);
+        self.perform(&plan, None);
     }
 
     fn put(&mut self, rendition: usize, segment: Segment) {
@@ -208,19 +250,19 @@ impl Channel {
         });
     }
 
-    fn end(&mut self, rendition: usize, ending: Ending) {
-        let plan = self.presentation.end(rendition);
-        self.reporter.end(rendition);
-        self.perform(&plan, None);
-        let what = self.outcomes[rendition].ended(ending);
-        self.judge(rendition, what);
+    fn end(&mut self, rung: usize, ending: Ending) {
+        for rendition in self.lineups[rung].renditions().collect::<Vec<_>>() {
+            self.leave_out(rendition);
+        }
+        let what = self.outcomes[rung].ended(ending);
+        self.judge(rung, what);
     }
 
     /// Whoever is asked to end may not have begun: no stream is no error then.
-    fn judge(&mut self, rendition: usize, what: Option<String>) {
+    fn judge(&mut self, rung: usize, what: Option<String>) {
         // Who is asked to finish early may have nothing to show yet.
         if let Some(what) = what.filter(|_| !self.is_finishing) {
-            let rendition = self.summary.renditions[rendition].name.clone();
+            let rendition = self.rungs[rung].clone();
             if self.is_asked {
                 tracing::warn!("rendition {rendition}: {what}");
                 return;
@@ -229,31 +271,16 @@ impl Channel {
         }
     }
 
-    /// Tells every destination what a plan has brought. The one segment that it may put is `segment`.
+    /// Tells every place what a plan has brought. The one segment that it may put is `segment`.
     fn perform(&mut self, plan: &Plan, segment: Option<Segment>) {
-        for anomaly in plan.anomalies() {
-            tracing::warn!("{anomaly}");
-        }
+        tell(plan);
         if let (Some(Step::PutSegment { rendition, number, key }), Some(segment)) =
             (plan.steps().first(), segment)
         {
-            let (rendition, number, key) = (*rendition, *number, key.clone());
-            if let Some(stage) = &mut self.stage {
-                stage.put(&key, segment.chunks.clone());
-            }
-            let (duration, body) = (segment.extent.duration, self.store.hold(segment.chunks));
-            let segment = delivery::Segment { rendition, number, key, duration, body, map: None };
-            self.deliveries.iter_mut().for_each(|delivery| delivery.put(segment.clone()));
+            self.places.segment(*rendition, *number, key.clone(), segment);
         }
-        if let Some(trouble) = self.store.take_trouble() {
-            tracing::warn!("{trouble}: segments wait in memory alone");
-        }
-        let snapshot = self.presentation.snapshot();
-        self.deliveries.iter_mut().for_each(|delivery| delivery.show(&snapshot));
-        if let Some(stage) = &mut self.stage {
-            stage.show(&snapshot, self.began.elapsed());
-            self.report();
-        }
+        self.places.show(&self.presentation.snapshot());
+        self.report();
     }
 
     /// Lets players come to `origin` for what this channel shows.
@@ -261,7 +288,7 @@ impl Channel {
         let stage = origin.stage(&options.name, &options.presentation);
         let (url, entry) = (origin.url(), options.presentation.entry());
         tracing::info!("{}: watch at {url}, the stream is {url}{entry}", options.name);
-        self.stage = Some(stage);
+        self.places.stage = Some(stage);
         let (end, ended) = oneshot::channel();
         // Whoever drops the sender ends it too.
         let shutdown = async { drop(ended.await) };
@@ -270,20 +297,20 @@ impl Channel {
 
     /// Tells the origin how the channel is doing.
     fn report(&self) {
-        if let Some(stage) = &self.stage {
-            let destinations = self.deliveries.iter().map(Delivery::status).collect();
+        if let Some(stage) = &self.places.stage {
+            let destinations = self.places.deliveries.iter().map(Delivery::status).collect();
             let mut status = self.reporter.status(self.is_finishing, self.failure.is_some(), destinations);
-            (status.spool_memory_bytes, status.spool_disk_bytes) = self.store.waiting_bytes();
+            (status.spool_memory_bytes, status.spool_disk_bytes) = self.places.store.waiting_bytes();
             status.now = self.began.elapsed();
             stage.status(status);
         }
     }
 
-    /// Counts an anomaly; the first of its kind is said aloud.
-    fn note(&mut self, rendition: usize, anomaly: &Anomaly) {
+    /// Counts an anomaly by its kind; the first of a kind is said aloud.
+    fn note(&mut self, rendition: usize, kind: &'static str, anomaly: &dyn fmt::Display) {
         self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];
-        let count = so_far.anomalies.entry(anomaly.kind.name()).or_default();
+        let count = so_far.anomalies.entry(kind).or_default();
         *count += 1;
         if *count == 1 {
             tracing::warn!(rendition = so_far.name, "{anomaly} (further ones of this kind are counted)");
@@ -294,17 +321,16 @@ impl Channel {
 
     fn hear(&mut self, event: encoder::Event) {
         match event {
-            encoder::Event::Progress { renditions, progress } => self.watch_speed(&renditions, &progress),
+            encoder::Event::Progress { renditions: rungs, progress } => self.watch_speed(&rungs, &progress),
             encoder::Event::SourceEnded { result: Err(error) } => self.fail(error.into()),
-            encoder::Event::Exited { renditions, result } => {
-                for &rendition in &renditions {
-                    let what = self.outcomes[rendition].exited(result.is_ok());
-                    self.judge(rendition, what);
+            encoder::Event::Exited { renditions: rungs, result } => {
+                for &rung in &rungs {
+                    let what = self.outcomes[rung].exited(result.is_ok());
+                    self.judge(rung, what);
                 }
-                let is_abandoned =
-                    renditions.iter().any(|&rendition| self.outcomes[rendition].is_abandoned());
+                let is_abandoned = rungs.iter().any(|&rung| self.outcomes[rung].is_abandoned());
                 match result {
-                    Err(error) if self.is_called_off(&renditions) => {
+                    Err(error) if self.is_called_off(&rungs) => {
                         tracing::warn!("ended before its first segment: {}", chain(&error));
                     }
                     Err(error) if !is_abandoned => self.lose(error.into()),
@@ -316,10 +342,11 @@ impl Channel {
         }
     }
 
-    /// Whether the channel was asked to end before anything had come of these renditions: no failure then.
-    fn is_called_off(&self, renditions: &[usize]) -> bool {
-        let is_empty = |&rendition: &usize| self.summary.renditions[rendition].segments == 0;
-        self.is_finishing && self.failure.is_none() && renditions.iter().all(is_empty)
+    /// Whether the channel was asked to end before anything had come of these rungs: no failure then.
+    fn is_called_off(&self, rungs: &[usize]) -> bool {
+        let is_empty = |rendition: usize| self.summary.renditions[rendition].segments == 0;
+        let mut renditions = rungs.iter().flat_map(|&rung| self.lineups[rung].renditions());
+        self.is_finishing && self.failure.is_none() && renditions.all(is_empty)
     }
 
     /// A rendition is gone. In a fan-out the others go on without it.
@@ -356,34 +383,36 @@ impl Channel {
         self.control.finish();
     }
 
-    fn watch_speed(&mut self, renditions: &[usize], progress: &encoder::Progress) {
+    fn watch_speed(&mut self, rungs: &[usize], progress: &encoder::Progress) {
         tracing::trace!(?progress, "encoder");
-        let Some(&first) = renditions.first() else { return };
-        self.reporter.speed(renditions, progress.speed);
+        let Some(&first) = rungs.first() else { return };
+        for rendition in rungs.iter().flat_map(|&rung| self.lineups[rung].renditions()) {
+            self.reporter.speed(rendition, progress.speed);
+        }
         if self.presentation.options().kind == live::Kind::Vod {
             return;
         }
         if let Some(speed) = self.paces.entry(first).or_default().take(progress.out_time, Instant::now()) {
-            let names = renditions.iter().map(|&rendition| self.summary.renditions[rendition].name.as_str());
+            let names: Vec<&str> = rungs.iter().map(|&rung| self.rungs[rung].as_str()).collect();
             tracing::warn!(
                 "the encoder of {} runs at {speed:.2} of real time: use lighter presets, smaller sizes, or fewer renditions",
-                names.collect::<Vec<_>>().join(", ")
+                names.join(", ")
             );
         }
     }
 
     /// Leaves out destinations that have given up. Without any left there is no point in going on.
     async fn drop_failed(&mut self) {
-        let (gone, left): (Vec<_>, _) =
-            std::mem::take(&mut self.deliveries).into_iter().partition(Delivery::has_failed);
-        self.deliveries = left;
+        let all = std::mem::take(&mut self.places.deliveries);
+        let (gone, left): (Vec<_>, _) = all.into_iter().partition(Delivery::has_failed);
+        self.places.deliveries = left;
         for delivery in gone {
             let (name, is_required) = (delivery.name().to_owned(), delivery.is_required());
             let (status, result) = delivery.finish(LAST_PUTS).await;
             self.summary.destinations.push(status);
             if let Err(source) = result {
                 let error = Error::Destination { name, source };
-                if (self.deliveries.is_empty() && self.stage.is_none()) || is_required {
+                if self.places.is_nowhere() || is_required {
                     if self.is_finishing {
                         tracing::error!("{}", chain(&error));
                     }
@@ -398,7 +427,7 @@ impl Channel {
 
     /// Waits until destinations have everything. Players can still read all of it.
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
-        let deliveries = std::mem::take(&mut self.deliveries);
+        let deliveries = std::mem::take(&mut self.places.deliveries);
         let finish = async {
             // Each has its own time to finish, whatever the others do.
             let mut finishing = JoinSet::new();
@@ -419,7 +448,7 @@ impl Channel {
             () = finish => {}
             Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
         }
-        for rendition in &self.summary.renditions {
+        for rendition in self.summary.renditions.iter().filter(|one| one.segments > 0 || !one.is_optional) {
             tracing::info!("{rendition}");
         }
         for destination in &self.summary.destinations {
@@ -429,5 +458,11 @@ impl Channel {
             Some(failure) => Err(failure),
             None => Ok(self.summary),
         }
+    }
+}
+
+fn tell(plan: &Plan) {
+    for anomaly in plan.anomalies() {
+        tracing::warn!("{anomaly}");
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::delivery;
+use crate::{delivery, live};
 
 /// What a channel came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The renditions, in the ladder's order.
+    /// The renditions, in the presentation's order.
     pub renditions: Vec<Rendition>,
     /// The destinations that took files.
     pub destinations: Vec<delivery::Status>,
@@ -20,6 +20,8 @@ pub struct Summary {
 pub struct Rendition {
     /// Its name.
     pub name: String,
+    /// Whether it is there only if the stream has a track for it.
+    pub is_optional: bool,
     /// Segments put.
     pub segments: u64,
     /// Their duration.
@@ -28,6 +30,13 @@ pub struct Rendition {
     pub size_bytes: u64,
     /// What was wrong with its stream, counted by kind.
     pub anomalies: BTreeMap<&'static str, u64>,
+}
+
+impl Rendition {
+    /// One of which there is nothing yet.
+    pub(super) fn new(rendition: &live::Rendition) -> Self {
+        Self { name: rendition.name.clone(), is_optional: rendition.role.is_audio(), ..Self::default() }
+    }
 }
 
 impl Summary {

@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         target: args.segment,
         prefix: args.prefix.clone(),
         is_quiet: args.quiet,
-    })?;
+    });
     let mut cutter = Cutter::new(&Options {
         target: args.segment,
         program: args.program.map_or(Selection::First, Selection::Number),
@@ -110,6 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Playlist::Vod => OnMissingRandomAccess::Extend,
             Playlist::Event | Playlist::Live => OnMissingRandomAccess::Cut,
         },
+        part: None,
     });
     let is_endless = input.len.is_none();
     let mut feed = Feed::start(input, args.quiet)?;

@@ -56,23 +56,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Looks at what an earlier run left; nothing is touched yet.
-    ///
-    /// # Errors
-    /// If it cannot be looked at.
-    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+    /// Nothing is touched yet, nor looked at: another may still be writing there.
+    pub fn new(settings: Settings) -> Self {
         let Settings { directory, kind, target, prefix, is_quiet } = settings;
-        let earlier = earlier(&directory)?;
         let is_vod = kind == Kind::Vod;
         let rendition = live::Rendition {
             playlist: PLAYLIST.to_owned(),
             segment_prefix: format!("{prefix}-"),
             name: prefix,
             ..live::Rendition::default()
-        };
-        let stale = match &earlier {
-            Some(media) if is_vod => stale(media, &rendition),
-            _ => BTreeSet::new(),
         };
         let options = live::Options {
             kind,
@@ -83,28 +75,20 @@ impl Writer {
             has_parts: false,
             renditions: vec![rendition],
         };
-        // A file's names are always the same; a live stream's are never used again.
-        let mut retention = Retention::default();
-        let presentation = if is_vod {
-            Presentation::new(options)
-        } else {
-            earlier.iter().for_each(|media| retention.take_up(&options, 0, media, Duration::ZERO));
-            Presentation::resume(options, &[earlier])
-        };
-        Ok(Self {
+        Self {
             directory,
             is_vod,
-            presentation,
-            retention,
+            presentation: Presentation::new(options),
+            retention: Retention::default(),
             drafts: VecDeque::new(),
-            stale,
+            stale: BTreeSet::new(),
             is_quiet,
             claim: None,
             began: Instant::now(),
             segments: 0,
             duration: Duration::ZERO,
             anomalies: BTreeMap::new(),
-        })
+        }
     }
 
     /// Takes what the cutter says. Bytes are written by [`Writer::flush`].
@@ -156,6 +140,20 @@ impl Writer {
             );
         }
         self.claim = claim;
+        self.take_up()
+    }
+
+    /// Goes on where an earlier run left off. Nobody else writes there any more.
+    fn take_up(&mut self) -> anyhow::Result<()> {
+        let Some(media) = earlier(&self.directory)? else { return Ok(()) };
+        let options = self.presentation.options().clone();
+        // A file's names are always the same; a live stream's are never used again.
+        if self.is_vod {
+            self.stale = stale(&media, &options.renditions[0]);
+        } else {
+            self.retention.take_up(&options, 0, &media, self.began.elapsed());
+            self.presentation = Presentation::resume(options, &[Some(media)]);
+        }
         Ok(())
     }
 

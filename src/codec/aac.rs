@@ -1,20 +1,20 @@
 //! AAC in ADTS frames (ISO/IEC 14496-3 annex 1.A), and what its configuration shares with LATM's.
 
 use super::Codec;
-use super::bits::Bits;
+use super::bits::{Bits, Packer};
 use super::sound::{Coding, Look, Name, Sound};
 
 /// ADTS. That the sound is HE-AAC is not told by it: SBR and PS hide in fill elements, so such a stream is
 /// taken for AAC-LC at half its rate, as its own header does.
 #[derive(Debug)]
-pub(super) struct Adts;
+pub(crate) struct Adts;
 
 /// Bytes of the header, without and with its checksum.
 const HEADER: usize = 7;
 const HEADER_WITH_CHECKSUM: usize = 9;
 
 /// Samples in a raw_data_block, per channel.
-pub(super) const SAMPLES: u32 = 1024;
+pub(crate) const SAMPLES: u32 = 1024;
 
 impl Coding for Adts {
     const SYNC: u8 = 0xff;
@@ -50,8 +50,45 @@ impl Coding for Adts {
     }
 }
 
+/// The bytes of an ADTS frame before its raw_data_block.
+pub(crate) fn header_len(frame: &[u8]) -> usize {
+    if frame.get(1).is_some_and(|flags| flags & 1 == 0) { HEADER_WITH_CHECKSUM } else { HEADER }
+}
+
+/// Whether the frame holds more than one raw_data_block, which cannot be told apart without decoding.
+pub(crate) fn is_compound(frame: &[u8]) -> bool {
+    frame.get(6).is_some_and(|byte| byte & 3 != 0)
+}
+
+/// The AudioSpecificConfig of an ADTS frame (ISO/IEC 14496-3 §1.6.2.1). None, if its channels are told neither in the
+/// header nor at the head of the frame.
+pub(crate) fn audio_specific_config(frame: &[u8]) -> Option<Vec<u8>> {
+    const PROGRAM_CONFIG_ELEMENT: u32 = 5;
+    let &[_, _, second, third, ..] = frame else { return None };
+    let channels = (second & 1) << 2 | third >> 6;
+    let mut config = Packer::default();
+    config.put(5, u32::from(second >> 6) + 1);
+    config.put(4, u32::from(second >> 2 & 0xf));
+    config.put(4, channels.into());
+    // 1024 samples, no core coder, no extension.
+    config.put(3, 0);
+    if channels == 0 {
+        let mut bits = Bits::new(frame.get(header_len(frame)..)?);
+        if bits.number(3)? != PROGRAM_CONFIG_ELEMENT {
+            return None;
+        }
+        let mut element = bits.clone();
+        program_config_channels(&mut bits)?;
+        config.copy(&mut element, bits.position() - 3)?;
+        config.align();
+        // No comment.
+        config.put(8, 0);
+    }
+    Some(config.finish())
+}
+
 /// Whether the first two bytes, as far as they are there, are the wanted ones: pairs of a mask and a value.
-pub(super) fn may_begin(bytes: &[u8], wanted: [(u8, u8); 2]) -> bool {
+pub(crate) fn may_begin(bytes: &[u8], wanted: [(u8, u8); 2]) -> bool {
     bytes.iter().zip(wanted).all(|(byte, (mask, value))| byte & mask == value)
 }
 
@@ -70,7 +107,7 @@ fn channels_within(bytes: &[u8], header: usize, len: usize) -> Option<u8> {
 }
 
 /// samplingFrequencyIndex (ISO/IEC 14496-3 table 1.18).
-pub(super) const fn sampling_frequency(index: u8) -> Option<u32> {
+pub(crate) const fn sampling_frequency(index: u8) -> Option<u32> {
     Some(match index {
         0 => 96_000,
         1 => 88_200,
@@ -90,7 +127,7 @@ pub(super) const fn sampling_frequency(index: u8) -> Option<u32> {
 }
 
 /// channelConfiguration (ISO/IEC 14496-3 table 1.19); 0 stands for a program_config_element.
-pub(super) const fn channels(configuration: u8) -> Option<u8> {
+pub(crate) const fn channels(configuration: u8) -> Option<u8> {
     Some(match configuration {
         count @ 0..=6 => count,
         7 | 12 | 14 => 8,
@@ -101,7 +138,7 @@ pub(super) const fn channels(configuration: u8) -> Option<u8> {
 }
 
 /// Channels of a program_config_element (ISO/IEC 14496-3 table 4.2). Goes on behind its last channel.
-pub(super) fn program_config_channels(bits: &mut Bits<'_>) -> Option<u8> {
+pub(crate) fn program_config_channels(bits: &mut Bits<'_>) -> Option<u8> {
     bits.skip(4 + 2 + 4)?;
     let mains = bits.number(4)? + bits.number(4)? + bits.number(4)?;
     let low_frequency = bits.small(2)?;
@@ -131,6 +168,12 @@ mod tests {
     #[test]
     fn a_header_tells_the_format() {
         assert_eq!(sound(Codec::AacAdts, STEREO), ("mp4a.40.2".into(), 48_000, 2, 1024));
+    }
+
+    #[test]
+    fn a_header_makes_a_configuration() {
+        assert_eq!(audio_specific_config(STEREO), Some(vec![0x11, 0x90]));
+        assert_eq!((header_len(STEREO), is_compound(STEREO)), (7, false));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::sound::{Coding, Look, Name, Sound};
 /// AC-3 and E-AC-3. The channels are those of the first independent substream: what dependent substreams add
 /// (7.1 and beyond) is not counted.
 #[derive(Debug)]
-pub(super) struct Ac3;
+pub(crate) struct Ac3;
 
 /// The bytes that hold all that is read here, of either kind.
 const HEADER: usize = 8;

@@ -2,19 +2,19 @@
 
 /// A reader over bytes. Past the end each read gives `None`.
 #[derive(Clone, Debug)]
-pub(super) struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     /// The next bit's index; at most eight times the length.
     at: usize,
 }
 
 impl<'a> Bits<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The next bit.
-    pub(super) fn flag(&mut self) -> Option<bool> {
+    pub(crate) fn flag(&mut self) -> Option<bool> {
         let byte = self.bytes.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;
         self.at += 1;
@@ -22,7 +22,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next `count` bits as a number, `count` being 32 at most.
-    pub(super) fn number(&mut self, count: usize) -> Option<u32> {
+    pub(crate) fn number(&mut self, count: usize) -> Option<u32> {
         debug_assert!(count <= 32);
         if self.left() < count {
             return None;
@@ -42,12 +42,12 @@ impl<'a> Bits<'a> {
     }
 
     /// The next `count` bits as a number, `count` being 8 at most.
-    pub(super) fn small(&mut self, count: usize) -> Option<u8> {
+    pub(crate) fn small(&mut self, count: usize) -> Option<u8> {
         debug_assert!(count <= 8);
         self.number(count).and_then(|value| u8::try_from(value).ok())
     }
 
-    pub(super) fn skip(&mut self, count: usize) -> Option<()> {
+    pub(crate) fn skip(&mut self, count: usize) -> Option<()> {
         if self.left() < count {
             return None;
         }
@@ -56,12 +56,12 @@ impl<'a> Bits<'a> {
     }
 
     /// Goes on at the next whole byte, counted from the first.
-    pub(super) const fn align(&mut self) {
+    pub(crate) const fn align(&mut self) {
         self.at = self.at.next_multiple_of(8);
     }
 
     /// An Exp-Golomb coded number, ue(v).
-    pub(super) fn golomb(&mut self) -> Option<u32> {
+    pub(crate) fn golomb(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;
@@ -74,24 +74,29 @@ impl<'a> Bits<'a> {
     }
 
     /// An Exp-Golomb coded number that is `most` at most.
-    pub(super) fn golomb_within(&mut self, most: u32) -> Option<u32> {
+    pub(crate) fn golomb_within(&mut self, most: u32) -> Option<u32> {
         self.golomb().filter(|value| *value <= most)
     }
 
     /// A signed Exp-Golomb coded number, se(v).
-    pub(super) fn signed_golomb(&mut self) -> Option<i32> {
+    pub(crate) fn signed_golomb(&mut self) -> Option<i32> {
         let code = i64::from(self.golomb()?);
         let size = (code + 1) / 2;
         i32::try_from(if code % 2 == 1 { size } else { -size }).ok()
     }
 
+    /// The next bit's index.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
     /// How many bits are left.
-    pub(super) const fn left(&self) -> usize {
+    pub(crate) const fn left(&self) -> usize {
         self.bytes.len() * 8 - self.at
     }
 
     /// The next `count` bits alone, as a reader of their own; goes on after them.
-    pub(super) fn part(&mut self, count: usize) -> Option<Part<'a>> {
+    pub(crate) fn part(&mut self, count: usize) -> Option<Part<'a>> {
         let mut inner = self.clone();
         self.skip(count)?;
         inner.bytes = self.bytes.get(..self.at.div_ceil(8))?;
@@ -99,16 +104,59 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// Writes bits, most significant first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packer {
+    bytes: Vec<u8>,
+    /// Bits of the last byte that are taken.
+    taken: usize,
+}
+
+impl Packer {
+    /// The low `count` bits of `value`, `count` being 32 at most.
+    pub(crate) fn put(&mut self, count: usize, value: u32) {
+        for at in (0..count).rev() {
+            if self.taken == 0 {
+                self.bytes.push(0);
+            }
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= ((value >> at & 1) as u8) << (7 - self.taken);
+            }
+            self.taken = (self.taken + 1) % 8;
+        }
+    }
+
+    /// Goes on at the next whole byte.
+    pub(crate) const fn align(&mut self) {
+        self.taken = 0;
+    }
+
+    /// As many bits of `from` as are asked for. None, if it has fewer.
+    pub(crate) fn copy(&mut self, from: &mut Bits<'_>, mut count: usize) -> Option<()> {
+        while count > 0 {
+            let now = count.min(32);
+            self.put(now, from.number(now)?);
+            count -= now;
+        }
+        Some(())
+    }
+
+    /// What was written; the rest of the last byte is zero.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 /// A span of bits with an end that need not be a whole byte's.
 #[derive(Clone, Debug)]
-pub(super) struct Part<'a> {
-    pub(super) inner: Bits<'a>,
+pub(crate) struct Part<'a> {
+    pub(crate) inner: Bits<'a>,
     end: usize,
 }
 
 impl Part<'_> {
     /// How many bits of the span are left.
-    pub(super) const fn left(&self) -> usize {
+    pub(crate) const fn left(&self) -> usize {
         self.end.saturating_sub(self.inner.at)
     }
 }

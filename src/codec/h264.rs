@@ -10,16 +10,16 @@ use super::{Codec, Format, RandomAccess, Video};
 
 /// nal_unit_type (H.264 table 7-1).
 mod nal {
-    pub(super) const SLICE: u8 = 1;
-    pub(super) const IDR_SLICE: u8 = 5;
-    pub(super) const SEI: u8 = 6;
-    pub(super) const SPS: u8 = 7;
-    pub(super) const PPS: u8 = 8;
+    pub(crate) const SLICE: u8 = 1;
+    pub(crate) const IDR_SLICE: u8 = 5;
+    pub(crate) const SEI: u8 = 6;
+    pub(crate) const SPS: u8 = 7;
+    pub(crate) const PPS: u8 = 8;
 }
 
 /// What one access unit shows, up to its first slice.
 #[derive(Debug, Default)]
-pub(super) struct H264 {
+pub(crate) struct H264 {
     sps: ParameterSets,
     has_pps: bool,
     recovery_frames: Option<u32>,
@@ -93,10 +93,10 @@ fn kind(unit: &[u8]) -> u8 {
 }
 
 /// payloadType of a recovery point, in H.264 and in HEVC.
-pub(super) const RECOVERY_POINT: u32 = 6;
+pub(crate) const RECOVERY_POINT: u32 = 6;
 
 /// The first SEI message of the given payloadType (H.264 §7.3.2.3.1, H.265 §7.3.2.4).
-pub(super) fn sei_message(mut rbsp: &[u8], wanted: u32) -> Option<&[u8]> {
+pub(crate) fn sei_message(mut rbsp: &[u8], wanted: u32) -> Option<&[u8]> {
     // What is left at the end is the trailing bits' byte.
     while rbsp.len() > 2 {
         let (kind, behind) = sei_number(rbsp)?;
@@ -164,7 +164,7 @@ fn video_of(rbsp: &mut [u8], strictness: Strictness) -> Option<Video> {
 }
 
 /// Reads all but the bitstream restrictions, which it hides, and what follows them.
-struct UpToRestrictions<'a>(BitReader<&'a [u8]>);
+pub(crate) struct UpToRestrictions<'a>(pub(crate) BitReader<&'a [u8]>);
 
 impl BitRead for UpToRestrictions<'_> {
     fn read_bit(&mut self, name: &'static str) -> Result<bool, BitReaderError> {

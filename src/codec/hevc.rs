@@ -11,15 +11,15 @@ use crate::time::Rate;
 
 /// nal_unit_type (H.265 table 7-1).
 mod nal {
-    pub(super) const BLA_W_LP: u8 = 16;
-    pub(super) const BLA_W_RADL: u8 = 17;
-    pub(super) const IDR_N_LP: u8 = 20;
-    pub(super) const CRA: u8 = 21;
-    pub(super) const LAST_VCL: u8 = 31;
-    pub(super) const VPS: u8 = 32;
-    pub(super) const SPS: u8 = 33;
-    pub(super) const PPS: u8 = 34;
-    pub(super) const PREFIX_SEI: u8 = 39;
+    pub(crate) const BLA_W_LP: u8 = 16;
+    pub(crate) const BLA_W_RADL: u8 = 17;
+    pub(crate) const IDR_N_LP: u8 = 20;
+    pub(crate) const CRA: u8 = 21;
+    pub(crate) const LAST_VCL: u8 = 31;
+    pub(crate) const VPS: u8 = 32;
+    pub(crate) const SPS: u8 = 33;
+    pub(crate) const PPS: u8 = 34;
+    pub(crate) const PREFIX_SEI: u8 = 39;
 }
 
 /// Bytes of a NAL unit's header.
@@ -27,7 +27,7 @@ const HEADER: usize = 2;
 
 /// What one access unit shows, up to its first slice.
 #[derive(Debug, Default)]
-pub(super) struct Hevc {
+pub(crate) struct Hevc {
     vps: ParameterSets,
     sps: ParameterSets,
     has_pps: bool,
@@ -181,12 +181,12 @@ fn sps(bits: &mut Bits<'_>) -> Option<Sps> {
 }
 
 /// The count of temporal sub-layers less one.
-fn sub_layers(bits: &mut Bits<'_>) -> Option<usize> {
+pub(crate) fn sub_layers(bits: &mut Bits<'_>) -> Option<usize> {
     bits.number(3).filter(|count| *count < 7).map(|count| count as usize)
 }
 
 /// H.265 §7.3.3, as the string of ISO/IEC 14496-15 annex E.
-fn profile_tier_level(bits: &mut Bits<'_>, sub_layers: usize) -> Option<String> {
+pub(crate) fn profile_tier_level(bits: &mut Bits<'_>, sub_layers: usize) -> Option<String> {
     let space = bits.number(2)?;
     let tier = if bits.flag()? { 'H' } else { 'L' };
     let profile = bits.number(5)?;

@@ -2,12 +2,12 @@
 
 use super::Codec;
 use super::aac::{SAMPLES, channels, may_begin, program_config_channels, sampling_frequency};
-use super::bits::Bits;
+use super::bits::{Bits, Packer};
 use super::sound::{Coding, Look, Name, Sound};
 
 /// AudioSyncStream. Not every frame carries the configuration.
 #[derive(Debug)]
-pub(super) struct Latm;
+pub(crate) struct Latm;
 
 /// Bytes of syncword and length.
 const HEADER: usize = 3;
@@ -62,6 +62,100 @@ fn stream_mux_config(bits: &mut Bits<'_>) -> Option<Option<Sound>> {
     audio_specific_config(bits).map(Config::sound)
 }
 
+/// What a StreamMuxConfig says of the frames that follow it, as far as streams of one program and one layer go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mux {
+    /// The AudioSpecificConfig.
+    pub(crate) config: Vec<u8>,
+    /// Payloads in each frame.
+    payloads: u32,
+}
+
+/// StreamMuxConfig. None: it is of a kind that is not understood.
+fn mux(bits: &mut Bits<'_>) -> Option<Mux> {
+    let has_version_1 = bits.flag()?;
+    if has_version_1 {
+        let has_version_a = bits.flag()?;
+        if has_version_a {
+            return None;
+        }
+        latm_value(bits)?;
+    }
+    let is_same_framing = bits.flag()?;
+    let payloads = bits.number(6)? + 1;
+    let programs_and_layers = bits.number(4 + 3)?;
+    if !is_same_framing || programs_and_layers != 0 {
+        return None;
+    }
+    let len = if has_version_1 { Some(latm_value(bits)? as usize) } else { None };
+    let mut config = bits.clone();
+    let begin = bits.position();
+    match len {
+        Some(len) => bits.skip(len)?,
+        None => audio_specific_config(bits).map(|_| ())?,
+    }
+    let mut packer = Packer::default();
+    packer.copy(&mut config, bits.position() - begin)?;
+    let frame_length_type = bits.number(3)?;
+    if frame_length_type != 0 {
+        return None;
+    }
+    bits.skip(8)?;
+    if bits.flag()? {
+        other_data_len(bits, has_version_1)?;
+    }
+    if bits.flag()? {
+        bits.skip(8)?;
+    }
+    Some(Mux { config: packer.finish(), payloads })
+}
+
+fn other_data_len(bits: &mut Bits<'_>, has_version_1: bool) -> Option<()> {
+    if has_version_1 {
+        return latm_value(bits).map(|_| ());
+    }
+    loop {
+        let goes_on = bits.flag()?;
+        bits.skip(8)?;
+        if !goes_on {
+            return Some(());
+        }
+    }
+}
+
+/// The payloads of a whole LOAS frame, each appended to `out` and its size told. `known` is the configuration in
+/// force; a frame may bring another. None: the frame cannot be read on, or there is no configuration yet.
+pub(crate) fn payloads(
+    frame: &[u8],
+    known: &mut Option<Mux>,
+    out: &mut Vec<u8>,
+    mut each: impl FnMut(usize),
+) -> Option<()> {
+    let mut bits = Bits::new(frame.get(HEADER..)?);
+    let is_as_before = bits.flag()?;
+    if !is_as_before {
+        *known = mux(&mut bits);
+    }
+    for _ in 0..known.as_ref()?.payloads {
+        let mut size = 0;
+        loop {
+            let byte = bits.number(8)?;
+            size += byte as usize;
+            if byte != 0xff {
+                break;
+            }
+        }
+        if bits.left() < size * 8 {
+            return None;
+        }
+        for _ in 0..size {
+            out.push(bits.small(8)?);
+        }
+        each(size);
+    }
+    Some(())
+}
+
 /// LatmGetValue: as many bytes as its first two bits tell, plus one.
 fn latm_value(bits: &mut Bits<'_>) -> Option<u32> {
     let bytes = bits.number(2)? as usize + 1;
@@ -87,13 +181,13 @@ struct Extension {
 
 /// audioObjectType (ISO/IEC 14496-3 table 1.17).
 mod object {
-    pub(super) const SBR: u8 = 5;
-    pub(super) const SCALABLE: u8 = 6;
-    pub(super) const ER_SCALABLE: u8 = 20;
-    pub(super) const ER_BSAC: u8 = 22;
-    pub(super) const ER_LD: u8 = 23;
-    pub(super) const PS: u8 = 29;
-    pub(super) const ER_ELD: u8 = 39;
+    pub(crate) const SBR: u8 = 5;
+    pub(crate) const SCALABLE: u8 = 6;
+    pub(crate) const ER_SCALABLE: u8 = 20;
+    pub(crate) const ER_BSAC: u8 = 22;
+    pub(crate) const ER_LD: u8 = 23;
+    pub(crate) const PS: u8 = 29;
+    pub(crate) const ER_ELD: u8 = 39;
 }
 
 impl Config {
@@ -250,6 +344,23 @@ mod tests {
     #[test]
     fn the_configuration_tells_the_format() {
         assert_eq!(sound(Codec::AacLatm, STEREO), ("mp4a.40.2".into(), 48_000, 2, 1024));
+    }
+
+    #[test]
+    fn payloads_are_those_of_the_same_stream_in_another_framing() {
+        let (mut known, mut out, mut sizes) = (None, Vec::new(), Vec::new());
+        for frame in frames(STEREO) {
+            payloads(frame, &mut known, &mut out, |size| sizes.push(size)).unwrap();
+        }
+        assert_eq!(known.map(|mux| mux.config), Some(vec![0x11, 0x90]));
+        assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (frames(STEREO).len(), out.len()));
+        // Each begins with a single or pair element, or fill before it.
+        let mut rest = out.as_slice();
+        for size in sizes {
+            let (payload, behind) = rest.split_at(size);
+            assert!(matches!(payload[0] >> 5, 0 | 1 | 6), "{:x}", payload[0]);
+            rest = behind;
+        }
     }
 
     #[test]

@@ -18,19 +18,20 @@
 //!
 //! Editions: ITU-T H.262 (02/2012), H.264 (08/2021), H.265 (08/2021), ISO/IEC 14496-3:2009, 14496-15:2022.
 
-mod aac;
-mod ac3;
-mod bits;
+pub(crate) mod aac;
+pub(crate) mod ac3;
+pub(crate) mod bits;
 mod examiner;
-mod h264;
-mod hevc;
-mod latm;
+pub(crate) mod h264;
+pub(crate) mod hevc;
+pub(crate) mod latm;
 mod mpeg2;
-mod mpeg_audio;
-mod opus;
-mod picture;
-mod sound;
-mod start_code;
+pub(crate) mod mpeg_audio;
+pub(crate) mod opus;
+pub(crate) mod picture;
+pub(crate) mod record;
+pub(crate) mod sound;
+pub(crate) mod start_code;
 #[cfg(test)]
 mod testing;
 

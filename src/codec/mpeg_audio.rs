@@ -6,7 +6,7 @@ use super::sound::{Coding, Look, Name, Sound};
 
 /// Layers I to III. The free format, whose frames do not tell their length, is not understood.
 #[derive(Debug)]
-pub(super) struct MpegAudio;
+pub(crate) struct MpegAudio;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layer {

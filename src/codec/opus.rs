@@ -7,7 +7,7 @@ use super::sound::{Coding, Look, Name, Sound};
 /// Opus. Decoders put out whatever number of channels they are asked for; what the maker meant stands in the
 /// PMT's descriptor alone.
 #[derive(Debug)]
-pub(super) struct Opus {
+pub(crate) struct Opus {
     channels: u8,
 }
 
@@ -18,7 +18,7 @@ impl Default for Opus {
 }
 
 impl Opus {
-    pub(super) const fn new(channels: u8) -> Self {
+    pub(crate) const fn new(channels: u8) -> Self {
         Self { channels }
     }
 }
@@ -60,6 +60,32 @@ fn control_header(bytes: &[u8]) -> Option<(usize, usize)> {
         len += 1 + usize::from(*bytes.get(len)?);
     }
     Some((len, size))
+}
+
+/// A control header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// Its own length in bytes.
+    pub(crate) len: usize,
+    /// Samples of the packet that are not to be heard: its first, its last.
+    pub(crate) trims: (u16, u16),
+}
+
+/// The control header of a whole access unit.
+pub(crate) fn control(unit: &[u8]) -> Option<Control> {
+    let (len, _) = control_header(unit)?;
+    let flags = unit.get(1)?;
+    let size_bytes = unit.get(2..)?.iter().take_while(|byte| **byte == 0xff).count() + 1;
+    let mut rest = unit.get(2 + size_bytes..)?;
+    let mut trim = |mask| {
+        if flags & mask == 0 {
+            return Some(0);
+        }
+        let (trim, behind) = rest.split_first_chunk()?;
+        rest = behind;
+        Some(u16::from_be_bytes(*trim) & 0x1fff)
+    };
+    Some(Control { len, trims: (trim(0x10)?, trim(0x08)?) })
 }
 
 /// Samples at 48 kHz in an Opus packet of `size` bytes.
@@ -115,6 +141,13 @@ mod tests {
         assert_eq!(control_header(&[0x7f, 0xfc, 9, 0, 1, 0, 2, 3, 7, 7, 7]), Some((11, 9)));
         assert_eq!(control_header(&[0x7f, 0xe4, 9]), None);
         assert_eq!(control_header(&[0x7f, 0xe0, 0xff]), None);
+    }
+
+    #[test]
+    fn trims_are_read() {
+        assert_eq!(control(&HEAD), Some(Control { len: 5, trims: (0x138, 0) }));
+        let both = [0x7f, 0xf8, 0xff, 0, 0x01, 0x38, 0, 2];
+        assert_eq!(control(&both), Some(Control { len: 8, trims: (0x138, 2) }));
     }
 
     #[test]

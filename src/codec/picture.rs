@@ -8,7 +8,7 @@ use super::{AccessUnit, Format, RandomAccess};
 use crate::time::Rate;
 
 /// A coding of pictures: it is told each unit of an access unit up to the first picture's own.
-pub(super) trait Coding: Debug + Send + Sync {
+pub(crate) trait Coding: Debug + Send + Sync {
     /// How many bytes of a unit it wants to see to know what the unit is.
     const LOOKAHEAD: usize;
 
@@ -31,14 +31,14 @@ pub(super) trait Coding: Debug + Send + Sync {
 
 /// The first picture of an access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
+pub(crate) struct Picture {
     /// Set if a decoder can begin here.
-    pub(super) random_access: Option<RandomAccess>,
+    pub(crate) random_access: Option<RandomAccess>,
 }
 
 /// Reads pictures of one coding.
 #[derive(Debug, Default)]
-pub(super) struct Pictures<C> {
+pub(crate) struct Pictures<C> {
     coding: C,
     units: Units,
     format: Option<Format>,
@@ -77,7 +77,7 @@ impl<C: Coding> Reader for Pictures<C> {
 /// Several with different identifiers are taken together, so that a stream that repeats two of them is not
 /// taken for one that changes from each to the other.
 #[derive(Debug, Default)]
-pub(super) struct ParameterSets {
+pub(crate) struct ParameterSets {
     /// Each with its length before it.
     met: Vec<u8>,
     valid: Vec<u8>,
@@ -90,12 +90,12 @@ const LENGTH: usize = size_of::<u32>();
 
 impl ParameterSets {
     /// Forgets those of the access unit before.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.met.clear();
     }
 
     /// One more stands in this access unit. A repeated one is not taken twice.
-    pub(super) fn add(&mut self, nal: &[u8]) {
+    pub(crate) fn add(&mut self, nal: &[u8]) {
         if let Ok(len) = u32::try_from(nal.len())
             && !self.met().any(|met| met == nal)
         {
@@ -105,7 +105,7 @@ impl ParameterSets {
     }
 
     /// Those of this access unit.
-    pub(super) fn met(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn met(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.met.as_slice();
         std::iter::from_fn(move || {
             let (len, behind) = rest.split_first_chunk::<LENGTH>()?;
@@ -116,29 +116,29 @@ impl ParameterSets {
     }
 
     /// Whether any stands in this access unit.
-    pub(super) const fn is_met(&self) -> bool {
+    pub(crate) const fn is_met(&self) -> bool {
         !self.met.is_empty()
     }
 
     /// Whether those of this access unit are other ones than those in force.
-    pub(super) fn has_changed(&self) -> bool {
+    pub(crate) fn has_changed(&self) -> bool {
         self.is_met() && self.met != self.valid
     }
 
     /// Whether none was ever in force.
-    pub(super) const fn is_new(&self) -> bool {
+    pub(crate) const fn is_new(&self) -> bool {
         self.valid.is_empty()
     }
 
     /// Those of this access unit are in force from now on.
-    pub(super) fn adopt(&mut self) {
+    pub(crate) fn adopt(&mut self) {
         std::mem::swap(&mut self.met, &mut self.valid);
         self.refused.clear();
     }
 
     /// Those of this access unit cannot be read. Gives whether the very same were refused the last time:
     /// then no damage on the way made them so.
-    pub(super) fn refuse(&mut self) -> bool {
+    pub(crate) fn refuse(&mut self) -> bool {
         if self.refused == self.met {
             return true;
         }
@@ -148,7 +148,7 @@ impl ParameterSets {
 }
 
 /// `count / seconds` in lowest terms; none if it is zero, endless, or too large.
-pub(super) fn rate(count: u64, seconds: u64) -> Option<Rate> {
+pub(crate) fn rate(count: u64, seconds: u64) -> Option<Rate> {
     let divisor = greatest_common_divisor(count, seconds);
     let [count, seconds] = [count, seconds].map(|part| u32::try_from(part.checked_div(divisor)?).ok());
     Rate::new(count?, seconds?)

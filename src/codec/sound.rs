@@ -8,7 +8,7 @@ use super::examiner::Reader;
 use super::{AccessUnit, Audio, Codec, Format, RandomAccess};
 
 /// A coding of sound.
-pub(super) trait Coding: Debug + Send + Sync {
+pub(crate) trait Coding: Debug + Send + Sync {
     /// The first byte of each frame.
     const SYNC: u8;
 
@@ -18,7 +18,7 @@ pub(super) trait Coding: Debug + Send + Sync {
 
 /// What a look for a frame showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(crate) enum Look {
     /// It takes more bytes to tell.
     More,
     /// No frame begins here.
@@ -29,18 +29,18 @@ pub(super) enum Look {
 
 /// A format, as a frame's header tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sound {
-    pub(super) codec: Codec,
-    pub(super) name: Name,
-    pub(super) sample_rate_hz: u32,
+pub(crate) struct Sound {
+    pub(crate) codec: Codec,
+    pub(crate) name: Name,
+    pub(crate) sample_rate_hz: u32,
     /// 0 where the header does not tell.
-    pub(super) channels: u8,
-    pub(super) samples_per_frame: u32,
+    pub(crate) channels: u8,
+    pub(crate) samples_per_frame: u32,
 }
 
 /// A `CODECS` string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(crate) enum Name {
     /// An audio object type of ISO/IEC 14496-3 table 1.17.
     ObjectType(u8),
     /// The same for all streams of the coding.
@@ -48,7 +48,7 @@ pub(super) enum Name {
 }
 
 impl Sound {
-    fn format(self) -> Format {
+    pub(crate) fn format(self) -> Format {
         Format::Audio(Audio {
             codec: self.codec,
             rfc6381: Some(match self.name {
@@ -64,7 +64,7 @@ impl Sound {
 
 /// Reads sound of one coding.
 #[derive(Debug)]
-pub(super) struct Sounds<C> {
+pub(crate) struct Sounds<C> {
     coding: C,
     search: Search,
     known: Option<Sound>,
@@ -88,7 +88,7 @@ impl Search {
 }
 
 impl<C: Coding> Sounds<C> {
-    pub(super) fn new(coding: C) -> Self {
+    pub(crate) fn new(coding: C) -> Self {
         Self { coding, search: Search::default(), known: None, other: None, format: None }
     }
 

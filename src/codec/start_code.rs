@@ -4,7 +4,7 @@ use memchr::memchr;
 
 /// What was met next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A unit begins with these bytes: as many as were asked for, fewer where the stream ends.
     Began(&'a [u8]),
     /// The unit that began last is this, with any zeros that trail it.
@@ -13,7 +13,7 @@ pub(super) enum Event<'a> {
 
 /// Walks the units of a buffer that grows at its end. No byte is searched twice.
 #[derive(Debug, Default)]
-pub(super) struct Units {
+pub(crate) struct Units {
     /// Up to here no start code is left to be found.
     searched: usize,
     /// Where a unit begins that was not told yet.
@@ -26,7 +26,7 @@ impl Units {
     /// The next event in `bytes`, which are those of the last call and perhaps more behind them.
     ///
     /// A unit is told once `lookahead` bytes of it are there. `is_end`: no more will come.
-    pub(super) fn next<'a>(&mut self, bytes: &'a [u8], lookahead: usize, is_end: bool) -> Option<Event<'a>> {
+    pub(crate) fn next<'a>(&mut self, bytes: &'a [u8], lookahead: usize, is_end: bool) -> Option<Event<'a>> {
         if self.found.is_none() {
             let Some(start) = start_after(bytes, self.searched) else {
                 self.searched = bytes.len();
@@ -63,13 +63,13 @@ fn start_after(bytes: &[u8], mut from: usize) -> Option<usize> {
 }
 
 /// A NAL unit without what trails it: none ends with a zero of its own.
-pub(super) fn trimmed(unit: &[u8]) -> &[u8] {
+pub(crate) fn trimmed(unit: &[u8]) -> &[u8] {
     let len = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     unit.get(..len).unwrap_or(unit)
 }
 
 /// Puts the payload of a NAL unit, without the bytes that keep start codes from arising in it, into `rbsp`.
-pub(super) fn unescape(escaped: &[u8], rbsp: &mut Vec<u8>) {
+pub(crate) fn unescape(escaped: &[u8], rbsp: &mut Vec<u8>) {
     rbsp.clear();
     let mut kept = 0;
     let mut from = 0;

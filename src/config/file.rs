@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
+use super::formats::Formats;
 use super::place::Destination;
 use super::value::{Address, Bitrate, Bytes, Kind as _, Size, Written};
 use crate::time::Rate;
@@ -83,9 +84,19 @@ pub struct Output {
     /// A folder to put the stream in: shorthand for one destination.
     #[schemars(example = &"live")]
     pub directory: Option<PathBuf>,
+    /// What segments are made of: "ts" (MPEG transport stream, if absent), "cmaf" (fragmented MP4), or a list of both,
+    /// of which the first is what viewers open.
+    #[schemars(example = &"cmaf")]
+    pub format: Formats,
+    /// Whether sound stands in the same CMAF segments as pictures; else each audio track has a playlist of its own.
+    pub muxed: bool,
     /// The segment duration aimed at; 6s if absent.
     #[schemars(example = &"4s", example = 2.5)]
     pub segment: Written<Duration>,
+    /// The duration of a part (EXT-X-PART) aimed at: the origin then serves with low latency. Destinations get the same
+    /// whole segments.
+    #[schemars(example = &"333ms")]
+    pub part: Option<Written<Duration>>,
     /// Segments in a live playlist, more where three target durations need more; 6 if absent.
     pub window: Option<u32>,
     /// What kind of playlist is kept.
@@ -103,6 +114,9 @@ impl Default for Output {
     fn default() -> Self {
         Self {
             directory: None,
+            format: Formats::default(),
+            muxed: false,
+            part: None,
             segment: Written(Duration::from_secs(6)),
             window: None,
             playlist: Playlist::Live,
@@ -194,6 +208,20 @@ pub struct Audio {
     /// Samples a second; the input's if absent.
     #[schemars(example = 48_000)]
     pub sample_rate: Option<u32>,
+    /// Which of the input's audio tracks are taken.
+    #[serde(default)]
+    pub tracks: Tracks,
+}
+
+/// Which of the input's audio tracks a rendition has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tracks {
+    /// The first.
+    #[default]
+    First,
+    /// All of them, each a choice of the viewer's where tracks have playlists of their own.
+    All,
 }
 
 fn aac() -> String {

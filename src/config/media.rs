@@ -6,7 +6,7 @@ use super::ground::Must;
 use super::printf;
 use super::shape::quoted;
 use super::value::{Bitrate, Size, Written};
-use crate::encoder::ladder::{Audio, Feed, Input, Rendition, Video};
+use crate::encoder::ladder::{Audio, Feed, Input, Rendition, Tracks, Video};
 
 /// A bitrate below this is one whose `k` was forgotten.
 pub(super) const LEAST_BITRATE: u64 = 4000;
@@ -167,6 +167,10 @@ impl Checker<'_> {
             bitrate_bps: self.bitrate(&format!("{at}.bitrate"), audio.bitrate),
             channels: audio.channels,
             sample_rate_hz: audio.sample_rate,
+            tracks: match audio.tracks {
+                file::Tracks::First => Tracks::First,
+                file::Tracks::All => Tracks::All,
+            },
         }
     }
 

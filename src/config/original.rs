@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use figment::value::Dict;
 
-use super::check::{LEAST_WINDOW, MOST_WINDOW, WINDOW, is_key};
 use super::file::{Level, Log};
 use super::ground::Must;
 use super::layer::Layers;
+use super::lineup::is_key;
 use super::media::{LEAST_BITRATE, is_path};
 use super::outside::Outside;
+use super::presentation::{LEAST_WINDOW, MOST_WINDOW, WINDOW};
 use super::printf::{Template, push_value};
 use super::reader::{Reader, Table};
 use super::shape::{Mistakes, join, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Error, transfer};
-use crate::encoder::ladder::{Feed, Input, Ladder, Rendition};
+use crate::channel::Lineup;
+use crate::encoder::ladder::{Feed, Input, Ladder, Latency, Rendition};
 use crate::{channel, delivery, live};
 
 /// The keys that may stand at the top, beside the profiles' own names.
@@ -73,9 +75,17 @@ impl<'a> Reader<'a> {
             self.mistakes.add("url_prefix", message, None);
         }
         let (input, feed, rungs, multivariant) = self.encoders(top);
-        let (renditions, names) = rungs.into_iter().unzip();
+        let (renditions, names): (Vec<Rendition>, Vec<live::Rendition>) = rungs.into_iter().unzip();
+        let lineups = (0..names.len()).map(Lineup::ts).collect();
         let destinations = self.transfers(top);
-        let ladder = Ladder { ffmpeg: "ffmpeg".into(), input, feed, segment: target, renditions };
+        let ladder = Ladder {
+            ffmpeg: "ffmpeg".into(),
+            input,
+            feed,
+            segment: target,
+            renditions,
+            latency: Latency::Normal,
+        };
         let presentation = live::Options {
             kind: live::Kind::Live { window },
             target,
@@ -94,6 +104,8 @@ impl<'a> Reader<'a> {
                 name,
                 ladder,
                 presentation,
+                lineups,
+                part: None,
                 destinations,
                 spool: delivery::Spool::default(),
                 origin: None,
@@ -382,6 +394,7 @@ mod tests {
             feed: Feed::Each,
             segment: Duration::from_secs(10),
             renditions: vec![rendition],
+            latency: Latency::Normal,
         };
         let presentation = live::Options {
             kind: live::Kind::Live { window: 5 },

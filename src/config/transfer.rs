@@ -130,7 +130,7 @@ fn s3(reader: &mut Reader, table: Table) -> Target {
         reader.mistakes.add(&join(table.name, "bucket_name"), message, hint);
     }
     let prefix = reader.text(table, "key_prefix").unwrap_or_default().trim_matches('/').to_owned();
-    if !prefix.is_empty() && !super::check::is_key(&prefix) {
+    if !prefix.is_empty() && !super::lineup::is_key(&prefix) {
         let message = "expected a path without `.`, `..`, backslashes and empty parts";
         reader.mistakes.add(&join(table.name, "key_prefix"), message, None);
     }

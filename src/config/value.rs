@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
+use super::formats::Formats;
 use crate::time::Rate;
 
 /// A kind of value that is written as text, or as a bare number.
@@ -45,6 +46,7 @@ pub(super) fn expected(kind: &str, value: &figment::value::Value) -> Option<&'st
         Rate::NAME => check::<Rate>(value),
         Bytes::NAME => check::<Bytes>(value),
         Mode::NAME => check::<Mode>(value),
+        Formats::NAME => value.deserialize::<Formats>().err().map(|_| Formats::EXPECTED),
         Address::NAME => check::<Address>(value),
         _ => None,
     }

@@ -49,6 +49,8 @@ pub(super) struct Waiting {
     pub(super) duration: Duration,
     /// What it is decoded with: key and bytes.
     pub(super) map: Option<(String, Bytes)>,
+    /// By when it is to be here.
+    pub(super) due: Option<Duration>,
     /// When its last attempt began.
     pub(super) begun: Option<Duration>,
     pub(super) is_under_way: bool,
@@ -278,13 +280,20 @@ impl Lane {
         !self.views.is_empty()
     }
 
-    /// Segments whose bytes the spool has given up; they will never be here.
-    pub(super) fn lose_gone(&mut self) -> Vec<Waiting> {
-        let is_gone = |(number, waiting): (&u64, &Waiting)| {
-            (!waiting.is_under_way && waiting.body.is_gone()).then_some(*number)
+    /// Segments whose bytes the spool has given up, or whose time is over; they will never be here. What is under way
+    /// is left to its attempt, which has no more time than that.
+    pub(super) fn lose_gone(&mut self, now: Duration) -> Vec<Waiting> {
+        let is_gone = |waiting: &Waiting| waiting.body.is_gone() || waiting.due.is_some_and(|due| due <= now);
+        let is_lost = |(number, waiting): (&u64, &Waiting)| {
+            (!waiting.is_under_way && is_gone(waiting)).then_some(*number)
         };
-        let gone: Vec<u64> = self.segments.iter().filter_map(is_gone).collect();
+        let gone: Vec<u64> = self.segments.iter().filter_map(is_lost).collect();
         gone.into_iter().filter_map(|number| self.lose(number)).collect()
+    }
+
+    /// When the first segment that waits is given up.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.segments.values().filter(|waiting| !waiting.is_under_way).filter_map(|waiting| waiting.due).min()
     }
 
     pub(super) const fn is_out(&self) -> bool {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::backoff::Backoff;
 use super::deletions::Deletions;
 use super::lane::{Lane, Waiting};
+use super::listing::Listing;
 use super::maps::Maps;
 use super::notice::Notice;
 use super::spool::Held;
@@ -50,22 +50,15 @@ pub(super) struct Ledger {
     is_on_air: bool,
 }
 
-/// A multivariant playlist at one destination.
-#[derive(Debug)]
-struct Listing {
-    wanted: Option<Arc<str>>,
-    shown: Option<Arc<str>>,
-    is_under_way: bool,
-    backoff: Backoff,
-}
-
-/// How much is done at the same time.
+/// How much is done at the same time, and how long it is tried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Uploads of one rendition's segments.
     pub(super) share: usize,
     /// Everything together.
     pub(super) at_once: usize,
+    /// How long after its end a segment is still put.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// One thing to do.
@@ -75,15 +68,26 @@ pub(super) struct Job {
     pub(super) work: Work,
 }
 
+impl Job {
+    /// How long an attempt may take that begins at `now`, where one may take `usual`.
+    pub(super) fn limit(&self, usual: Duration, now: Duration) -> Duration {
+        match self.work {
+            Work::Segment { due: Some(due), .. } => usual.min(due.saturating_sub(now)),
+            _ => usual,
+        }
+    }
+}
+
 /// What is done with a key.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    /// With the map that is to be put ahead of it: key and bytes.
+    /// With the map that is to be put ahead of it, key and bytes; to be there by `due`.
     Segment {
         rendition: usize,
         number: u64,
         body: Arc<Held>,
         map: Option<(String, Bytes)>,
+        due: Option<Duration>,
     },
     Playlist {
         rendition: usize,
@@ -177,7 +181,8 @@ impl Ledger {
     /// A segment is to be put.
     pub(super) fn add(&mut self, segment: Segment, now: Duration) {
         let Segment { rendition, number, key, duration, body, map } = segment;
-        let waiting = Waiting { key, body, duration, map, begun: None, is_under_way: false };
+        let due = self.limits.deadline.map(|deadline| now.saturating_add(deadline));
+        let waiting = Waiting { key, body, duration, map, due, begun: None, is_under_way: false };
         self.lanes[rendition].add(number, waiting, now);
     }
 
@@ -189,7 +194,17 @@ impl Ledger {
                 self.status.passed_over += 1;
                 self.deletions.discard(passed_over, now);
             }
-            let gone = lane.lose_gone();
+        }
+        self.lose_gone(now);
+        for (names, listing) in self.options.multivariants.iter().zip(&mut self.multivariants) {
+            snapshot.multivariant(&names.key).into_iter().for_each(|text| listing.update(text));
+        }
+    }
+
+    /// Gives up what the spool has given up, and what is not here by its deadline.
+    fn lose_gone(&mut self, now: Duration) {
+        for lane in &mut self.lanes {
+            let gone = lane.lose_gone(now);
             if let Some(first) = gone.first() {
                 self.notices.push(Notice::Lost { key: first.key.clone(), count: gone.len() });
             }
@@ -198,16 +213,11 @@ impl Ledger {
                 self.deletions.discard(gone, now);
             }
         }
-        for (names, listing) in self.options.multivariants.iter().zip(&mut self.multivariants) {
-            let text = snapshot.multivariant(&names.key);
-            if text.is_some() && listing.wanted.as_deref() != text {
-                listing.wanted = text.map(Arc::from);
-            }
-        }
     }
 
     /// The next thing to do at `now`, if there is one.
     pub(super) fn next(&mut self, now: Duration) -> Option<Job> {
+        self.lose_gone(now);
         if self.under_way >= self.limits.at_once {
             return None;
         }
@@ -234,17 +244,15 @@ impl Ledger {
     }
 
     fn next_multivariant(&mut self, now: Duration) -> Option<Job> {
-        let lanes = || self.options.renditions.iter().zip(&self.lanes);
-        for (index, (names, listing)) in
-            self.options.multivariants.iter().zip(&mut self.multivariants).enumerate()
-        {
-            let mut own = lanes().filter(|(rendition, _)| rendition.container == names.container);
-            let has_variants = own.all(|(_, lane)| lane.is_out() || !lane.has_views());
-            let Some(text) = listing.news().filter(|_| has_variants && listing.backoff.is_over(now)) else {
-                continue;
-            };
-            listing.is_under_way = true;
-            return Some(Job { key: names.key.clone(), work: Work::Multivariant { index, text } });
+        let lanes = self.options.renditions.iter().zip(&self.lanes);
+        let listings = self.options.multivariants.iter().zip(&mut self.multivariants);
+        for (index, (names, listing)) in listings.enumerate() {
+            let mut own = lanes.clone().filter(|(rendition, _)| rendition.container == names.container);
+            if own.all(|(_, lane)| lane.is_out() || !lane.has_views())
+                && let Some(text) = listing.start(now)
+            {
+                return Some(Job { key: names.key.clone(), work: Work::Multivariant { index, text } });
+            }
         }
         None
     }
@@ -254,9 +262,9 @@ impl Ledger {
         for (rendition, lane) in lanes {
             let waits_for = |map: &str| self.maps.is_under_way(map);
             if let Some((number, waiting)) = lane.start_next(self.limits.share, now, waits_for) {
-                let (key, body) = (waiting.key.clone(), Arc::clone(&waiting.body));
+                let (key, body, due) = (waiting.key.clone(), Arc::clone(&waiting.body), waiting.due);
                 let map = waiting.map.clone().filter(|(map, _)| self.maps.begin(map));
-                return Some(Job { key, work: Work::Segment { rendition, number, body, map } });
+                return Some(Job { key, work: Work::Segment { rendition, number, body, map, due } });
             }
         }
         None
@@ -321,25 +329,17 @@ impl Ledger {
                 return self.failed(error, refused_since, now);
             }
             (Work::Multivariant { index, text }, Outcome::Done) => {
-                let listing = &mut self.multivariants[index];
-                listing.is_under_way = false;
-                listing.shown = Some(text);
-                listing.backoff.succeed();
+                self.multivariants[index].show(text);
                 self.worked(now);
                 self.note_on_air(&key);
             }
             (Work::Multivariant { index, .. }, Outcome::Failed(error)) => {
-                let listing = &mut self.multivariants[index];
-                listing.is_under_way = false;
-                listing.backoff.fail(now, &error);
-                let since = listing.backoff.refused_since();
+                let since = self.multivariants[index].fail(now, &error);
                 return self.failed(error, since, now);
             }
             (Work::Delete, outcome) => self.deleted(key, outcome, now),
             (Work::Playlist { rendition, .. }, Outcome::Gone) => self.lanes[rendition].unoffer(),
-            (Work::Multivariant { index, .. }, Outcome::Gone) => {
-                self.multivariants[index].is_under_way = false
-            }
+            (Work::Multivariant { index, .. }, Outcome::Gone) => self.multivariants[index].put_back(),
         }
         Ok(())
     }
@@ -438,8 +438,7 @@ impl Ledger {
 
     fn is_in_trouble(&self) -> bool {
         let is_failing = |lane: &Lane| lane.backoff.since().or(lane.showing.since()).is_some();
-        self.lanes.iter().any(is_failing)
-            || self.multivariants.iter().any(|listing| listing.backoff.since().is_some())
+        self.lanes.iter().any(is_failing) || self.multivariants.iter().any(Listing::is_failing)
     }
 
     fn deleted(&mut self, key: String, outcome: Outcome, now: Duration) {
@@ -461,8 +460,8 @@ impl Ledger {
     /// When there will be something to do that nothing else tells of.
     pub(super) fn wakes(&self, now: Duration) -> Option<Duration> {
         let lanes = self.lanes.iter().filter(|lane| !lane.is_settled());
-        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until()]);
-        let listings = self.multivariants.iter().map(|listing| listing.backoff.until());
+        let lanes = lanes.flat_map(|lane| [lane.backoff.until(), lane.showing.until(), lane.due()]);
+        let listings = self.multivariants.iter().map(Listing::wakes);
         let times = lanes.chain(listings).chain([self.deletions.wakes()]);
         times.flatten().filter(|at| *at > now).min()
     }
@@ -489,21 +488,6 @@ impl Ledger {
     }
 }
 
-impl Listing {
-    fn new(seed: u64) -> Self {
-        Self { wanted: None, shown: None, is_under_way: false, backoff: Backoff::new(seed) }
-    }
-
-    /// What is to be put, if it can be put now.
-    fn news(&self) -> Option<Arc<str>> {
-        self.wanted.clone().filter(|text| self.shown.as_ref() != Some(text) && !self.is_under_way)
-    }
-
-    fn is_settled(&self) -> bool {
-        self.wanted == self.shown && !self.is_under_way
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -516,6 +500,7 @@ mod tests {
     use crate::time::Ticks;
 
     const FOUR: Duration = Duration::from_secs(4);
+    const LIMITS: Limits = Limits { share: 1, at_once: 100, deadline: None };
 
     /// A channel of two renditions and one destination, step by step.
     struct Desk {
@@ -523,6 +508,7 @@ mod tests {
         store: Store,
         ledger: Ledger,
         now: Duration,
+        digest: Option<u64>,
     }
 
     impl Desk {
@@ -548,21 +534,30 @@ mod tests {
             Self {
                 presentation: Presentation::new(options.clone()),
                 store: Store::new(Spool { disk_bytes: 0, ..Spool::default() }),
-                ledger: Ledger::new("place", options, Limits { share: 1, at_once: 100 }, false, 7),
+                ledger: Ledger::new("place", options, LIMITS, false, 7),
                 now: Duration::ZERO,
+                digest: None,
             }
         }
 
         /// Closes four seconds of a rendition.
         fn segment(&mut self, rendition: usize) {
-            let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+            let head = Head {
+                start: Ticks::ZERO,
+                decode_start: Ticks::ZERO,
+                is_discontinuity: false,
+                is_independent: true,
+            };
             self.presentation.open(rendition, &head, UNIX_EPOCH);
-            let extent = Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR };
+            self.digest.into_iter().for_each(|digest| self.presentation.map(rendition, digest));
+            let extent =
+                Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR, decode_end: Ticks::ZERO };
             let plan = self.presentation.close(rendition, &extent);
             let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
             let body = self.store.hold(Chunks::from(key.clone()));
-            let segment =
-                Segment { rendition, number: *number, key: key.clone(), duration: FOUR, body, map: None };
+            let names = &self.ledger.options.renditions[rendition];
+            let map = self.digest.map(|digest| (names.init_key(digest), Bytes::from(digest.to_string())));
+            let segment = Segment { rendition, number: *number, key: key.clone(), duration: FOUR, body, map };
             self.ledger.add(segment, self.now);
             self.show();
         }
@@ -708,6 +703,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_there_by_its_deadline_is_a_gap() {
+        let mut desk = Desk::new();
+        desk.ledger.limits.deadline = Some(Duration::from_secs(10));
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        // One that can be put at no time, and one behind it.
+        desk.segment(0);
+        desk.now += FOUR;
+        desk.segment(0);
+        let deadline = Duration::from_secs(10);
+        while desk.now < deadline {
+            for job in desk.jobs() {
+                assert_eq!(job.key, "a/00002.ts");
+                assert_eq!(
+                    job.limit(FOUR, desk.now),
+                    FOUR.min(deadline - desk.now),
+                    "no attempt outlasts it"
+                );
+                desk.fail(job, Kind::Transient).unwrap();
+            }
+            desk.now = desk.ledger.wakes(desk.now).unwrap();
+            assert!(desk.now <= deadline, "it is given up in time");
+        }
+        assert_eq!(desk.now, deadline);
+        let jobs = desk.jobs();
+        assert_eq!(keys(&jobs), ["a/index.m3u8", "a/00002.ts"], "what may have got there is deleted");
+        assert_eq!(desk.ledger.status().lost, 1);
+        let text = text(&jobs[0]);
+        assert!(text.contains("#EXT-X-GAP\n") && text.ends_with("00002.ts\n"), "{text}");
+        jobs.into_iter().for_each(|job| desk.done(job));
+        desk.now = desk.ledger.wakes(desk.now).unwrap();
+        assert!(desk.now < deadline + FOUR, "before the next one's time is over");
+        assert_eq!(desk.work(), ["a/00003.ts", "a/index.m3u8"]);
+    }
+
+    #[test]
+    fn what_is_under_way_at_its_deadline_counts_if_it_gets_there() {
+        let mut desk = Desk::new();
+        desk.ledger.limits.deadline = Some(FOUR);
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        let jobs = desk.jobs();
+        desk.now += FOUR;
+        assert!(desk.jobs().is_empty());
+        jobs.into_iter().for_each(|job| desk.done(job));
+        assert_eq!(desk.work(), ["a/index.m3u8", "b/index.m3u8", "index.m3u8"]);
+        assert_eq!(desk.ledger.status().lost, 0);
+    }
+
+    #[test]
     fn trouble_that_lasts_is_told_of_now_and_then() {
         let mut desk = Desk::new();
         desk.segment(0);
@@ -721,6 +765,108 @@ mod tests {
             told += desk.ledger.notices().len();
         }
         assert_eq!(told, 5);
+    }
+
+    /// A desk whose renditions are CMAF, with the map of digest 1.
+    fn mapped_desk() -> Desk {
+        let mut desk = Desk::new();
+        let mut options = desk.ledger.options.clone();
+        options.multivariants[0].container = live::Container::Cmaf;
+        options.renditions.iter_mut().for_each(|rendition| rendition.container = live::Container::Cmaf);
+        desk.presentation = Presentation::new(options.clone());
+        desk.ledger.options = options;
+        desk.digest = Some(1);
+        desk
+    }
+
+    const MAP: &str = "a/init-0000000000000001.mp4";
+    const OTHER_MAP: &str = "a/init-0000000000000002.mp4";
+
+    /// Keys of jobs, each map that is put ahead of a segment before it.
+    fn all_keys(jobs: &[Job]) -> Vec<String> {
+        let keys = jobs.iter().flat_map(|job| {
+            let map = match &job.work {
+                Work::Segment { map: Some((map, _)), .. } => Some(map.clone()),
+                _ => None,
+            };
+            map.into_iter().chain([job.key.clone()])
+        });
+        keys.collect()
+    }
+
+    #[test]
+    fn a_map_is_put_once_ahead_of_the_first_segment_that_needs_it() {
+        let mut desk = mapped_desk();
+        desk.ledger.limits.share = 2;
+        (0..2).for_each(|_| desk.segment(0));
+        let jobs = desk.jobs();
+        assert_eq!(all_keys(&jobs), [MAP, "a/00001.m4s"], "the second one waits for the map");
+        let failed = jobs.into_iter().next().unwrap();
+        desk.fail(failed, Kind::Transient).unwrap();
+        desk.now += FOUR;
+        let jobs = desk.jobs();
+        assert_eq!(all_keys(&jobs), [MAP, "a/00001.m4s"], "it is put again with its segment");
+        jobs.into_iter().for_each(|job| desk.done(job));
+        let jobs = desk.jobs();
+        assert_eq!(all_keys(&jobs), ["a/00002.m4s"]);
+        jobs.into_iter().for_each(|job| desk.done(job));
+        desk.segment(1);
+        desk.work();
+        desk.digest = Some(2);
+        desk.segment(0);
+        assert_eq!(all_keys(&desk.jobs()), [OTHER_MAP, "a/00003.m4s"]);
+    }
+
+    #[test]
+    fn a_map_goes_with_the_last_playlist_that_names_it_and_comes_back_when_it_is_needed() {
+        let mut desk = mapped_desk();
+        let mut deleted = Vec::new();
+        for round in 0..16 {
+            desk.digest = Some(if (2..12).contains(&round) { 2 } else { 1 });
+            desk.now += FOUR;
+            (0..2).for_each(|rendition| desk.segment(rendition));
+            let keys = desk.work();
+            deleted.extend(keys.into_iter().filter(|key| key == MAP).map(|_| round));
+            let is_there = desk.ledger.maps.knows(MAP);
+            // It left the playlist in round 4, and stays for a target duration and the playlist's duration.
+            assert_eq!(is_there, !(8..12).contains(&round), "{round}");
+        }
+        assert_eq!(deleted, [8]);
+    }
+
+    #[test]
+    fn a_map_that_an_earlier_playlist_names_is_there() {
+        let mut desk = mapped_desk();
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"init-0000000000000001.mp4\"\n#EXTINF:4,\n\
+            00001.m4s\n#EXT-X-MAP:URI=\"init-0000000000000002.mp4\"\n#EXT-X-GAP\n#EXTINF:4,\n00002.m4s\n";
+        let found = vec![Some(playlist::Media::parse(text).unwrap()), None];
+        desk.presentation = Presentation::resume(desk.ledger.options.clone(), &found);
+        desk.ledger.take_up(&found, &found, Duration::ZERO);
+        desk.segment(0);
+        let jobs = desk.jobs();
+        assert_eq!(all_keys(&jobs)[0], "a/00003.m4s");
+        jobs.into_iter().for_each(|job| desk.done(job));
+        desk.digest = Some(2);
+        desk.segment(0);
+        assert_eq!(all_keys(&desk.jobs())[..2], [OTHER_MAP, "a/00004.m4s"], "a gap's map may not be there");
+    }
+
+    #[test]
+    fn a_map_for_which_every_segment_was_given_up_goes() {
+        let mut desk = mapped_desk();
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        desk.digest = Some(2);
+        desk.segment(0);
+        let job = desk.jobs().remove(0);
+        desk.fail(job, Kind::Invalid).unwrap();
+        desk.digest = Some(1);
+        desk.segment(0);
+        desk.work();
+        assert!(!desk.work().contains(&OTHER_MAP.to_owned()));
+        desk.now += UNNAMED;
+        assert!(desk.work().contains(&OTHER_MAP.to_owned()));
+        assert!(desk.ledger.maps.knows(MAP));
     }
 
     #[test]

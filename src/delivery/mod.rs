@@ -19,6 +19,7 @@ mod backoff;
 mod deletions;
 mod lane;
 mod ledger;
+mod listing;
 mod look;
 mod maps;
 mod notice;
@@ -37,7 +38,6 @@ use crate::destination::Target;
 pub use look::{Found, farthest, look};
 pub use spool::{Held, Spool, Store};
 pub use status::{Latency, Load, Status};
-pub(crate) use task::silent;
 pub use task::{Delivery, Entrance, Segment, enter};
 
 /// One destination of a channel, and how it is served.
@@ -49,6 +49,9 @@ pub struct Options {
     pub concurrency: Option<usize>,
     /// How long one attempt to put or delete an object may take.
     pub timeout: Duration,
+    /// How long after its end a segment is still put here; then it is a gap. Without it, as long as the playlist's
+    /// window holds the segment.
+    pub deadline: Option<Duration>,
     /// Whether the channel ends when this destination fails for good.
     pub is_required: bool,
     /// Whether segments stay when they have left the playlist.
@@ -61,7 +64,14 @@ impl Options {
 
     /// This target, served as usual.
     pub const fn new(target: Target) -> Self {
-        Self { target, concurrency: None, timeout: Self::TIMEOUT, is_required: false, keeps_expired: false }
+        Self {
+            target,
+            concurrency: None,
+            timeout: Self::TIMEOUT,
+            deadline: None,
+            is_required: false,
+            keeps_expired: false,
+        }
     }
 
     /// Renditions have equal shares, so that none waits for another's uploads as long as there are enough.
@@ -72,7 +82,7 @@ impl Options {
             _ => 2,
         };
         let share = self.concurrency.map_or(usual, |most| most / renditions.max(1)).max(1);
-        Limits { share, at_once: self.concurrency.unwrap_or(usize::MAX) }
+        Limits { share, at_once: self.concurrency.unwrap_or(usize::MAX), deadline: self.deadline }
     }
 }
 

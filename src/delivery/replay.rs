@@ -12,9 +12,10 @@ use tokio::time::{Instant, sleep};
 use super::{Delivery, Entrance, Options, Segment, Spool, Store, farthest, look};
 use crate::chunks::Chunks;
 use crate::destination::{Destination, Error, Kind, Pending, Target, copy};
+use crate::live::viewer::Viewer;
 use crate::live::{self, Presentation, Step};
-use crate::playlist::{Media, Multivariant};
-use crate::segment::{Extent, Head};
+use crate::playlist::{LowLatency, Media, Multivariant};
+use crate::segment::{Extent, Head, Part};
 use crate::time::Ticks;
 
 const FOUR: Duration = Duration::from_secs(4);
@@ -72,6 +73,9 @@ struct Place {
     began: Instant,
     most_objects: usize,
     gaps: BTreeSet<String>,
+    /// Maps that viewers have been told of, and how many have gone again.
+    told_maps: BTreeSet<String>,
+    deleted_maps: u64,
 }
 
 #[derive(Debug)]
@@ -97,6 +101,8 @@ impl Memory {
             began: Instant::now(),
             most_objects: 0,
             gaps: BTreeSet::new(),
+            told_maps: BTreeSet::new(),
+            deleted_maps: 0,
         })))
     }
 
@@ -162,10 +168,11 @@ impl Place {
     }
 
     fn put(&mut self, key: String, body: Bytes) {
-        if key == "index.m3u8" {
-            let text = std::str::from_utf8(&body).unwrap();
-            for variant in Multivariant::parse(text).unwrap().variants {
-                assert!(self.objects.contains_key(&variant.uri), "{key} names {}", variant.uri);
+        if key.ends_with(".m3u8") && !key.contains('/') {
+            let listed = Multivariant::parse(std::str::from_utf8(&body).unwrap()).unwrap();
+            let sound = listed.audio.iter().filter_map(|sound| sound.uri.as_ref());
+            for uri in listed.variants.iter().map(|variant| &variant.uri).chain(sound) {
+                assert!(self.objects.contains_key(uri), "{key} names {uri}");
             }
         } else if key.ends_with(".m3u8") {
             self.show(&key, Media::parse(std::str::from_utf8(&body).unwrap()).unwrap());
@@ -186,6 +193,7 @@ impl Place {
             assert!(end(&media) >= end(before), "{key} goes back");
             assert!(end(&media) > end(before) || media.is_ended || !before.is_ended, "{key} has ended");
         }
+        assert_eq!(media.low_latency, LowLatency::default());
         let total = media.duration();
         let mut named = BTreeSet::new();
         for segment in &media.segments {
@@ -193,6 +201,11 @@ impl Place {
             if segment.is_gap {
                 self.gaps.insert(name);
                 continue;
+            }
+            assert!(segment.parts.is_empty());
+            if let Some(map) = segment.map.as_ref().map(|map| resolve(key, map)) {
+                assert!(self.objects.contains_key(&map), "{key} names {map}");
+                self.told_maps.insert(map);
             }
             let body = self.objects.get(&name).unwrap_or_else(|| panic!("{key} names {name}")).clone();
             let told = self.told.entry(name.clone()).or_insert(Told {
@@ -215,6 +228,12 @@ impl Place {
     }
 
     fn delete(&mut self, key: &str) {
+        let maps = |(list, media): (&String, &Media)| {
+            let there = media.segments.iter().filter(|segment| !segment.is_gap);
+            there.filter_map(|segment| segment.map.as_ref()).map(|map| resolve(list, map)).collect::<Vec<_>>()
+        };
+        assert!(self.media.iter().flat_map(maps).all(|map| map != key), "{key} is deleted while it is named");
+        self.deleted_maps += u64::from(self.told_maps.remove(key));
         if let Some(told) = self.told.get(key) {
             let removed = told.removed.unwrap_or_else(|| panic!("{key} is deleted while it is shown"));
             assert!(self.now() >= removed + told.duration + told.longest, "{key} is deleted early");
@@ -224,8 +243,20 @@ impl Place {
 
     /// Segments there that no playlist names.
     fn unnamed(&self) -> Vec<&String> {
-        let segments = self.objects.keys().filter(|key| key.ends_with(".ts"));
+        let segments = self.objects.keys().filter(|key| key.ends_with(".ts") || key.ends_with(".m4s"));
         segments.filter(|key| self.told.get(*key).is_none_or(|told| told.removed.is_some())).collect()
+    }
+}
+
+/// Half of a segment.
+fn part(index: u32) -> Part {
+    Part {
+        index,
+        decode_start: Ticks::ZERO,
+        decode_end: Ticks::ZERO,
+        duration: FOUR / 2,
+        is_independent: index == 0,
+        longest: FOUR / 2,
     }
 }
 
@@ -247,6 +278,18 @@ fn presentation(kind: live::Kind) -> live::Options {
     }
 }
 
+/// With a lone transport stream, and of CMAF a variant and its sound; in parts.
+fn mixed(kind: live::Kind) -> live::Options {
+    let mut options = presentation(kind);
+    options.renditions[1..].iter_mut().for_each(|rendition| rendition.container = live::Container::Cmaf);
+    options.renditions[1].role = live::Role::Variant { audio: Some("sound".to_owned()) };
+    options.renditions[2].role =
+        live::Role::Audio { group: "sound".to_owned(), name: "Ton".to_owned(), is_default: true };
+    let container = live::Container::Cmaf;
+    options.multivariants.push(live::Listing { key: "cmaf.m3u8".to_owned(), container });
+    live::Options { has_parts: true, ..options }
+}
+
 /// A channel over some destinations, from its start to its end or its death.
 struct Channel {
     presentation: Presentation,
@@ -255,11 +298,22 @@ struct Channel {
     /// Makes the bodies of one life differ from another's.
     life: u64,
     segments: u64,
+    viewer: Viewer,
 }
 
 impl Channel {
-    async fn start(kind: live::Kind, places: &[Memory], spool: Spool, life: u64) -> Self {
-        let options = presentation(kind);
+    async fn start(options: live::Options, places: &[Memory], spool: Spool, life: u64) -> Self {
+        let served = |target| Options { timeout: Duration::from_secs(10), ..Options::new(target) };
+        Self::serve(options, places, spool, life, served).await
+    }
+
+    async fn serve(
+        options: live::Options,
+        places: &[Memory],
+        spool: Spool,
+        life: u64,
+        served: impl Fn(Target) -> Options,
+    ) -> Self {
         let mut found = Vec::new();
         for place in places {
             found.push(look(place, &options).await.unwrap());
@@ -269,12 +323,19 @@ impl Channel {
         let began = Instant::now();
         let deliveries = places.iter().zip(found).map(|(place, found)| {
             let target = Target::Copy(copy::Options::new("memory"));
-            let served = Options { timeout: Duration::from_secs(10), ..Options::new(target) };
+            let served = served(target);
             let entrance = Entrance::Open(Arc::new(place.clone()), found);
             let (ended, _) = mpsc::unbounded_channel();
             Delivery::start_seeded(&served, &options, entrance, &shown, began, ended, life)
         });
-        Self { deliveries: deliveries.collect(), presentation, store: Store::new(spool), life, segments: 0 }
+        Self {
+            deliveries: deliveries.collect(),
+            presentation,
+            store: Store::new(spool),
+            life,
+            segments: 0,
+            viewer: Viewer::default(),
+        }
     }
 
     /// Four seconds of all renditions, which end a little one after the other.
@@ -282,20 +343,45 @@ impl Channel {
         for rendition in 0..NAMES.len() {
             sleep(Duration::from_millis(100)).await;
             let start = Ticks::new(self.segments as i64 * 4 * Ticks::PER_SECOND);
-            let head = Head { start, is_discontinuity: false, is_independent: true };
+            let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
             self.presentation.open(rendition, &head, UNIX_EPOCH);
-            let extent = Extent { head, duration: FOUR, size_bytes: SEGMENT_BYTES as u64, longest: FOUR };
+            let map = self.map(rendition);
+            for index in 0..2 {
+                let plan = self.presentation.part(rendition, &part(index));
+                assert!(plan.is_empty() && plan.anomalies().is_empty());
+                self.viewer.see(&self.presentation.snapshot(), rendition);
+                self.show();
+            }
+            let extent = Extent {
+                head,
+                duration: FOUR,
+                size_bytes: SEGMENT_BYTES as u64,
+                longest: FOUR,
+                decode_end: start + Ticks::from(FOUR),
+            };
             let plan = self.presentation.close(rendition, &extent);
             let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
             let text = format!("{key} of life {:<width$}", self.life, width = SEGMENT_BYTES);
             let body = self.store.hold(Chunks::from(text));
             let (number, key) = (*number, key.clone());
-            let segment = Segment { rendition, number, key, duration: FOUR, body, map: None };
+            let segment = Segment { rendition, number, key, duration: FOUR, body, map };
             self.deliveries.iter_mut().for_each(|delivery| delivery.put(segment.clone()));
             self.show();
         }
         self.segments += 1;
         sleep(FOUR - Duration::from_millis(300)).await;
+    }
+
+    /// Each map is one of three, and changes now and then.
+    fn map(&mut self, rendition: usize) -> Option<(String, Bytes)> {
+        let names = self.presentation.options().renditions[rendition].clone();
+        if names.container == live::Container::Ts {
+            return None;
+        }
+        let digest = (self.life + (self.segments + rendition as u64) / 17) % 3;
+        self.presentation.map(rendition, digest);
+        let key = names.init_key(digest);
+        Some((key.clone(), Bytes::from(key)))
     }
 
     fn show(&mut self) {
@@ -335,7 +421,7 @@ fn weather(dice: &mut Dice) -> (Weather, u64) {
 async fn live_through(
     seed: u64,
     rounds: u64,
-    kind: live::Kind,
+    options: &live::Options,
     memory_bytes: u64,
 ) -> (Vec<Memory>, u64, usize) {
     let mut dice = Dice(seed);
@@ -348,7 +434,7 @@ async fn live_through(
         // Whoever looks at destinations that do not answer is tested elsewhere.
         places.iter().for_each(|place| place.lock().weather = Weather::Fair);
         let spool = Spool { memory_bytes, directory: None, disk_bytes: 0 };
-        let mut channel = Channel::start(kind, &places, spool, life).await;
+        let mut channel = Channel::start(options.clone(), &places, spool, life).await;
         let mut until = vec![0; places.len()];
         for round in 0..left.min(50 + dice.below(300)) {
             // One place always has fair weather: nothing may be lost there.
@@ -385,13 +471,16 @@ async fn live_through(
 async fn thousands_of_segments_in_any_weather_leave_nothing_dangling() {
     for seed in 0..5 {
         let kind = live::Kind::Live { window: WINDOW };
-        let (places, lost, lives) = live_through(seed, 700, kind, 256 << 20).await;
+        let options = if seed % 2 == 0 { mixed(kind) } else { presentation(kind) };
+        let (places, lost, lives) = live_through(seed, 700, &options, 256 << 20).await;
         assert!(lost > 0, "seed {seed}: weather too fair to be worth it");
         for place in &places {
             let place = place.lock();
             assert!(place.media.values().all(|media| media.is_ended && media.segments.len() >= WINDOW));
             let gaps = place.media.values().flat_map(|media| &media.segments).filter(|one| one.is_gap);
             assert_eq!(gaps.count(), 0, "seed {seed}: all has recovered");
+            assert_eq!(place.deleted_maps > 0, options.has_parts, "seed {seed}");
+            assert!(place.objects.keys().filter(|key| key.contains("init-")).count() <= 2 * 3);
             let left = place.unnamed();
             // A life that ends soon after an outage may leave what was not shown for long.
             assert!(
@@ -406,7 +495,7 @@ async fn thousands_of_segments_in_any_weather_leave_nothing_dangling() {
 #[tokio::test(start_paused = true)]
 async fn a_spool_that_is_too_small_makes_gaps_where_it_must_and_nowhere_else() {
     let kind = live::Kind::Event;
-    let (places, lost, _) = live_through(99, 300, kind, 30 * SEGMENT_BYTES as u64).await;
+    let (places, lost, _) = live_through(99, 300, &mixed(kind), 30 * SEGMENT_BYTES as u64).await;
     assert!(lost > 0);
     assert!(places[0].lock().gaps.is_empty());
     assert!(places[1..].iter().any(|place| !place.lock().gaps.is_empty()));
@@ -416,7 +505,8 @@ async fn a_spool_that_is_too_small_makes_gaps_where_it_must_and_nowhere_else() {
 async fn after_an_outage_only_what_is_still_in_the_window_is_sent() {
     let place = Memory::new(1);
     let kind = live::Kind::Live { window: WINDOW };
-    let mut channel = Channel::start(kind, std::slice::from_ref(&place), Spool::default(), 0).await;
+    let mut channel =
+        Channel::start(presentation(kind), std::slice::from_ref(&place), Spool::default(), 0).await;
     for _ in 0..10 {
         channel.round().await;
     }
@@ -443,7 +533,8 @@ async fn after_an_outage_only_what_is_still_in_the_window_is_sent() {
 async fn where_uploads_are_too_slow_the_playlist_goes_on_with_gaps() {
     let place = Memory::new(1);
     let kind = live::Kind::Live { window: WINDOW };
-    let mut channel = Channel::start(kind, std::slice::from_ref(&place), Spool::default(), 0).await;
+    let mut channel =
+        Channel::start(presentation(kind), std::slice::from_ref(&place), Spool::default(), 0).await;
     // Two uploads of a rendition at once, each as long as ten seconds of stream.
     place.lock().weather = Weather::Slow(Duration::from_millis(9500));
     for _ in 0..100 {
@@ -455,4 +546,39 @@ async fn where_uploads_are_too_slow_the_playlist_goes_on_with_gaps() {
     assert!(media.segments.iter().any(|segment| !segment.is_gap));
     assert!(!place.lock().gaps.is_empty());
     assert!(channel.deliveries[0].status().load.worst_permille > 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_how_long_an_outage_is_made_up_for() {
+    let place = Memory::new(1);
+    let options = |target| Options {
+        timeout: Duration::from_secs(10),
+        deadline: Some(Duration::from_secs(30)),
+        ..Options::new(target)
+    };
+    // Nothing leaves this playlist: without a deadline all of the outage would be sent.
+    let places = std::slice::from_ref(&place);
+    let mut channel = Channel::serve(presentation(live::Kind::Event), places, Spool::default(), 0, options).await;
+    for _ in 0..10 {
+        channel.round().await;
+    }
+    place.lock().weather = Weather::BlackHole;
+    for _ in 0..20 {
+        channel.round().await;
+    }
+    let status = channel.deliveries[0].status();
+    assert!(status.queued_segments <= 3 * 9, "{status}");
+    place.lock().weather = Weather::Fair;
+    for _ in 0..10 {
+        channel.round().await;
+    }
+    assert_eq!(place.lock().unnamed().len(), 0, "what was given up is not left there");
+    channel.end().await;
+    let place = place.lock();
+    for media in place.media.values() {
+        assert!(media.is_ended && media.segments.len() == 40);
+        let gaps: Vec<usize> = (0..40).filter(|at| media.segments[*at].is_gap).collect();
+        assert!(gaps.iter().all(|at| (9..30).contains(at)) && (10..=21).contains(&gaps.len()), "{gaps:?}");
+        assert_eq!(gaps.last().unwrap() - gaps[0] + 1, gaps.len(), "in one piece: {gaps:?}");
+    }
 }

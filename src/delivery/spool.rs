@@ -60,6 +60,8 @@ struct Shared {
 struct State {
     memory_bytes: u64,
     disk_bytes: u64,
+    /// The most that there were at once.
+    #[cfg(test)]
     most_memory_bytes: u64,
     /// The oldest first.
     held: VecDeque<Weak<Held>>,
@@ -112,7 +114,10 @@ impl Store {
         state.held = older.iter().map(Arc::downgrade).collect();
         state.held.push_back(Arc::downgrade(&held));
         self.0.give_up_beyond_memory(&mut state, &older);
-        state.most_memory_bytes = state.most_memory_bytes.max(state.memory_bytes);
+        #[cfg(test)]
+        {
+            state.most_memory_bytes = state.most_memory_bytes.max(state.memory_bytes);
+        }
         let moving = self.0.choose_for_folder(&mut state, &older);
         drop(state);
         drop(gone);
@@ -129,7 +134,8 @@ impl Store {
     }
 
     /// The most bytes that were in memory at once.
-    pub fn most_memory_bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn most_memory_bytes(&self) -> u64 {
         self.0.lock().most_memory_bytes
     }
 

@@ -47,7 +47,7 @@ pub enum Entrance {
     /// It has been looked at.
     Open(Arc<dyn Destination>, Found),
     /// It did not answer: it is looked at again until it does.
-    Late(Error),
+    Late(Arc<dyn Destination>, Error),
 }
 
 /// The near end of a destination's task.
@@ -113,7 +113,10 @@ impl Delivery {
             presentation: presentation.clone(),
             shown: Arc::clone(shown),
             began,
-            destination: None,
+            destination: match &entrance {
+                Entrance::Open(destination, _) | Entrance::Late(destination, _) => Arc::clone(destination),
+            },
+            is_open: false,
             jobs: JoinSet::new(),
             entering: JoinSet::new(),
             backoff: Backoff::new(seed),
@@ -230,9 +233,6 @@ impl Drop for Ending {
     }
 }
 
-/// A destination that takes files, and what an earlier run left there.
-type Entered = Result<(Arc<dyn Destination>, Found), Error>;
-
 struct Worker {
     name: String,
     options: Options,
@@ -240,10 +240,11 @@ struct Worker {
     ledger: Ledger,
     shown: Arc<Found>,
     began: Instant,
-    /// None until it has been looked at.
-    destination: Option<Arc<dyn Destination>>,
+    destination: Arc<dyn Destination>,
+    /// Whether it has been looked at, and takes files.
+    is_open: bool,
     jobs: JoinSet<(Job, Outcome)>,
-    entering: JoinSet<Entered>,
+    entering: JoinSet<Result<Found, Error>>,
     /// Of looking at it.
     backoff: Backoff,
 }
@@ -256,8 +257,8 @@ impl Worker {
         state: &State,
     ) -> Result<(), Error> {
         match entrance {
-            Entrance::Open(destination, found) => self.enter(destination, &found)?,
-            Entrance::Late(error) => self.stay_out(error)?,
+            Entrance::Open(_, found) => self.enter(&found)?,
+            Entrance::Late(_, error) => self.stay_out(error)?,
         }
         let mut is_finishing = false;
         let mut report = Instant::now() + REPORTS;
@@ -275,7 +276,7 @@ impl Worker {
                 Some(done) = self.jobs.join_next() => self.done(done, state)?,
                 Some(entered) = self.entering.join_next() => {
                     match entered.unwrap_or_else(|join| Err(self.broken(join))) {
-                        Ok((destination, found)) => self.enter(destination, &found)?,
+                        Ok(found) => self.enter(&found)?,
                         Err(error) => self.stay_out(error)?,
                     }
                 }
@@ -302,7 +303,7 @@ impl Worker {
     }
 
     /// The destination takes files.
-    fn enter(&mut self, destination: Arc<dyn Destination>, found: &Found) -> Result<(), Error> {
+    fn enter(&mut self, found: &Found) -> Result<(), Error> {
         let now = self.now();
         self.ledger.take_up(found, &self.shown, now);
         let is_beyond = |(rendition, here): (usize, &Option<Media>)| {
@@ -315,7 +316,7 @@ impl Worker {
             return Err(Error::new(Kind::Invalid, format!("go on at {}", self.name), source.into()));
         }
         self.ledger.entered(now);
-        self.destination = Some(destination);
+        self.is_open = true;
         Ok(())
     }
 
@@ -327,14 +328,16 @@ impl Worker {
     }
 
     fn start_jobs(&mut self, now: Duration) {
-        let Some(destination) = &self.destination else {
+        if !self.is_open {
             if self.entering.is_empty() && self.backoff.is_over(now) {
-                self.entering.spawn(enter(self.options.clone(), self.presentation.clone()));
+                let destination = Arc::clone(&self.destination);
+                self.entering.spawn(enter(destination, self.presentation.clone(), self.options.timeout));
             }
             return;
-        };
+        }
         while let Some(job) = self.ledger.next(now) {
-            self.jobs.spawn(perform(Arc::clone(destination), job, self.options.timeout));
+            let limit = job.limit(self.options.timeout, now);
+            self.jobs.spawn(perform(Arc::clone(&self.destination), job, limit));
         }
     }
 
@@ -356,9 +359,10 @@ impl Worker {
     }
 
     fn wakes(&self, now: Duration) -> Option<Duration> {
-        match self.destination {
-            Some(_) => self.ledger.wakes(now),
-            None => self.backoff.until().filter(|_| self.entering.is_empty()),
+        if self.is_open {
+            self.ledger.wakes(now)
+        } else {
+            self.backoff.until().filter(|_| self.entering.is_empty())
         }
     }
 
@@ -379,20 +383,22 @@ impl Worker {
     }
 }
 
-/// Opens a destination, and looks at it.
+/// Looks at a destination, within `limit`. It is the same one each time: what one look has left hanging there is not
+/// in the way of the next.
 ///
 /// # Errors
-/// If it cannot be used as it is configured, does not take files, or is another process's.
-pub async fn enter(options: Options, presentation: live::Options) -> Entered {
-    let destination: Arc<dyn Destination> = options.target.open()?.into();
-    match timeout(options.timeout, look(destination.as_ref(), &presentation)).await {
-        Ok(found) => found.map(|found| (destination, found)),
-        Err(_) => Err(silent("put anything at", &options.target.to_string(), options.timeout)),
-    }
+/// If it does not take files, or is another process's.
+pub async fn enter(
+    destination: Arc<dyn Destination>,
+    presentation: live::Options,
+    limit: Duration,
+) -> Result<Found, Error> {
+    let looked = timeout(limit, look(destination.as_ref(), &presentation)).await;
+    looked.unwrap_or_else(|_| Err(silent("put anything at", &destination.name(), limit)))
 }
 
 /// That nothing was done within `limit`.
-pub(crate) fn silent(what: &str, place: &str, limit: Duration) -> Error {
+fn silent(what: &str, place: &str, limit: Duration) -> Error {
     let source = format!("not done within {} s", limit.as_secs_f64());
     Error::new(Kind::Transient, format!("{what} {place}"), source.into())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::claim::Claim;
 use super::key::check_key;
 use super::staged::{ABANDONED, Staged, sweep};
-use super::{Destination, Error, Kind, Pending};
+use super::{Destination, Error, Kind, MOST_GOT_BYTES, Pending, TOO_LARGE};
 use crate::chunks::Chunks;
 
 /// Slices between two looks whether anybody still wants the file.
@@ -47,11 +47,15 @@ pub struct Copy {
     options: Arc<Options>,
     /// Folders that are known to be there; and when each was swept, if that is to be done again.
     ready: Arc<Mutex<HashMap<PathBuf, Option<Instant>>>>,
-    claims: Arc<Mutex<Vec<Claim>>>,
+    /// By the playlist's key.
+    claims: Arc<Mutex<HashMap<String, Claim>>>,
     /// Held while a name is given or taken away.
     naming: Arc<Mutex<()>>,
     /// Threads that may be at work here: where the file system hangs, no more of them hang with it.
     threads: Arc<Semaphore>,
+    /// Whoever begins goes through here. Work that was given up and still runs keeps it shut: while the file system
+    /// hangs, what is tried one after the other has one thread hanging, and nothing of it is in the way later.
+    gate: Arc<Semaphore>,
 }
 
 /// Operations at the same time in one folder.
@@ -66,6 +70,7 @@ impl Copy {
             claims: Arc::default(),
             naming: Arc::default(),
             threads: Arc::new(Semaphore::new(THREADS)),
+            gate: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -145,13 +150,16 @@ impl Copy {
 
     fn claim_now(&self, key: &str) -> Result<(), Error> {
         let path = self.path("write", key)?;
+        if lock(&self.claims).contains_key(key) {
+            return Ok(());
+        }
         self.make_ready(&path)?;
         let claim = Claim::take(&path).map_err(|source| error("write in", self.folder_of(&path), source))?;
         let Some(claim) = claim else {
             let source = "another segcast is writing it: end that one, or choose another folder".into();
             return Err(Error::new(Kind::Refused, format!("write {}", path.display()), source));
         };
-        lock(&self.claims).push(claim);
+        lock(&self.claims).insert(key.to_owned(), claim);
         Ok(())
     }
 
@@ -168,8 +176,13 @@ impl Copy {
 
     fn get_now(&self, key: &str) -> Result<Option<Bytes>, Error> {
         let path = self.path("read", key)?;
-        let read = absent_is_none(fs::read(&path)).map_err(|source| error("read", &path, source))?;
-        Ok(read.map(Bytes::from))
+        let read = absent_is_none(read(&path)).map_err(|source| error("read", &path, source))?;
+        match read {
+            Some(bytes) if bytes.len() > MOST_GOT_BYTES => {
+                Err(Error::new(Kind::Invalid, format!("read {}", path.display()), TOO_LARGE.into()))
+            }
+            read => Ok(read.map(Bytes::from)),
+        }
     }
 
     /// Runs `work` where blocking does no harm. There it goes on when the future is dropped, until it asks its wish.
@@ -179,13 +192,16 @@ impl Copy {
     ) -> Pending<'static, T> {
         let this = self.clone();
         Box::pin(async move {
-            let wish = Wish::default();
-            let _waiting = Waiting(wish.clone());
-            // It is given back when the work is done, however long ago the future was dropped.
+            // Neither is ever closed.
+            drop(this.gate.acquire().await);
             let permit = Arc::clone(&this.threads).acquire_owned().await;
+            let wish = Wish::default();
+            let _waiting = Waiting { wish: wish.clone(), gate: Arc::clone(&this.gate) };
             let blocking = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                work(&this, &wish)
+                let done = work(&this, &wish);
+                // However long ago the future was dropped; only then do others come in.
+                drop((this, permit, wish));
+                done
             });
             match blocking.await {
                 Ok(result) => result,
@@ -224,27 +240,49 @@ impl Destination for Copy {
 /// Whether anybody still wants what is being done. Asked while `naming` is held, it settles whose name comes last:
 /// whoever was dropped before another began gives no name after it.
 #[derive(Clone, Debug, Default)]
-struct Wish {
-    is_dropped: Arc<AtomicBool>,
+struct Wish(Arc<Wanted>);
+
+#[derive(Debug, Default)]
+struct Wanted {
+    is_dropped: AtomicBool,
+    /// The gate, kept shut until the work that was given up is over.
+    shut: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Wish {
     fn check(&self) -> io::Result<()> {
-        if self.is_dropped.load(Ordering::SeqCst) { Err(io::Error::other("it was given up")) } else { Ok(()) }
+        if self.0.is_dropped.load(Ordering::SeqCst) {
+            Err(io::Error::other("it was given up"))
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// The future that waits; the wish ends with it.
-struct Waiting(Wish);
+struct Waiting {
+    wish: Wish,
+    gate: Arc<Semaphore>,
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.is_dropped.store(true, Ordering::SeqCst);
+        let Wanted { is_dropped, shut } = &*self.wish.0;
+        is_dropped.store(true, Ordering::SeqCst);
+        // It opens with the last who holds the wish: the thread, if that is still at work.
+        *lock(shut) = Arc::clone(&self.gate).try_acquire_owned().ok();
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is in a file, and of one that is too large a byte too much.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_GOT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Brings the names in `folder` to the disk.
@@ -311,6 +349,36 @@ mod tests {
         second.claim("b/index.m3u8").await.unwrap();
         drop(first);
         second.claim("a/index.m3u8").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_playlist_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("index.m3u8")).unwrap();
+        let copy = Copy::new(Options::new(folder.path()));
+        file.set_len(MOST_GOT_BYTES as u64).unwrap();
+        assert_eq!(copy.get("index.m3u8").await.unwrap().map(|bytes| bytes.len()), Some(MOST_GOT_BYTES));
+        file.set_len(1 << 40).unwrap();
+        assert_eq!(copy.get("index.m3u8").await.unwrap_err().kind(), Kind::Invalid);
+    }
+
+    #[tokio::test]
+    async fn where_it_hangs_one_thread_hangs_and_is_in_nobodys_way_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = Copy::new(Options::new(folder.path()));
+        // What reads from a pipe hangs until there is a writer.
+        let pipe = folder.path().join("index.m3u8");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        copy.claim("index.m3u8").await.unwrap();
+        for key in ["index.m3u8", "a", "b"] {
+            let soon = std::time::Duration::from_millis(50);
+            assert!(tokio::time::timeout(soon, copy.get(key)).await.is_err(), "{key}");
+        }
+        assert_eq!(copy.threads.available_permits(), THREADS - 1);
+        drop(File::options().write(true).open(&pipe).unwrap());
+        copy.claim("index.m3u8").await.unwrap_or_else(|error| panic!("by ourselves: {error}"));
+        assert_eq!(copy.get("a").await.unwrap(), None);
+        assert_eq!(copy.threads.available_permits(), THREADS);
     }
 
     #[tokio::test]

@@ -7,11 +7,15 @@
 //! - [`Claim`]: that one process writes a playlist, and no other.
 //! - [`Staged`]: a file that appears only when it is whole, for those who write one piece by piece.
 
+#[doc(hidden)]
+pub mod answer;
+mod attempt;
 mod claim;
 pub mod copy;
 pub mod ftp;
 mod header;
 pub mod http;
+mod idle;
 mod key;
 pub mod object;
 mod secret;
@@ -19,6 +23,7 @@ pub mod ssh;
 mod staged;
 mod target;
 mod tls;
+mod words;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,6 +39,11 @@ pub use staged::{Staged, sweep};
 pub use target::Target;
 
 use crate::chunks::Chunks;
+
+/// Bytes that [`Destination::get`] reads: a playlist is far smaller.
+const MOST_GOT_BYTES: usize = 16 << 20;
+/// What is said of a file that has more.
+const TOO_LARGE: &str = "it is larger than 16 MiB";
 
 /// What an operation on a destination comes to.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -59,7 +69,8 @@ pub trait Destination: Send + Sync {
     /// Deletes a file; one that is not there is no error.
     fn delete(&self, key: &str) -> Pending<'_, ()>;
 
-    /// Gets a small file, such as a playlist; none if it is not there.
+    /// Gets a small file, such as a playlist; none if it is not there. One of more than 16 MiB is [`Kind::Invalid`],
+    /// and not read to its end.
     fn get(&self, key: &str) -> Pending<'_, Option<Bytes>>;
 }
 

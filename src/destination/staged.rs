@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::attempt::{PREFIX, SUFFIX, is_temporary};
+
 /// Slices given to one vectored write.
 const MAX_SLICES: usize = 64;
-/// What the names of files that are not whole yet begin and end with.
-const PREFIX: &str = ".";
-const SUFFIX: &str = ".segcast-part";
 /// Half-written files that nobody has written to for so long are nobody's.
 pub(super) const ABANDONED: Duration = Duration::from_secs(60);
 /// Permissions of a new file if none are given, before the process's mask.
@@ -123,8 +122,7 @@ pub fn sweep(directory: &Path) -> io::Result<usize> {
     let mut swept = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let is_part = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
-        if entry.file_name().to_str().is_some_and(is_part) && is_old(&entry) {
+        if is_temporary(entry.file_name().as_encoded_bytes()) && is_old(&entry) {
             match fs::remove_file(entry.path()) {
                 Ok(()) => swept += 1,
                 // Whoever else sweeps here was faster.

@@ -1,11 +1,17 @@
-//! What the kinds of destination that speak TLS have in common.
+//! What the kinds of destination that speak TLS have in common: whom they trust.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
+use rustls_platform_verifier::Verifier;
 
 use super::{Error, Kind};
 
@@ -15,11 +21,33 @@ pub(super) fn provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The authorities in the PEM file at `path`: one at least.
+/// How the server `name` is known to be the right one: by the system's authorities, and beside them by the
+/// certificates in the file `ca`; or not at all, which is warned of.
 ///
 /// # Errors
-/// If the file cannot be read, or something in it is no authority's certificate.
-pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// If there are no authorities.
+pub(super) fn config(name: &str, ca: Option<&Path>, is_insecure: bool) -> Result<ClientConfig, Error> {
+    provider();
+    let verifier: Arc<dyn ServerCertVerifier> = if is_insecure {
+        tracing::warn!("{name}: any certificate is taken: whoever is on the way can read and change all");
+        Arc::new(Anyone(cryptography()))
+    } else {
+        let certificates = ca.map(certificates).transpose()?.unwrap_or_default();
+        let known = Known::new(certificates).map_err(|source| {
+            Error::new(Kind::Invalid, format!("find certificate authorities for {name}"), source.into())
+        })?;
+        Arc::new(known)
+    };
+    Ok(ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+fn cryptography() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default()
+        .map_or_else(|| Arc::new(rustls::crypto::ring::default_provider()), Arc::clone)
+}
+
+/// The certificates in the PEM file at `path`: one at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let invalid = |source: String| error(path, Kind::Invalid, source.into());
     let pem = std::fs::read(path).map_err(|source| unreadable(path, source))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
@@ -48,6 +76,106 @@ fn error(path: &Path, kind: Kind, source: Box<dyn std::error::Error + Send + Syn
     Error::new(kind, format!("read the certificate authorities in {}", path.display()), source)
 }
 
+/// Takes what the system's authorities and the given ones vouch for, and the given certificates themselves: many a
+/// server's has no authority but itself.
+#[derive(Debug)]
+struct Known {
+    authorities: Verifier,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Known {
+    fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
+        let authorities = Verifier::new_with_extra_roots(certificates.iter().cloned(), cryptography())?;
+        Ok(Self { authorities, certificates })
+    }
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let verified = self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now);
+        match verified {
+            // That it vouches for itself, or nobody for it, is all that is wrong with it.
+            Err(TlsError::InvalidCertificate(
+                CertificateError::Other(_) | CertificateError::UnknownIssuer,
+            )) if self.certificates.iter().any(|known| known == end_entity) => {
+                let end_entity = rustls::server::ParsedCertificate::try_from(end_entity)?;
+                rustls::client::verify_server_name(&end_entity, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// Takes any certificate.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
@@ -71,7 +199,7 @@ rgVZmtYa9oYglSfsHgIgcxbsL/eZsIj8bVun8rcWmYSvpDEx43KkmCDYRq9pfpw=
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, text).unwrap();
-        let read = authorities(&path).map(|certificates| certificates.len());
+        let read = certificates(&path).map(|certificates| certificates.len());
         read.map_err(|error| (error.kind(), error.source().unwrap().to_string()))
     }
 
@@ -96,7 +224,7 @@ rgVZmtYa9oYglSfsHgIgcxbsL/eZsIj8bVun8rcWmYSvpDEx43KkmCDYRq9pfpw=
 
     #[test]
     fn a_file_that_is_not_there_is_said() {
-        let error = authorities(Path::new("/nowhere/ca.pem")).unwrap_err();
+        let error = certificates(Path::new("/nowhere/ca.pem")).unwrap_err();
         assert_eq!(error.kind(), Kind::Missing);
         assert_eq!(error.to_string(), "cannot read the certificate authorities in /nowhere/ca.pem");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::ladder::{Audio, Input, Ladder, Rendition, Video};
+use super::ladder::{Audio, Input, Ladder, Latency, Rendition, Tracks, Video};
 use crate::time::Rate;
 
 /// The descriptor of the first output: 0 is for media or `q`, 1 for progress, 2 for messages.
@@ -17,6 +17,10 @@ const PATTERN_FPS: u32 = 30;
 /// delay, so that the same picture has other timestamps in a rendition with B-pictures than in one without.
 /// Ten seconds keep the first decoding times above zero.
 const TIMELINE: [&str; 4] = ["-avoid_negative_ts", "disabled", "-output_ts_offset", "10"];
+
+/// Writes each packet when it comes. The muxer otherwise gathers frames of sound until they fill 2930 bytes, which
+/// at 64 kbit/s is a third of a second.
+const AT_ONCE: [&str; 4] = ["-flush_packets", "1", "-pes_payload_size", "0"];
 
 /// Everything behind `ffmpeg`. `group` names the renditions by their place in the ladder.
 pub(super) fn of_group(ladder: &Ladder, group: &[usize], clock_font: Option<&Path>) -> Vec<String> {
@@ -46,8 +50,8 @@ pub(super) fn of_group(ladder: &Ladder, group: &[usize], clock_font: Option<&Pat
         }
     }
     let audio_source = match &ladder.input {
-        Input::Test { .. } if has_video => "1:a:0?",
-        _ => "0:a:0?",
+        Input::Test { .. } if has_video => "1:a",
+        _ => "0:a",
     };
     let scaled = Scaled::of(&renditions);
     line.own(&scaled.graph());
@@ -56,9 +60,16 @@ pub(super) fn of_group(ladder: &Ladder, group: &[usize], clock_font: Option<&Pat
             line.own(&scaled.source(n)).own(&video_arguments(video, ladder));
         }
         if let Some(audio) = &rendition.audio {
-            line.words(&["-map", audio_source]).own(&audio_arguments(audio));
+            let tracks = match audio.tracks {
+                Tracks::First => ":0?",
+                Tracks::All => "?",
+            };
+            line.words(&["-map", &format!("{audio_source}{tracks}")]).own(&audio_arguments(audio));
         }
         line.own(&rendition.args).words(&TIMELINE).words(&["-f", "mpegts"]);
+        if ladder.latency == Latency::Low {
+            line.words(&AT_ONCE);
+        }
         line.add(format!("pipe:{}", FIRST_DESCRIPTOR + n));
     }
     line.arguments
@@ -195,6 +206,9 @@ fn video_arguments(video: &Video, ladder: &Ladder) -> Vec<String> {
     if let Some(preset) = &video.preset {
         line.words(&["-preset", preset]);
     }
+    if ladder.latency == Latency::Low {
+        line.words(low_latency_arguments(encoder));
+    }
     if matches!(encoder, "libx264" | "libx265" | "mpeg2video") {
         line.words(&["-pix_fmt", "yuv420p"]);
     }
@@ -204,6 +218,16 @@ fn video_arguments(video: &Video, ladder: &Ladder) -> Vec<String> {
     }
     line.own(&grid_arguments(video, encoder, ladder));
     line.arguments
+}
+
+/// What keeps an encoder from holding pictures back: no look-ahead, no pictures out of order.
+fn low_latency_arguments(encoder: &str) -> &'static [&'static str] {
+    match encoder {
+        "libx264" | "libx265" => &["-tune", "zerolatency"],
+        name if name.ends_with("_nvenc") => &["-bf", "0", "-delay", "0"],
+        name if name.ends_with("_qsv") => &["-bf", "0", "-async_depth", "1"],
+        _ => &["-bf", "0"],
+    }
 }
 
 /// What puts closed random access points on the grid, and nowhere else.

@@ -203,7 +203,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::encoder::ladder::{Audio, Video};
+    use crate::encoder::ladder::{Audio, Latency, Tracks, Video};
     use crate::time::Rate;
 
     fn rendition(name: &str, size: (u32, u32), codec: &str) -> Rendition {
@@ -221,6 +221,7 @@ mod tests {
                 bitrate_bps: Some(96_000),
                 channels: None,
                 sample_rate_hz: None,
+                tracks: Tracks::First,
             }),
             args: vec![],
             command: None,
@@ -229,7 +230,14 @@ mod tests {
 
     fn ladder(input: Input, feed: Feed) -> Ladder {
         let renditions = vec![rendition("720p", (1280, 720), "h264"), rendition("360p", (640, 360), "h264")];
-        Ladder { ffmpeg: "ffmpeg".into(), input, feed, segment: Duration::from_secs(4), renditions }
+        Ladder {
+            ffmpeg: "ffmpeg".into(),
+            input,
+            feed,
+            segment: Duration::from_secs(4),
+            renditions,
+            latency: Latency::Normal,
+        }
     }
 
     fn url(url: &str) -> Input {
@@ -336,6 +344,28 @@ mod tests {
         assert!(line("mpeg2").contains("-flags +cgop -sc_threshold 1000000000 -force_key_frames"));
         assert!(line("h264_nvenc").contains("-c:v h264_nvenc -b:v 800k"));
         assert!(line("h264_nvenc").contains("-forced-idr 1 -force_key_frames"));
+    }
+
+    #[test]
+    fn with_low_latency_nothing_is_held_back() {
+        let line = |codec: &str| {
+            let mut ladder = ladder(url("in.mp4"), Feed::Each);
+            ladder.latency = Latency::Low;
+            ladder.renditions = vec![rendition("a", (640, 360), codec)];
+            lines(&ladder).remove(0)
+        };
+        assert!(line("h264").contains("-c:v libx264 -tune zerolatency -pix_fmt"));
+        assert!(line("mpeg2").contains("-c:v mpeg2video -bf 0 "));
+        assert!(line("h264").contains("-f mpegts -flush_packets 1 -pes_payload_size 0 pipe:3"));
+    }
+
+    #[test]
+    fn all_audio_tracks_are_taken_where_that_is_asked_for() {
+        let mut ladder = ladder(url("in.ts"), Feed::Shared);
+        ladder.renditions[0].audio.as_mut().unwrap().tracks = Tracks::All;
+        let line = lines(&ladder).remove(0);
+        assert!(line.contains(" -map '0:a?' -c:a aac "), "{line}");
+        assert!(line.contains(" -map '0:a:0?' -c:a aac "), "{line}");
     }
 
     #[test]

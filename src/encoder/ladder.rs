@@ -18,6 +18,18 @@ pub struct Ladder {
     pub segment: Duration,
     /// What is made, best first or as configured.
     pub renditions: Vec<Rendition>,
+    /// Whether encoders may look ahead.
+    pub latency: Latency,
+}
+
+/// What an encoder may spend time on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latency {
+    /// As the encoder likes it: pictures wait for later ones, sound for full packets.
+    #[default]
+    Normal,
+    /// Each picture and each frame of sound goes out as soon as it is encoded.
+    Low,
 }
 
 /// Where media come from.
@@ -111,4 +123,16 @@ pub struct Audio {
     pub channels: Option<u8>,
     /// Samples a second; the input's if none.
     pub sample_rate_hz: Option<u32>,
+    /// Which of the input's audio tracks are taken.
+    pub tracks: Tracks,
+}
+
+/// Which of the input's audio tracks a rendition has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracks {
+    /// The first.
+    #[default]
+    First,
+    /// All of them, in their order.
+    All,
 }

@@ -11,7 +11,8 @@
 //! # async fn run(renditions: Vec<Rendition>) -> Result<(), Box<dyn std::error::Error>> {
 //! let input = Input::Test { args: vec![] };
 //! let segment = Duration::from_secs(4);
-//! let ladder = Ladder { ffmpeg: PathBuf::from("ffmpeg"), input, feed: Feed::Shared, segment, renditions };
+//! let (ffmpeg, feed, latency) = (PathBuf::from("ffmpeg"), Feed::Shared, Latency::Normal);
+//! let ladder = Ladder { ffmpeg, input, feed, segment, renditions, latency };
 //! let mut running = encoder::start(&ladder, &encoder::Limits::default())?;
 //! while let Some(bytes) = running.outputs[0].read().await? {
 //!     println!("{} bytes of rendition {}", bytes.len(), running.outputs[0].rendition());

@@ -32,10 +32,21 @@
 //!     has_parts: false,
 //!     renditions: vec![live::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() }],
 //! });
-//! let head = segment::Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+//! let head = segment::Head {
+//!     start: Ticks::ZERO,
+//!     decode_start: Ticks::ZERO,
+//!     is_discontinuity: false,
+//!     is_independent: true,
+//! };
 //! presentation.open(0, &head, SystemTime::UNIX_EPOCH);
 //! let four = Duration::from_secs(4);
-//! let extent = segment::Extent { head, duration: four, size_bytes: 1_000_000, longest: four };
+//! let extent = segment::Extent {
+//!     head,
+//!     duration: four,
+//!     size_bytes: 1_000_000,
+//!     longest: four,
+//!     decode_end: Ticks::from(four),
+//! };
 //! let plan = presentation.close(0, &extent);
 //! assert!(matches!(&plan.steps()[0], live::Step::PutSegment { key, .. } if key == "00001.ts"));
 //! assert!(matches!(&plan.steps()[1], live::Step::PutPlaylist { key, .. } if key == "index.m3u8"));
@@ -64,6 +75,8 @@ mod target;
 mod timeline;
 mod variant;
 mod view;
+#[cfg(test)]
+pub(crate) mod viewer;
 mod window;
 
 pub use edge::Edge;

@@ -60,7 +60,8 @@ pub(super) fn number(rendition: &Rendition, uri: &str) -> Option<u64> {
 /// The map that `uri`, found in a playlist of `rendition`, names; its key only if the rendition would give it.
 pub(super) fn map(options: &Options, rendition: &Rendition, uri: &str) -> Map {
     let key = key(&options.url_prefix, &rendition.playlist, uri).filter(|key| {
-        let digits = file(key).strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4"));
+        let rest = file(key).strip_prefix(file(&rendition.segment_prefix));
+        let digits = rest.and_then(|rest| rest.strip_prefix("init-")?.strip_suffix(".mp4"));
         let digest = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
         digest.is_some_and(|digest| *key == rendition.init_key(digest))
     });

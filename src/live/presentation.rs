@@ -400,7 +400,7 @@ mod tests {
 
         fn head(&self, rendition: usize) -> Head {
             let start = Ticks::new(self.starts[rendition] * Ticks::PER_SECOND);
-            Head { start, is_discontinuity: false, is_independent: true }
+            Head { start, decode_start: start, is_discontinuity: false, is_independent: true }
         }
 
         fn close(&mut self, rendition: usize, head: Head, seconds: i64) -> Plan {
@@ -409,7 +409,13 @@ mod tests {
             let duration = Duration::from_secs(seconds as u64);
             self.now += duration;
             let longest = Duration::from_secs(4);
-            let extent = Extent { head, duration, size_bytes: seconds as u64 * 125_000, longest };
+            let extent = Extent {
+                head,
+                duration,
+                size_bytes: seconds as u64 * 125_000,
+                longest,
+                decode_end: head.start,
+            };
             self.presentation.close(rendition, &extent)
         }
 
@@ -419,7 +425,11 @@ mod tests {
 
         fn jump(&mut self, rendition: usize, to: i64) -> Plan {
             let start = Ticks::new(to * Ticks::PER_SECOND);
-            self.close(rendition, Head { start, is_discontinuity: true, is_independent: true }, 4)
+            self.close(
+                rendition,
+                Head { start, decode_start: start, is_discontinuity: true, is_independent: true },
+                4,
+            )
         }
 
         fn end(&mut self, rendition: usize) -> Plan {

@@ -83,10 +83,10 @@ impl Rendition {
         format!("{}{number:05}.{index}{}", self.segment_prefix, self.container.extension())
     }
 
-    /// The key of the Media Initialization Section with this digest, beside the segments: `720p/init-<16 digits>.mp4`.
+    /// The key of the Media Initialization Section with this digest, beside the segments and named after them: no other
+    /// rendition's, even if it is of the same content, since each keeps its own as long as its own playlist needs it.
     pub fn init_key(&self, digest: u64) -> String {
-        let folder = self.segment_prefix.rfind('/').map_or("", |slash| &self.segment_prefix[..=slash]);
-        format!("{folder}init-{digest:016x}.mp4")
+        format!("{}init-{digest:016x}.mp4", self.segment_prefix)
     }
 
     pub(super) fn segment_key_as(&self, number: u64, container: Container) -> String {
@@ -106,8 +106,8 @@ mod tests {
         rendition.container = Container::Cmaf;
         assert_eq!(rendition.segment_key(123_456), "720p/720p-123456.m4s");
         assert_eq!(rendition.part_key(7, 2), "720p/720p-00007.2.m4s");
-        assert_eq!(rendition.init_key(0xab), "720p/init-00000000000000ab.mp4");
+        assert_eq!(rendition.init_key(0xab), "720p/720p-init-00000000000000ab.mp4");
         rendition.segment_prefix = "high-".to_owned();
-        assert_eq!(rendition.init_key(1), "init-0000000000000001.mp4");
+        assert_eq!(rendition.init_key(1), "high-init-0000000000000001.mp4");
     }
 }

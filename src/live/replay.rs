@@ -1,13 +1,16 @@
 //! Plans replayed in virtual time, over a directory that knows what must never be seen in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::{Kind, Listing, Options, Plan, Presentation, Rendition, Retention, Snapshot, Step};
+use super::viewer::Viewer;
+use super::{
+    Container, Kind, Listing, Options, Plan, Presentation, Rendition, Retention, Role, Snapshot, Step,
+};
 use crate::playlist::{Media, Multivariant};
-use crate::segment::{Extent, Head};
+use crate::segment::{Extent, Head, Part};
 use crate::time::{Rate, Ticks};
 
 const TARGET: Duration = Duration::from_secs(4);
@@ -19,6 +22,8 @@ const WINDOW: usize = 6;
 pub(super) struct Directory {
     /// Each segment there, and since when how long it must stay.
     segments: HashMap<String, Object>,
+    /// Each map there, and since when no playlist names it, if one did.
+    maps: HashMap<String, Option<Duration>>,
     pub(super) media: BTreeMap<String, Media>,
     pub(super) multivariant: Option<String>,
     /// The highest number put, by rendition.
@@ -54,13 +59,14 @@ impl Directory {
                     assert!(self.segments.insert(key, Object::default()).is_none());
                     self.most_segments = self.most_segments.max(self.segments.len());
                 }
-                Step::PutPlaylist { key, text } if key == "index.m3u8" => {
-                    for variant in Multivariant::parse(&text).unwrap().variants {
-                        assert!(
-                            self.media.contains_key(&resolve(&key, &variant.uri)),
-                            "{key}: {}",
-                            variant.uri
-                        );
+                Step::PutPlaylist { key, text } if !key.contains('/') => {
+                    let listed = Multivariant::parse(&text).unwrap();
+                    let sound = listed.audio.iter().filter_map(|sound| sound.uri.as_ref());
+                    for uri in listed.variants.iter().map(|variant| &variant.uri).chain(sound) {
+                        assert!(self.media.contains_key(&resolve(&key, uri)), "{key}: {uri}");
+                    }
+                    for group in listed.variants.iter().filter_map(|variant| variant.audio.as_ref()) {
+                        assert!(listed.audio.iter().any(|sound| sound.group == *group), "{key}: {group}");
                     }
                     self.multivariant = Some(text);
                     self.multivariant_puts += 1;
@@ -105,7 +111,14 @@ impl Directory {
             known = kept.len();
         }
         for (at, segment) in media.segments.iter().enumerate() {
-            assert!(segment.duration <= media.target_duration, "{key}: {segment:?}");
+            let slack = Duration::from_micros(if key.starts_with("ton/") { 499_999 } else { 0 });
+            assert!(segment.duration <= media.target_duration + slack, "{key}: {segment:?}");
+            if let Some(map) = segment.map.as_ref().map(|map| resolve(&key, map)) {
+                assert!(self.maps.contains_key(&map), "{key} names {map}");
+                let before = at.checked_sub(1).and_then(|at| media.segments[at].map.as_ref());
+                let is_other = before.is_some_and(|before| resolve(&key, before) != map);
+                assert!(!is_other || segment.is_discontinuity, "{key}: another map without a break");
+            }
             let name = resolve(&key, &segment.uri);
             let object = self.segments.get_mut(&name).unwrap_or_else(|| panic!("{key} names {name}"));
             object.duration = segment.duration;
@@ -116,9 +129,26 @@ impl Directory {
             }
         }
         self.media.insert(key, media);
+        let named: BTreeSet<String> = self.named_maps().collect();
+        for (map, unnamed) in &mut self.maps {
+            *unnamed = if named.contains(map) { None } else { unnamed.or(Some(now)) };
+        }
+    }
+
+    fn named_maps(&self) -> impl Iterator<Item = String> {
+        let maps = |(key, media): (&String, &Media)| {
+            let maps: BTreeSet<_> =
+                media.segments.iter().filter_map(|segment| segment.map.as_ref()).collect();
+            maps.into_iter().map(|map| resolve(key, map)).collect::<Vec<_>>()
+        };
+        self.media.iter().flat_map(maps)
     }
 
     fn delete(&mut self, key: &str, now: Duration) {
+        if let Some(unnamed) = self.maps.remove(key) {
+            let since = unnamed.unwrap_or_else(|| panic!("{key} is deleted while it is named"));
+            assert!(now >= since + TARGET, "{key} is deleted early");
+        }
         let Some(object) = self.segments.remove(key) else { return };
         let removed = object.removed.unwrap_or_else(|| panic!("{key} is deleted while it is shown"));
         assert!(now >= removed + object.duration + object.longest, "{key} is deleted early");
@@ -150,11 +180,40 @@ pub(super) fn options(kind: Kind, names: &[&str]) -> Options {
     }
 }
 
+/// Two renditions of transport streams, and of CMAF a variant and its sound.
+pub(super) fn mixed(kind: Kind, has_parts: bool) -> Options {
+    let mut options = options(kind, &["high", "low", "mid", "ton"]);
+    options.renditions[2..].iter_mut().for_each(|rendition| rendition.container = Container::Cmaf);
+    options.renditions[2].role = Role::Variant { audio: Some("sound".to_owned()) };
+    options.renditions[3].role =
+        Role::Audio { group: "sound".to_owned(), name: "Ton".to_owned(), is_default: true };
+    options.multivariants.push(Listing { key: "cmaf.m3u8".to_owned(), container: Container::Cmaf });
+    Options { has_parts, ..options }
+}
+
+/// Part `index` of an open segment, of `count` that last as long together as four seconds.
+pub(super) fn part(index: u32, count: u32) -> Part {
+    let longest = Duration::from_micros(4_004_000_u64.div_ceil(count.into()));
+    let at = |index: u32| Ticks::from(longest * index);
+    Part {
+        index,
+        decode_start: at(index),
+        decode_end: at(index + 1),
+        duration: longest,
+        is_independent: index == 0,
+        longest,
+    }
+}
+
 /// Closes four seconds of `rendition`.
 pub(super) fn segment(presentation: &mut Presentation, rendition: usize) -> Plan {
-    let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+    let head =
+        Head { start: Ticks::ZERO, decode_start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
     presentation.open(rendition, &head, UNIX_EPOCH);
-    presentation.close(rendition, &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET })
+    presentation.close(
+        rendition,
+        &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET, decode_end: Ticks::ZERO },
+    )
 }
 
 /// A segment on the grid of a 30000/1001 stream that began at `origin`: the `position`th, `jump` ahead.
@@ -164,10 +223,11 @@ fn extent(origin: i64, position: u64, jump: i64, is_discontinuity: bool) -> Exte
     let (start, end) =
         (Ticks::new(origin + jump + line(position)), Ticks::new(origin + jump + line(position + 1)));
     Extent {
-        head: Head { start, is_discontinuity, is_independent: true },
+        head: Head { start, decode_start: start, is_discontinuity, is_independent: true },
         duration: start.until(end),
         size_bytes: 1_000_000 + position * 7919 % 100_000,
         longest: LONGEST,
+        decode_end: end,
     }
 }
 
@@ -225,6 +285,8 @@ enum Event {
     OwnJump(usize),
     /// We die and come back.
     Crash,
+    /// One rendition's parameter sets become others.
+    NewMap(usize),
     /// All end well, and we come back.
     Restart,
     /// Nothing comes for a while.
@@ -233,17 +295,20 @@ enum Event {
 
 fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
-        10 => (0..3_usize).prop_map(Event::Segment),
+        10 => (0..RENDITIONS).prop_map(Event::Segment),
         20 => Just(Event::Round),
         2 => Just(Event::Jump),
-        2 => (0..3_usize).prop_map(Event::OwnJump),
+        2 => (0..RENDITIONS).prop_map(Event::OwnJump),
+        3 => (2..RENDITIONS).prop_map(Event::NewMap),
         1 => Just(Event::Crash),
         1 => Just(Event::Restart),
         2 => (0..60_u32).prop_map(Event::Pause),
     ]
 }
 
-/// A channel of three renditions over a directory, through several lives.
+const RENDITIONS: usize = 4;
+
+/// A channel over a directory, through several lives.
 struct World {
     presentation: Presentation,
     directory: Directory,
@@ -252,12 +317,17 @@ struct World {
     /// How often we came back.
     lives: usize,
     /// By rendition: segments in this life, PTS offset, whether a jump waits.
-    feeds: [(u64, i64, bool); 3],
+    feeds: [(u64, i64, bool); RENDITIONS],
+    /// By rendition: which of few maps it has.
+    digests: [u64; RENDITIONS],
+    viewer: Viewer,
+    /// Whether somebody looks at each part.
+    is_seen: bool,
 }
 
 impl World {
-    fn new(kind: Kind) -> Self {
-        let options = options(kind, &["high", "low", "mid"]);
+    fn new(kind: Kind, has_parts: bool) -> Self {
+        let options = mixed(kind, has_parts);
         Self {
             presentation: Presentation::new(options.clone()),
             directory: Directory::default(),
@@ -265,6 +335,9 @@ impl World {
             now: Duration::ZERO,
             lives: 0,
             feeds: Default::default(),
+            digests: [1; RENDITIONS],
+            viewer: Viewer::default(),
+            is_seen: true,
         }
     }
 
@@ -277,9 +350,27 @@ impl World {
         let extent = extent(0, position, offset, jumps);
         self.feeds[rendition] = (position + 1, offset, false);
         self.presentation.open(rendition, &extent.head, self.wall());
+        let names = &self.options.renditions[rendition];
+        if names.container == Container::Cmaf {
+            let digest = self.digests[rendition];
+            self.presentation.map(rendition, digest);
+            self.directory.maps.entry(names.init_key(digest)).or_insert(None);
+        }
+        for index in 0..3 {
+            let plan = self.presentation.part(rendition, &part(index, 3));
+            assert!(plan.is_empty() && plan.anomalies().is_empty());
+            self.see(rendition);
+        }
         self.now += Duration::from_millis(10);
         let plan = self.presentation.close(rendition, &extent);
         self.directory.perform(plan, &self.presentation.snapshot(), self.now);
+        self.see(rendition);
+    }
+
+    fn see(&mut self, rendition: usize) {
+        if self.is_seen {
+            self.viewer.see(&self.presentation.snapshot(), rendition);
+        }
     }
 
     fn come_back(&mut self) {
@@ -296,6 +387,7 @@ impl World {
             media.iter().for_each(|media| retention.take_up(&self.options, rendition, media, self.now));
         }
         self.lives += 1;
+        self.viewer.forget();
         self.presentation = Presentation::resume(self.options.clone(), &found);
         self.feeds = Default::default();
         // Segments that no playlist named yet are lost with the life that put them: their names come again.
@@ -306,7 +398,7 @@ impl World {
             .flat_map(|(key, media)| media.segments.iter().map(|segment| resolve(key, &segment.uri)))
             .collect();
         self.directory.segments.retain(|key, object| object.removed.is_some() || named.contains(key));
-        for rendition in 0..3 {
+        for rendition in 0..RENDITIONS {
             let next = self.presentation.next_number(rendition);
             let highest = self.directory.highest.entry(rendition).or_default();
             *highest = (*highest).min(next - 1);
@@ -317,7 +409,7 @@ impl World {
         match event {
             Event::Segment(rendition) => self.segment(rendition),
             Event::Round => {
-                (0..3).for_each(|rendition| self.segment(rendition));
+                (0..RENDITIONS).for_each(|rendition| self.segment(rendition));
                 self.now += TARGET;
             }
             Event::Jump => self.feeds.iter_mut().for_each(|feed| *feed = (feed.0, feed.1 + 90_000_000, true)),
@@ -325,11 +417,13 @@ impl World {
                 self.feeds[rendition].1 -= 50_000_000;
                 self.feeds[rendition].2 = true;
             }
+            Event::NewMap(rendition) => self.digests[rendition] = 1 + self.digests[rendition] % 3,
             Event::Crash => self.come_back(),
             Event::Restart => {
-                for rendition in 0..3 {
+                for rendition in 0..RENDITIONS {
                     let plan = self.presentation.end(rendition);
                     self.directory.perform(plan, &self.presentation.snapshot(), self.now);
+                    self.see(rendition);
                 }
                 assert!(self.directory.media.values().all(|media| media.is_ended));
                 self.come_back();
@@ -347,21 +441,30 @@ proptest! {
     #[test]
     fn whatever_happens_every_rule_is_kept(
         is_event: bool,
+        has_parts: bool,
         happenings in proptest::collection::vec(events(), 0..80),
     ) {
         let kind = if is_event { Kind::Event } else { Kind::Live { window: WINDOW } };
-        let mut world = World::new(kind);
+        let mut world = World::new(kind, has_parts);
         for event in happenings {
             world.happen(event);
         }
         // Left alone, the renditions' discontinuities come together, and what is out of the window goes.
-        (0..90).for_each(|_| world.happen(Event::Round));
+        for round in 0..90 {
+            world.is_seen = round < 10;
+            world.happen(Event::Round);
+        }
         let breaks = world.directory.breaks();
         prop_assert!(breaks.iter().all(|count| *count == breaks[0]), "{:?}", breaks);
         if !is_event {
             // Lives that follow each other at once, with renditions far apart, may leave a window behind each.
-            let most = 3 * (16 + world.lives * WINDOW);
+            let most = RENDITIONS * (16 + world.lives * WINDOW);
             prop_assert!(world.directory.segments.len() <= most, "{} segments", world.directory.segments.len());
+            // What the last life has named goes too, but for what is shown.
+            let kept = world.directory.named_maps().count();
+            let most = kept + world.lives * 2 * 3;
+            prop_assert!(world.directory.maps.len() <= most, "{:?}", world.directory.maps);
         }
+        prop_assert_eq!(world.viewer.parts > 0, has_parts);
     }
 }

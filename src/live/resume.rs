@@ -75,11 +75,14 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
     Start { renditions: renditions.collect(), breaks, target }
 }
 
-/// A fresh channel whose numbers begin at `first`.
+/// A fresh channel whose numbers begin at `first`. No run passes more breaks than segments: so many count as passed that
+/// their number goes back no more than the segments' does.
 pub(super) fn start_from(options: &Options, first: u64) -> Start {
     let renditions = options.renditions.iter();
-    let renditions = renditions.map(|_| Beginning { next: first, breaks: 0, window: Window::new(first, 0) });
-    Start { renditions: renditions.collect(), breaks: 0, target: None }
+    let breaks = first.saturating_sub(1);
+    let renditions =
+        renditions.map(|_| Beginning { next: first, breaks, window: Window::new(first, breaks) });
+    Start { renditions: renditions.collect(), breaks, target: None }
 }
 
 /// The numbers of the segments that `media`, found as the playlist of `rendition`, shows; the oldest first.

@@ -113,10 +113,16 @@ mod tests {
 
     fn extent(millis: u64, longest: u64) -> Extent {
         Extent {
-            head: Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true },
+            head: Head {
+                start: Ticks::ZERO,
+                decode_start: Ticks::ZERO,
+                is_discontinuity: false,
+                is_independent: true,
+            },
             duration: Duration::from_millis(millis),
             size_bytes: 0,
             longest: Duration::from_secs(longest),
+            decode_end: Ticks::ZERO,
         }
     }
 

@@ -253,17 +253,8 @@ fn promises(options: &live::Options) -> Arc<[Promise]> {
     multivariants.chain(of_each).collect()
 }
 
-/// What keys begin with that hold sound alone, in MP4. A folder that others share tells nothing of its maps.
+/// What keys begin with that hold sound alone, in MP4.
 fn audio_prefixes(options: &live::Options) -> Vec<String> {
-    let folder =
-        |one: &live::Rendition| one.init_key(0).rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
-    let (audio, others): (Vec<_>, Vec<_>) =
-        options.renditions.iter().partition(|one| one.role.is_audio() && one.container == Container::Cmaf);
-    let maps = audio.iter().filter_map(|one| folder(one));
-    let maps = maps.filter(|name| others.iter().all(|other| folder(other).as_ref() != Some(name)));
-    audio
-        .iter()
-        .map(|one| one.segment_prefix.clone())
-        .chain(maps.map(|name| format!("{name}init-")))
-        .collect()
+    let is_sound = |one: &&live::Rendition| one.role.is_audio() && one.container == Container::Cmaf;
+    options.renditions.iter().filter(is_sound).map(|one| one.segment_prefix.clone()).collect()
 }

@@ -57,11 +57,20 @@ impl Cadence {
 
     /// When what has come is over: how long the last picture lasts is a guess.
     pub fn end(&self) -> Option<Ticks> {
+        Some(self.max_pts? + self.last_span())
+    }
+
+    /// When what follows is to be decoded, if it goes on evenly: a guess as well.
+    pub fn decode_end(&self) -> Option<Ticks> {
+        Some(self.last_dts? + self.last_span())
+    }
+
+    fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
             None => self.frame,
         };
-        Some(self.max_pts? + last.max(Ticks::new(1)))
+        last.max(Ticks::new(1))
     }
 
     /// Another timeline begins. What is known of frames still holds.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::outlet::Outlet;
-use super::timing::{Picture, Timing, is_jump};
-use super::{Extent, Head, Options};
+use super::outlet::{Ending, Outlet};
+use super::parts::Parts;
+use super::timing::{End, Picture, Timing, is_jump};
+use super::{Extent, Head, Options, Part};
 use crate::codec::{AccessUnit, Format};
 use crate::time::{Rate, Ticks};
 use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program};
@@ -44,6 +45,14 @@ pub enum Event {
         ordinal: u64,
         /// Whole packets, shared with the pushed chunk.
         bytes: Bytes,
+    },
+    /// What was handed out of a segment since its beginning, or its part before, is a part. The last one of a
+    /// segment comes just before its end.
+    Part {
+        /// The segment.
+        ordinal: u64,
+        /// Its numbers.
+        part: Part,
     },
     /// A segment is whole.
     Close {
@@ -148,6 +157,7 @@ impl Drop for Events<'_> {
 #[derive(Debug)]
 struct Core {
     timing: Timing,
+    parts: Option<Parts>,
     outlet: Outlet,
     program: Option<Arc<Program>>,
     reference: Option<Pid>,
@@ -156,17 +166,37 @@ struct Core {
     /// since.
     undecided: Option<PesStart>,
     /// An access unit that can only be judged when the next one is known.
-    candidate: Option<(PesStart, Picture)>,
+    candidate: Option<Candidate>,
     is_new_format: bool,
     held: Vec<ts::Event>,
     held_bytes: usize,
     is_missing_told: bool,
+    is_long_told: bool,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    start: PesStart,
+    picture: Picture,
+    /// Whether it takes the next picture to be shown, not only the next one.
+    needs_shown: bool,
+    next: Next,
+}
+
+/// What is known of the picture behind one that is judged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Next {
+    /// PTS of the next one to be shown.
+    shown: Option<Ticks>,
+    /// DTS of the next one.
+    decoded: Option<Ticks>,
 }
 
 impl Core {
     fn new(options: &Options) -> Self {
         Self {
             timing: Timing::new(options.target, options.on_missing),
+            parts: options.part.map(Parts::new),
             outlet: Outlet::default(),
             program: None,
             reference: None,
@@ -177,6 +207,7 @@ impl Core {
             held: Vec::new(),
             held_bytes: 0,
             is_missing_told: false,
+            is_long_told: false,
         }
     }
 
@@ -199,7 +230,8 @@ impl Core {
     fn finish(&mut self) {
         self.settle();
         let end = self.timing.break_here();
-        self.outlet.finish(end, self.timing.longest());
+        let ending = end.map(|end| self.ending(end));
+        self.outlet.finish(ending);
     }
 
     fn take_program(&mut self, program: Arc<Program>) {
@@ -210,13 +242,14 @@ impl Core {
         };
         if self.program.as_ref().is_none_or(is_other) {
             if let Some(end) = self.timing.break_here() {
-                self.outlet.close_current(end, self.timing.longest());
+                self.end_segment(end);
             }
             self.forget_formats(&program);
             let reference = program.reference().map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
                 self.timing.follow_another();
+                self.parts.iter_mut().for_each(Parts::follow_another);
                 self.formatted.clear();
             }
             self.outlet.arrange(&program, reference);
@@ -239,11 +272,13 @@ impl Core {
                 Format::Video(video) => {
                     if let Some(rate) = video.frame_rate {
                         self.timing.set_frame(rate.period());
+                        self.parts.iter_mut().for_each(|parts| parts.set_frame(rate));
                     }
                 }
                 Format::Audio(audio) => {
                     if let Some(frames) = Rate::new(audio.sample_rate_hz, audio.samples_per_frame) {
                         self.timing.set_sound(frames);
+                        self.parts.iter_mut().for_each(|parts| parts.set_sound(frames));
                     }
                 }
             }
@@ -271,7 +306,7 @@ impl Core {
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
-                let pts = if is_plausible(pts - dts) { pts } else { dts };
+                let pts = if is_plausible_delay(pts - dts) { pts } else { dts };
                 let picture = Picture {
                     pts,
                     dts,
@@ -280,45 +315,58 @@ impl Core {
                     is_new_format,
                     size_bytes: start.len,
                 };
-                if self.timing.needs_next(&picture) {
-                    self.candidate = Some((start, picture));
+                self.parts.iter_mut().for_each(|parts| parts.measure(dts));
+                let needs_shown = self.timing.needs_next(&picture);
+                if needs_shown || self.needs_next_for_part(&picture) {
+                    self.candidate = Some(Candidate { start, picture, needs_shown, next: Next::default() });
                     return;
                 }
-                self.judge(&start, &picture, None);
+                self.judge(&start, &picture, Next::default());
             }
             _ => self.outlet.join(&start),
         }
         self.replay();
     }
 
-    /// Keeps what comes behind the candidate until the next picture to be shown tells when it is shown. Where another
-    /// timeline begins first, there is no next one.
+    /// Whether it takes the next picture to tell if this one lies in the open part.
+    fn needs_next_for_part(&self, picture: &Picture) -> bool {
+        self.parts.as_ref().is_some_and(|parts| parts.needs_next(picture.dts))
+            && !self.timing.is_boundary(picture)
+    }
+
+    /// Keeps what comes behind the candidate until a picture tells what is to be known. Where another timeline begins
+    /// first, none does.
     fn await_next(&mut self, event: ts::Event) {
-        let (mut next, mut has_jumped) = (None, false);
-        if let (ts::Event::Pes(start), Some((_, picture))) = (&event, &self.candidate)
+        let mut is_known = false;
+        if let (ts::Event::Pes(start), Some(candidate)) = (&event, &mut self.candidate)
             && Some(start.pid) == self.reference
         {
-            has_jumped = start.dts.is_some_and(|dts| is_jump(dts - picture.dts));
-            next = start.pts.filter(|pts| *pts > picture.pts && !has_jumped);
+            let Candidate { picture, needs_shown, next, .. } = candidate;
+            let has_jumped = start.dts.is_some_and(|dts| is_jump(dts - picture.dts));
+            if !has_jumped {
+                next.decoded = next.decoded.or(start.dts);
+                next.shown = start.pts.filter(|pts| *pts > picture.pts);
+            }
+            is_known = has_jumped || if *needs_shown { next.shown.is_some() } else { next.decoded.is_some() };
         }
         self.hold(event);
-        if next.is_some() || has_jumped {
-            self.settle_candidate(next);
+        if is_known {
+            self.settle_candidate();
         }
     }
 
-    fn settle_candidate(&mut self, next: Option<Ticks>) {
-        if let Some((start, picture)) = self.candidate.take() {
-            self.judge(&start, &picture, next);
+    fn settle_candidate(&mut self) {
+        if let Some(Candidate { start, picture, needs_shown, next }) = self.candidate.take() {
+            self.judge(&start, &picture, Next { shown: next.shown.filter(|_| needs_shown), ..next });
             self.replay();
         }
     }
 
     /// Judges what is not judged yet by what there is.
     fn settle(&mut self) {
-        self.settle_candidate(None);
+        self.settle_candidate();
         self.decide(AccessUnit::default());
-        self.settle_candidate(None);
+        self.settle_candidate();
     }
 
     fn replay(&mut self) {
@@ -328,8 +376,8 @@ impl Core {
         }
     }
 
-    fn judge(&mut self, start: &PesStart, picture: &Picture, next: Option<Ticks>) {
-        let judgement = self.timing.judge(picture, next);
+    fn judge(&mut self, start: &PesStart, picture: &Picture, next: Next) {
+        let judgement = self.timing.judge(picture, next.shown);
         if let Some(by) = judgement.jump {
             self.trouble(start, AnomalyKind::TimestampJump { by });
         }
@@ -337,13 +385,37 @@ impl Core {
             self.trouble(start, AnomalyKind::RandomAccessMissing);
         }
         if let Some(end) = judgement.end {
-            self.outlet.close_current(end, self.timing.longest());
+            self.end_segment(end);
         }
+        self.divide(start, picture, judgement.begin, next);
         if let (Some(head), Some(program)) = (judgement.begin, &self.program) {
             self.outlet.open(head, program);
         }
         self.outlet.join(start);
         self.outlet.go_on_to(start);
+    }
+
+    /// Ends the open part before this picture, or begins the first one of a segment with it.
+    fn divide(&mut self, start: &PesStart, picture: &Picture, begin: Option<Head>, next: Next) {
+        let Some(parts) = &mut self.parts else { return };
+        if begin.is_some() {
+            parts.begin(picture);
+        } else if let Some(part) = parts.go_on(picture, next.decoded) {
+            self.outlet.part(part);
+            if part.duration > part.longest && !std::mem::replace(&mut self.is_long_told, true) {
+                self.trouble(start, AnomalyKind::PartTooLong);
+            }
+        }
+    }
+
+    fn end_segment(&mut self, end: End) {
+        let ending = self.ending(end);
+        self.outlet.close_current(ending);
+    }
+
+    fn ending(&mut self, at: End) -> Ending {
+        let last_part = self.parts.as_mut().and_then(|parts| parts.end(at.decoded));
+        Ending { at, longest: self.timing.longest(), last_part }
     }
 
     fn trouble(&mut self, start: &PesStart, kind: AnomalyKind) {
@@ -352,7 +424,7 @@ impl Core {
 }
 
 /// Whether a picture may be shown so long after it is decoded. A damaged PTS is not.
-fn is_plausible(delay: Ticks) -> bool {
+pub(crate) fn is_plausible_delay(delay: Ticks) -> bool {
     (Ticks::ZERO - MAX_DELAY..=MAX_DELAY).contains(&delay)
 }
 

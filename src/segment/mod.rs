@@ -3,6 +3,8 @@
 //! - [`Segmenter`]: bytes in, whole [`Segment`]s out. What most want.
 //! - [`Cutter`]: the same, but a segment's bytes come as soon as they are there: for writers that hold
 //!   nothing back.
+//! - [`Part`]: a stretch of a segment, for players that do not wait for its end; where [`Options::part`] asks for
+//!   it.
 //! - [`OnMissingRandomAccess`]: what happens where no boundary can be had in time.
 //!
 //! Boundaries lie on a grid of anchor + k × target, at the first random access point at or behind each line. A
@@ -14,13 +16,15 @@ mod cutter;
 mod grid;
 mod lanes;
 mod outlet;
+mod parts;
 mod segmenter;
 mod timing;
 
 use std::time::Duration;
 
+pub(crate) use cutter::is_plausible_delay;
 pub use cutter::{Cutter, Event, Events};
-pub use segmenter::{Output, Segment, Segmenter};
+pub use segmenter::{Gatherer, Output, Segment, Segmenter};
 
 use crate::time::Ticks;
 use crate::ts::Selection;
@@ -34,15 +38,18 @@ pub struct Options {
     pub program: Selection,
     /// What is done where random access points are too far apart.
     pub on_missing: OnMissingRandomAccess,
+    /// The duration of parts that is aimed at; none makes no parts.
+    pub part: Option<Duration>,
 }
 
 impl Default for Options {
-    /// Six seconds, the first program with video, never longer than promised.
+    /// Six seconds, the first program with video, never longer than promised, no parts.
     fn default() -> Self {
         Self {
             target: Duration::from_secs(6),
             program: Selection::First,
             on_missing: OnMissingRandomAccess::Cut,
+            part: None,
         }
     }
 }
@@ -63,6 +70,8 @@ pub enum OnMissingRandomAccess {
 pub struct Head {
     /// PTS of its first picture (or audio frame), on the unwrapped line.
     pub start: Ticks,
+    /// DTS of that picture.
+    pub decode_start: Ticks,
     /// Whether the timeline breaks before it: timestamps jumped, or the stream became another.
     pub is_discontinuity: bool,
     /// Whether it begins at a closed random access point with its parameter sets.
@@ -80,21 +89,26 @@ pub struct Extent {
     pub size_bytes: u64,
     /// No segment of this stream will last longer: whole seconds, fixed from the first segment on.
     pub longest: Duration,
+    /// DTS of what follows it; an estimate where nothing does, or another timeline.
+    pub decode_end: Ticks,
 }
 
-/// A part of a segment that is whole (rfc8216bis §4.4.4.9): some pictures of it, in decoding order.
+/// A stretch of a segment: whole access units of the reference stream, and what was sent with them.
+///
+/// Parts of a segment follow each other without a gap, and together they are the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Counted from 0 in its segment.
+    /// Its place in the segment, counted from 0.
     pub index: u32,
-    /// DTS of its first picture, on the unwrapped line.
+    /// DTS of its first access unit, on the unwrapped line.
     pub decode_start: Ticks,
-    /// DTS of the picture that follows it.
+    /// DTS of what follows it; an estimate where nothing does, or another timeline.
     pub decode_end: Ticks,
-    /// From the one to the other, in whole microseconds.
+    /// The distance of the two, in whole microseconds.
     pub duration: Duration,
-    /// Whether it begins with a random access point.
+    /// Whether it begins with a random access point that needs nothing before it to be shown itself, and with its
+    /// parameter sets.
     pub is_independent: bool,
-    /// No part of this stream will last longer; fixed from the first part on.
+    /// No part of this stream will last longer, but where a single access unit does: fixed from the first part on.
     pub longest: Duration,
 }

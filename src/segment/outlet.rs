@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::cutter::Event;
 use super::lanes::{Lanes, Owner};
-use super::timing::is_jump;
-use super::{Extent, Head};
+use super::timing::{End, is_jump};
+use super::{Extent, Head, Part};
 use crate::time::Ticks;
 use crate::ts::{self, Anomaly, AnomalyKind, PACKET_LEN, PesStart, Pid, Program};
 
@@ -39,8 +39,18 @@ impl Open {
 #[derive(Debug)]
 struct Waiting {
     open: Open,
-    end: Ticks,
-    longest: Duration,
+    ending: Ending,
+}
+
+/// How a segment ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// When what follows it comes.
+    pub at: End,
+    /// No segment will be longer.
+    pub longest: Duration,
+    /// Its last part, where there are parts.
+    pub last_part: Option<Part>,
 }
 
 /// Packets that wait for the segment that opens next.
@@ -213,12 +223,12 @@ impl Outlet {
     }
 
     /// The newest segment takes no new PES packets; it is whole once those under way have ended.
-    pub fn close_current(&mut self, end: Ticks, longest: Duration) {
+    pub fn close_current(&mut self, ending: Ending) {
         let Some(open) = self.current.take() else { return };
         self.close_waiting();
         let ordinal = open.ordinal;
         self.lanes.closed(ordinal);
-        self.waiting = Some(Waiting { open, end, longest });
+        self.waiting = Some(Waiting { open, ending });
         if !self.lanes.is_awaited(ordinal) {
             self.close_waiting();
         }
@@ -227,7 +237,7 @@ impl Outlet {
     /// The stream has come to `start`: the segment before must not wait for the ends of its PES packets for ever.
     pub fn go_on_to(&mut self, start: &PesStart) {
         let Some(waiting) = &self.waiting else { return };
-        if start.pts.is_none_or(|pts| pts - waiting.end <= TAIL_LIMIT) {
+        if start.pts.is_none_or(|pts| pts - waiting.ending.at.shown <= TAIL_LIMIT) {
             return;
         }
         let to = self.newest();
@@ -243,22 +253,38 @@ impl Outlet {
     }
 
     fn close_waiting(&mut self) {
-        let Some(Waiting { open, end, longest }) = self.waiting.take() else { return };
+        let Some(Waiting { open, ending }) = self.waiting.take() else { return };
         let to = self.newest();
         self.lanes.hand_over(open.ordinal, to);
-        let duration = open.head.start.until(end);
-        let extent = Extent { head: open.head, duration, size_bytes: open.size_bytes, longest };
+        let extent = Extent {
+            head: open.head,
+            duration: open.head.start.until(ending.at.shown),
+            size_bytes: open.size_bytes,
+            longest: ending.longest,
+            decode_end: ending.at.decoded,
+        };
+        if let Some(part) = ending.last_part {
+            self.say(Event::Part { ordinal: open.ordinal, part });
+        }
         self.say(Event::Close { ordinal: open.ordinal, extent });
     }
 
-    /// The stream is over; the newest segment, if one is open, ends at `end`.
-    pub fn finish(&mut self, end: Option<Ticks>, longest: Duration) {
+    /// A part of the newest segment is whole.
+    pub fn part(&mut self, part: Part) {
+        if let Some(open) = &self.current {
+            let ordinal = open.ordinal;
+            self.say(Event::Part { ordinal, part });
+        }
+    }
+
+    /// The stream is over; the newest segment, if one is open, ends like this.
+    pub fn finish(&mut self, ending: Option<Ending>) {
         if let Some(open) = &self.current {
             let ordinal = open.ordinal;
             self.deliver_lead(ordinal, None);
         }
-        if let Some(end) = end {
-            self.close_current(end, longest);
+        if let Some(ending) = ending {
+            self.close_current(ending);
         }
         self.close_waiting();
         self.tell_left_out();

@@ -32,17 +32,37 @@ pub struct Picture {
     pub size_bytes: Option<usize>,
 }
 
+/// Where a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When what follows is presented.
+    pub shown: Ticks,
+    /// When what follows is decoded.
+    pub decoded: Ticks,
+}
+
 /// What a picture means for the segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// The open segment ends before this picture, at this time.
-    pub end: Option<Ticks>,
+    pub end: Option<End>,
     /// A segment begins with this picture.
     pub begin: Option<Head>,
     /// The timeline jumped by so many ticks.
     pub jump: Option<i64>,
     /// The segment that begins does so without a random access point.
     pub is_forced: bool,
+}
+
+/// Why a segment ends before a picture.
+#[derive(Clone, Copy, Debug)]
+struct Reason {
+    /// The picture lies where the segment must not reach.
+    is_beyond: bool,
+    /// The timeline breaks.
+    is_break: bool,
+    /// It is the last picture that can be cut at.
+    is_forced: bool,
 }
 
 /// The state that judgements are made from.
@@ -104,9 +124,9 @@ impl Timing {
     }
 
     /// The stream becomes another here. The time at which the open segment ends, if there is one.
-    pub fn break_here(&mut self) -> Option<Ticks> {
+    pub fn break_here(&mut self) -> Option<End> {
         let end = self.end()?;
-        self.promise(end);
+        self.promise(end.shown);
         self.start = None;
         self.leave_timeline();
         Some(end)
@@ -129,9 +149,16 @@ impl Timing {
 
     /// When the open segment would end if the stream ended now. How long its last picture lasts is a guess, by
     /// which it is not made longer than the longest.
-    pub fn end(&self) -> Option<Ticks> {
+    pub fn end(&self) -> Option<End> {
         let (start, end) = self.start.zip(self.cadence.end())?;
-        Some(if self.policy == OnMissingRandomAccess::Cut { end.min(start + self.limit()) } else { end })
+        let shown =
+            if self.policy == OnMissingRandomAccess::Cut { end.min(start + self.limit()) } else { end };
+        Some(End { shown, decoded: self.cadence.decode_end()? })
+    }
+
+    /// Whether a segment begins with this picture, or ends before it, whatever follows.
+    pub fn is_boundary(&self, picture: &Picture) -> bool {
+        self.start.is_none() || self.jump(picture).is_some() || self.reason(picture, None).is_some()
     }
 
     /// No segment will be longer: fixed once the first one has ended.
@@ -214,32 +241,37 @@ impl Timing {
     }
 
     fn go_on(&mut self, picture: &Picture, next: Option<Ticks>, judgement: &mut Judgement) {
-        let is_access = picture.random_access.is_some();
-        let is_beyond = self.policy == OnMissingRandomAccess::Cut
-            && self.start.is_some_and(|start| picture.pts - start > self.limit());
-        let is_break = is_beyond || is_access && (self.is_break_due || picture.is_new_format);
-        let is_due = is_access && self.grid.is_some_and(|grid| grid.is_due(picture.pts));
-        let is_forced = next.is_some_and(|next| self.is_place_to_force(picture, next));
-        if !(is_break || is_due || is_forced) {
-            return;
-        }
+        let Some(Reason { is_beyond, is_break, is_forced }) = self.reason(picture, next) else { return };
         // Where another stream begins, its timestamps may run back over those of the old one; and where a picture
         // comes later than any stride told, nothing says what lasts so long.
         let is_apart = is_beyond || is_break && self.cadence.max_pts().is_some_and(|max| picture.pts <= max);
-        let end = if is_apart { self.end() } else { Some(picture.pts) }.unwrap_or(picture.pts);
+        let here = End { shown: picture.pts, decoded: picture.dts };
+        let end = if is_apart { self.end() } else { None }.unwrap_or(here);
         judgement.end = Some(end);
-        judgement.is_forced = is_forced || is_beyond && !is_access;
-        self.promise(end);
+        judgement.is_forced = is_forced || is_beyond && picture.random_access.is_none();
+        self.promise(end.shown);
         if is_break {
             self.leave_timeline();
         }
         self.open(picture, is_break, judgement);
     }
 
+    /// Why the open segment ends before this picture, if it does.
+    fn reason(&self, picture: &Picture, next: Option<Ticks>) -> Option<Reason> {
+        let is_access = picture.random_access.is_some();
+        let is_beyond = self.policy == OnMissingRandomAccess::Cut
+            && self.start.is_some_and(|start| picture.pts - start > self.limit());
+        let is_break = is_beyond || is_access && (self.is_break_due || picture.is_new_format);
+        let is_due = is_access && self.grid.is_some_and(|grid| grid.is_due(picture.pts));
+        let is_forced = next.is_some_and(|next| self.is_place_to_force(picture, next));
+        (is_break || is_due || is_forced).then_some(Reason { is_beyond, is_break, is_forced })
+    }
+
     fn open(&mut self, picture: &Picture, is_discontinuity: bool, judgement: &mut Judgement) {
         let is_independent = picture.random_access.is_some_and(RandomAccess::is_independent);
         judgement.begin = Some(Head {
             start: picture.pts,
+            decode_start: picture.dts,
             is_discontinuity,
             is_independent: is_independent && picture.has_parameter_sets,
         });
@@ -364,7 +396,7 @@ mod tests {
         starts(&mut timing, 50, 0..110, 0);
         let picture = picture_at(5, None);
         let judgement = timing.judge(&picture, None);
-        assert_eq!(judgement.end, Some(Ticks::new(110 * FRAME)));
+        assert_eq!(judgement.end.map(|end| end.shown), Some(Ticks::new(110 * FRAME)));
         assert!(judgement.begin.is_none() && judgement.jump.is_some());
         assert_eq!(starts(&mut timing, 50, 1..300, 0), [(2.0, true), (6.0, false), (10.0, false)]);
     }
@@ -377,7 +409,7 @@ mod tests {
         let random_access = Some(RandomAccess::Closed);
         let picture = Picture { is_new_format: true, ..picture_at(pts.count(), random_access) };
         let judgement = timing.judge(&picture, None);
-        assert_eq!(judgement.end, Some(Ticks::new(105 * FRAME)));
+        assert_eq!(judgement.end.map(|end| end.shown), Some(Ticks::new(105 * FRAME)));
         assert_eq!(judgement.begin.map(|head| (head.start, head.is_discontinuity)), Some((pts, true)));
     }
 
@@ -399,7 +431,7 @@ mod tests {
         starts(&mut timing, 50, 0..101, 0);
         starts(&mut timing, 10_000, 101..199, 0);
         let judgement = timing.judge(&picture_at(220 * FRAME, None), None);
-        assert_eq!(judgement.end, Some(Ticks::new(199 * FRAME)));
+        assert_eq!(judgement.end.map(|end| end.shown), Some(Ticks::new(199 * FRAME)));
         assert!(judgement.is_forced && judgement.begin.is_some_and(|head| head.is_discontinuity));
     }
 
@@ -409,7 +441,7 @@ mod tests {
         starts(&mut timing, 50, 0..101, 0);
         starts(&mut timing, 10_000, 101..200, 0);
         timing.judge(&picture_at(200 * FRAME - 10, None), None);
-        assert_eq!(timing.end(), Some(Ticks::new(200 * FRAME)));
+        assert_eq!(timing.end().map(|end| end.shown), Some(Ticks::new(200 * FRAME)));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum AnomalyKind {
     },
     /// A PES packet did not end for so long that the segment it began in could not wait for it.
     PesTooLong,
+    /// One access unit lasts longer than a part is to last.
+    PartTooLong,
 }
 
 impl AnomalyKind {
@@ -105,6 +107,7 @@ impl AnomalyKind {
             Self::RandomAccessMissing => "random access point missing",
             Self::TimestampJump { .. } => "timestamp jump",
             Self::PesTooLong => "pes too long",
+            Self::PartTooLong => "part too long",
         }
     }
 }

@@ -128,7 +128,7 @@ impl Stream {
 
     /// Channels by the Opus extension descriptor (descriptor_tag_extension 0x80): its code is their count, 0
     /// means two of their own.
-    fn opus_channels(&self) -> Option<u8> {
+    pub fn opus_channels(&self) -> Option<u8> {
         match find(&self.descriptors, 0x7f)? {
             [0x80, 0, ..] => Some(2),
             [0x80, channels @ 1..=8, ..] => Some(*channels),

@@ -1,6 +1,6 @@
-//! FTP and FTPS: vsftpd and pyftpdlib.
+//! FTP and FTPS: vsftpd, pyftpdlib and ProFTPD.
 
-mod daemon;
+pub mod daemon;
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -37,7 +37,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Ports for data connections that nobody listens on just now, below those that the system gives to clients.
-fn free_ports() -> RangeInclusive<u16> {
+pub fn free_ports() -> RangeInclusive<u16> {
     const LOWEST: u16 = 16_384;
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
     // Each test begins somewhere else.
@@ -57,6 +57,7 @@ async fn is_steadfast(kind: Daemon, is_tls: bool) {
     let arguments = match kind {
         Daemon::Vsftpd => vec![format!("pasv_min_port={first}"), format!("pasv_max_port={last}")],
         Daemon::Pyftpdlib => vec!["--passive".to_owned(), first, last],
+        Daemon::Proftpd => vec![format!("PassivePorts {first} {last}")],
     };
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let ftpd = Ftpd::start(kind, is_tls, &arguments);
@@ -106,8 +107,34 @@ async fn pyftpdlib_with_tls_behind_a_bad_network_is_withstood() {
     is_steadfast(Daemon::Pyftpdlib, true).await;
 }
 
-const EVERY: [(Daemon, bool); 4] =
-    [(Daemon::Vsftpd, false), (Daemon::Vsftpd, true), (Daemon::Pyftpdlib, false), (Daemon::Pyftpdlib, true)];
+#[tokio::test(flavor = "multi_thread")]
+async fn proftpd_conforms() {
+    is_conformant(Daemon::Proftpd, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proftpd_with_tls_conforms() {
+    is_conformant(Daemon::Proftpd, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proftpd_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Proftpd, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proftpd_with_tls_behind_a_bad_network_is_withstood() {
+    is_steadfast(Daemon::Proftpd, true).await;
+}
+
+const EVERY: [(Daemon, bool); 6] = [
+    (Daemon::Vsftpd, false),
+    (Daemon::Vsftpd, true),
+    (Daemon::Pyftpdlib, false),
+    (Daemon::Pyftpdlib, true),
+    (Daemon::Proftpd, false),
+    (Daemon::Proftpd, true),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_put_can_be_got_and_deleted() {
@@ -182,7 +209,7 @@ async fn a_wrong_password_is_refused_and_not_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_authority_is_refused_with_a_hint() {
-    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib, Daemon::Proftpd] {
         let ftpd = Ftpd::tls(kind);
         let other = Certificates::new();
         let strange = |ca| Options { security: Security::Tls { ca, is_insecure: false }, ..ftpd.options() };
@@ -211,7 +238,7 @@ async fn an_unknown_authority_is_refused_with_a_hint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_where_tls_is_wanted_is_refused_with_a_hint() {
-    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib, Daemon::Proftpd] {
         let ftpd = Ftpd::tls(kind);
         let error = open(Options { security: Security::Plain, ..ftpd.options() })
             .put("a", text("x"))
@@ -258,10 +285,11 @@ async fn a_restarted_server_is_found_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_that_the_server_closed_is_replaced() {
-    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib, Daemon::Proftpd] {
         let idle: &[&str] = match kind {
             Daemon::Vsftpd => &["idle_session_timeout=1"],
             Daemon::Pyftpdlib => &["--idle", "1"],
+            Daemon::Proftpd => &["TimeoutIdle 1"],
         };
         let ftpd = Ftpd::start(kind, false, idle);
         let destination = ftpd.open();
@@ -340,7 +368,7 @@ async fn a_directory_is_from_the_root_or_from_the_login_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_was_taken_away_is_made_again() {
-    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib, Daemon::Proftpd] {
         let ftpd = Ftpd::plain(kind);
         let destination = ftpd.open();
         destination.put("hd/a.ts", text("1")).await.unwrap();
@@ -393,7 +421,7 @@ async fn a_dropped_upload_leaves_nothing_under_the_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_run_left_is_swept() {
-    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib] {
+    for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib, Daemon::Proftpd] {
         let ftpd = Ftpd::plain(kind);
         let folder = ftpd.live();
         fs::create_dir(&folder).unwrap();

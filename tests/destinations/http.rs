@@ -138,6 +138,42 @@ async fn what_the_server_answers_is_understood() {
 }
 
 #[tokio::test]
+async fn collections_are_made_from_the_innermost_on_and_outer_ones_left_alone() {
+    for (there, lacks, asked) in [
+        // The outermost may not be ours to ask for.
+        (vec!["/live/", "/live/hd/"], "409 Conflict", vec!["/live/hd/x/"]),
+        (vec!["/live/"], "409 Conflict", vec!["/live/hd/x/", "/live/hd/", "/live/hd/x/"]),
+        (vec!["/live/"], "500 Internal Server Error", vec!["/live/hd/x/", "/live/hd/", "/live/hd/x/"]),
+        (vec![], "403 Forbidden", vec!["/live/hd/x/", "/live/hd/", "/live/", "/live/hd/", "/live/hd/x/"]),
+    ] {
+        let there = std::sync::Mutex::new(there.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        let script = Script::new(move |heard| {
+            let line = heard.line();
+            let path = line.split(' ').nth(1).unwrap();
+            let outer = &path[..=path.trim_end_matches('/').rfind('/').unwrap()];
+            let mut there = there.lock().unwrap();
+            let is_made = outer == "/" || there.iter().any(|one| one == outer);
+            match heard.method() {
+                "MKCOL" if there.iter().any(|one| one == path) => Reply::new("405 Method Not Allowed"),
+                _ if !is_made => Reply::new(lacks),
+                "MKCOL" => {
+                    there.push(path.to_owned());
+                    Reply::new("201 Created")
+                }
+                _ => Reply::new("201 Created"),
+            }
+        });
+        let mut options = script.options();
+        options.url += "/live";
+        open(&Target::Http(options)).put("hd/x/a.ts", text("x")).await.unwrap();
+        let heard = script.heard();
+        let made = heard.iter().filter(|heard| heard.method() == "MKCOL");
+        let made: Vec<_> = made.map(|heard| heard.line().split(' ').nth(1).unwrap()).collect();
+        assert_eq!(made, asked, "{lacks}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_collections_is_no_trouble() {
     let script = Script::new(|heard| match heard.method() {
         "MKCOL" => Reply::new("501 Not Implemented"),

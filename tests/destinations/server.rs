@@ -51,10 +51,20 @@ impl Server {
         std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Kills the processes below it, which serve one connection each.
+    pub fn hang_up(&self) {
+        for id in below(self.child.id()) {
+            // It may have ended already.
+            let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
+        }
     }
+}
+
+/// The processes below the process `id`.
+fn below(id: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.flat_map(|child| std::iter::once(child).chain(below(child))).collect()
 }
 
 impl Drop for Server {
@@ -87,13 +97,18 @@ pub fn system(program: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{program} is not installed: run tests/servers.sh first"))
 }
 
-/// A program that `tests/servers.sh` has installed from PyPI or npm.
-pub fn installed(program: &str) -> PathBuf {
+/// The folder of `tests/servers.sh`.
+pub fn folder() -> PathBuf {
     let root = std::env::var_os("SEGCAST_SERVERS").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"));
-    let places = [root.join("python/bin").join(program), root.join("node_modules/.bin").join(program)];
-    places
+    root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"))
+}
+
+/// A program that `tests/servers.sh` has installed from PyPI or npm, or unpacked.
+pub fn installed(program: &str) -> PathBuf {
+    let root = folder();
+    ["python/bin", "node_modules/.bin", "debian/usr/sbin"]
         .into_iter()
+        .map(|place| root.join(place).join(program))
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("{program} is not in {}: run tests/servers.sh first", root.display()))
 }

@@ -4,125 +4,29 @@
 //! in with a password, and an account that may use SFTP only. That is the account `segcast-test`, which
 //! `tests/servers.sh` makes; these tests give it a random password.
 
+mod daemon;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+use segcast::chunks::Chunks;
 use segcast::destination::ssh::{HostKey, Options, Protocol};
 use segcast::destination::{Error, Kind, Secret, Target};
 use tempfile::TempDir;
 
+pub use self::daemon::Sshd;
+use self::daemon::{keygen, whoami};
 use crate::conformance::{View, conforms, open, said, text};
-use crate::server::{Server, free_port, system};
 
 /// The account of the tests, and what it finds when it is logged in.
 const ACCOUNT: &str = "segcast-test";
 const ACCOUNT_ROOT: &str = "/var/lib/segcast-test";
 const BOTH: [Protocol; 2] = [Protocol::Sftp, Protocol::Scp];
-
-/// An sshd with keys of its own.
-struct Sshd {
-    /// None while it is stopped.
-    server: Option<Server>,
-    port: u16,
-    /// Keys and configuration.
-    folder: TempDir,
-    /// Where files are put.
-    files: TempDir,
-}
-
-impl Sshd {
-    fn start() -> Self {
-        Self::with("Subsystem sftp internal-sftp\n")
-    }
-
-    /// With these lines added to its configuration.
-    fn with(config: &str) -> Self {
-        let (folder, files, port) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), free_port());
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        for (name, kind) in [("host_ed25519", "ed25519"), ("host_ecdsa", "ecdsa"), ("user", "ed25519")] {
-            keygen(&path(name), kind, "");
-        }
-        fs::copy(path("user.pub"), path("authorized_keys")).unwrap();
-        // bash takes SHLVL for a shell above it, and does not run what the user's own .bashrc holds.
-        let text = format!(
-            "SetEnv SHLVL=2\nListenAddress 127.0.0.1:{port}\nHostKey {}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin yes\nAuthorizedKeysFile {}\nPasswordAuthentication no\nMaxSessions 20\nLogLevel VERBOSE\n{config}",
-            path("host_ecdsa"),
-            path("host_ed25519"),
-            path("authorized_keys"),
-        );
-        fs::write(path("config"), text).unwrap();
-        let mut sshd = Self { server: None, port, folder, files };
-        sshd.run();
-        let known = format!("[127.0.0.1]:{port} {}", sshd.public("host_ed25519"));
-        fs::write(sshd.path("known_hosts"), known).unwrap();
-        sshd
-    }
-
-    fn run(&mut self) {
-        // sshd of root wants it; systemd makes it where there is systemd.
-        let _ = fs::create_dir("/run/sshd");
-        let mut command = Command::new(system("sshd"));
-        command.args(["-D", "-e", "-f"]).arg(self.path("config"));
-        self.server = Some(Server::start(command, self.port, tempfile::tempdir().unwrap()));
-    }
-
-    /// Stops it, and the processes that serve its connections.
-    fn stop(&mut self) {
-        let id = self.server.as_ref().unwrap().id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        for child in children.split_whitespace() {
-            Command::new("kill").args(["-9", child]).status().unwrap();
-        }
-        self.server = None;
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn public(&self, name: &str) -> String {
-        fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap()
-    }
-
-    /// Its folder of files, for the user of the tests with the right key.
-    fn options(&self, protocol: Protocol) -> Options {
-        Options {
-            protocol,
-            host: "127.0.0.1".into(),
-            port: self.port,
-            directory: self.files.path().display().to_string(),
-            user: whoami(),
-            password: None,
-            private_key: Some(self.path("user")),
-            passphrase: None,
-            known_hosts: Some(self.path("known_hosts")),
-            host_key: HostKey::Strict,
-        }
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        if let (true, Some(server)) = (std::thread::panicking(), &self.server) {
-            println!("sshd has said:\n{}", server.output());
-        }
-    }
-}
-
-fn keygen(path: &str, kind: &str, passphrase: &str) {
-    let status = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-f", path]).status();
-    assert!(status.unwrap().success());
-}
-
-fn whoami() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap().stdout;
-    String::from_utf8(output).unwrap().trim().to_owned()
-}
 
 async fn put(options: Options) -> Result<(), Error> {
     open(&Target::Ssh(options)).put("a.ts", text("a")).await
@@ -377,7 +281,7 @@ fn the_agent_is_asked() {
     let sshd = Sshd::start();
     let socket = sshd.path("agent");
     let said = in_environment(&sshd, &[("SSH_AUTH_SOCK", &socket)]);
-    assert!(said.contains("the agent ("), "{said}");
+    assert!(said.contains("Transient") && said.contains("the agent ("), "it may be there later: {said}");
     let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).spawn().unwrap();
     let add = || {
         let mut command = Command::new("ssh-add");
@@ -392,6 +296,58 @@ fn the_agent_is_asked() {
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert!(said.contains("\nput\n"), "{said}");
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_cleaned_up_with_the_next_files() {
+    let sshd = Sshd::start();
+    let big: Chunks = std::iter::repeat_n(Bytes::from(vec![7; 1 << 20]), 200).collect();
+    for protocol in BOTH {
+        let destination = open(&Target::Ssh(sshd.options(protocol)));
+        let names = || fs::read_dir(sshd.files.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let parts = || names().filter(|name| name.to_string_lossy().ends_with(".segcast-part")).count();
+        for key in ["1.ts", "2.ts"] {
+            let before = parts();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let begun = async {
+                while parts() == before {
+                    assert!(Instant::now() < deadline, "nothing is sent");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! {
+                result = destination.put(key, big.clone()) => panic!("it was not dropped in time: {result:?}"),
+                () = begun => {}
+            }
+            if protocol == Protocol::Scp {
+                break;
+            }
+        }
+        // Neither their keys nor their folder come again.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for n in 0.. {
+            destination.put(&format!("other/{n}.ts"), text("x")).await.unwrap();
+            destination.delete(&format!("other/{n}.ts")).await.unwrap();
+            if parts() == 0 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{protocol:?}: {:?}", names().collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_servers_clock_may_stand_anywhere() {
+    let sshd = Sshd::start();
+    let path = |name: &str| sshd.files.path().join(name);
+    // One that was copied there from a machine that is ahead.
+    for (name, ahead) in [(".young.ts.0.segcast-part", false), ("copied.ts", true)] {
+        let file = fs::File::create(path(name)).unwrap();
+        let hour = Duration::from_secs(3600);
+        file.set_modified(if ahead { SystemTime::now() + hour } else { SystemTime::now() }).unwrap();
+    }
+    put(sshd.options(Protocol::Sftp)).await.unwrap();
+    assert!(path(".young.ts.0.segcast-part").exists());
 }
 
 /// The account's new password; none if we are not root.

@@ -87,7 +87,7 @@ impl Channel {
 
     fn head(&self, rendition: usize) -> Head {
         let start = Ticks::new(self.closed[rendition] as i64 * 90_000);
-        Head { start, is_discontinuity: false, is_independent: true }
+        Head { start, decode_start: start, is_discontinuity: false, is_independent: true }
     }
 
     /// Opens a segment.
@@ -126,7 +126,9 @@ impl Channel {
         let key = self.presentation.options().renditions[rendition].segment_key(number);
         let size_bytes = body.len() as u64;
         self.stage.put(&key, body.into());
-        self.presentation.close(rendition, &Extent { head, duration: SEGMENT, size_bytes, longest: SEGMENT });
+        let decode_end = head.decode_start + Ticks::from(SEGMENT);
+        let extent = Extent { head, duration: SEGMENT, size_bytes, longest: SEGMENT, decode_end };
+        self.presentation.close(rendition, &extent);
         self.closed[rendition] += 1;
         self.now = self.now.max(SEGMENT * u32::try_from(self.closed[rendition]).unwrap());
         self.show();

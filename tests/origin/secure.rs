@@ -49,8 +49,9 @@ async fn https_speaks_both_versions() {
         let answer = curl(&["--cacert", &ca, version, &url("/hd/00001.ts")]).await;
         assert_eq!((answer.status, answer.body.len()), (200, 1_000_000), "{version}");
     }
-    let spoken = ["--cacert", &ca, "-o", "/dev/null", "-w", "%{http_version}", &url("/")];
-    assert_eq!(written(&spoken).await, "2", "ALPN");
+    let (one, other, format) = (url("/"), url("/hd/00001.ts"), "%{http_version} %{num_connects};");
+    let spoken = ["--cacert", &ca, "-o", "/dev/null", "-o", "/dev/null", "-w", format, &one, &other];
+    assert_eq!(written(&spoken).await, "2 1;2 0;", "ALPN, and one connection for both");
     // Who speaks in clear is not understood, and nobody else notices.
     let plain = super::client::raw(server.address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(!plain.starts_with(b"HTTP"));

@@ -358,11 +358,13 @@ fn examined(examiner: &mut Examiner, payload: &[u8], piece: usize) -> AccessUnit
 }
 
 /// Any chunking gives the same segments; each that closes has been opened, and at most two are open; sizes are the
-/// bytes'; a segment is whole packets that begin with PAT and PMT; no duration exceeds what was promised.
+/// bytes'; a segment is whole packets that begin with PAT and PMT; no duration exceeds what was promised. Its parts
+/// follow each other and are all of it.
 pub fn segmenter(input: &[u8]) {
     let stream = stream(input);
     for on_missing in [OnMissingRandomAccess::Cut, OnMissingRandomAccess::Extend] {
-        let options = Options { target: Duration::from_secs(2), program: Selection::First, on_missing };
+        let part = Some(Duration::from_millis(300));
+        let options = Options { target: Duration::from_secs(2), program: Selection::First, on_missing, part };
         let whole = cut(&options, [stream.clone()]);
         assert_eq!(whole, cut(&options, chunks(&stream)), "other segments in chunks");
         let mut promised = None;
@@ -370,11 +372,24 @@ pub fn segmenter(input: &[u8]) {
             let extent = segment.extent.unwrap_or_else(|| panic!("segment {ordinal} is never closed"));
             assert_eq!(extent.size_bytes, segment.bytes.len() as u64);
             check_tables(&segment.bytes);
+            check_parts(segment, &extent);
             if on_missing == OnMissingRandomAccess::Cut {
                 assert_eq!(*promised.get_or_insert(extent.longest), extent.longest);
                 assert!(extent.duration <= extent.longest, "segment {ordinal}: {extent:?}");
             }
         }
+    }
+}
+
+fn check_parts(segment: &Segment, extent: &segcast::segment::Extent) {
+    assert_eq!(
+        segment.parts.last().map(|(end, part)| (*end, part.decode_end)),
+        Some((segment.bytes.len(), extent.decode_end))
+    );
+    assert_eq!(segment.parts[0].1.decode_start, extent.head.decode_start);
+    for (n, pair) in segment.parts.windows(2).enumerate() {
+        assert_eq!((pair[0].1.index as usize, pair[0].1.decode_end), (n, pair[1].1.decode_start));
+        assert!(pair[0].0 < pair[1].0 && pair[0].1.longest == pair[1].1.longest);
     }
 }
 
@@ -396,6 +411,8 @@ struct Segment {
     head: Option<segcast::segment::Head>,
     bytes: Vec<u8>,
     extent: Option<segcast::segment::Extent>,
+    /// Each with the size of the segment up to its end.
+    parts: Vec<(usize, segcast::segment::Part)>,
 }
 
 /// The segments, and what else was told, in order.
@@ -418,6 +435,10 @@ fn cut(options: &Options, chunks: impl IntoIterator<Item = Bytes>) -> (Vec<Segme
                 let segment = &mut segments[ordinal as usize];
                 assert!(segment.extent.is_none() && !bytes.is_empty());
                 segment.bytes.extend_from_slice(&bytes);
+            }
+            CutEvent::Part { ordinal, part } => {
+                let segment = &mut segments[ordinal as usize];
+                segment.parts.push((segment.bytes.len(), part));
             }
             CutEvent::Close { ordinal, extent } => {
                 let segment = &mut segments[ordinal as usize];
@@ -461,5 +482,23 @@ pub fn config(input: &[u8]) {
         if let Ok(toml) = convert_str(format, name, &text) {
             assert!(!toml.is_empty());
         }
+    }
+}
+
+/// No answer of a server makes its reader panic; what is told of it is short and plain, and no more is kept than came.
+#[cfg(feature = "cli")]
+pub fn answers(input: &[u8]) {
+    use segcast::destination::answer;
+
+    for heard in [answer::sftp(input), answer::ftp(input)] {
+        // One byte that is no UTF-8 becomes three.
+        assert!(heard.kept_bytes <= 3 * input.len(), "{heard:?}");
+        for told in &heard.told {
+            assert!(told.chars().count() < 1000 && !told.contains(char::is_control), "{told:?}");
+        }
+    }
+    let text = String::from_utf8_lossy(input);
+    for (host, port) in [("example.com", 22), ("127.0.0.1", 2222)] {
+        assert!(answer::known_hosts(&text, host, port) <= text.lines().count());
     }
 }

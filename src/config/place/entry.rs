@@ -43,6 +43,7 @@ impl Entry {
         if served.timeout != delivery::Options::TIMEOUT {
             entry.text("timeout", Some(served.timeout.write()));
         }
+        entry.text("deadline", served.deadline.map(|deadline| deadline.write()));
         // Headers have no rank of their own; what is equal stays in order.
         entry.keys.sort_by_key(|(name, _)| key::rank(name.split('.').next().unwrap_or(name)));
         entry

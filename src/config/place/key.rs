@@ -105,7 +105,7 @@ pub(crate) fn host_key(word: &str) -> Option<HostKey> {
 }
 
 /// Every key of a destination, `url` first.
-const KEYS: [Key; 35] = [
+const KEYS: [Key; 36] = [
     key(
         "url",
         Takes::Text,
@@ -135,7 +135,12 @@ const KEYS: [Key; 35] = [
         "What is done with a host that is not known: \"strict\" refuses it, \"accept-new\" writes its \
          key down. One whose key has changed is always refused.",
     ),
-    key("ca", Takes::Text, &[Http, Ftp], "A PEM file of the authorities to trust; with TLS only."),
+    key(
+        "ca",
+        Takes::Text,
+        &[Http, Ftp],
+        "A PEM file of certificates to trust beside the system's authorities; with TLS only.",
+    ),
     key(
         "insecure",
         Takes::Flag,
@@ -232,6 +237,13 @@ const KEYS: [Key; 35] = [
         "Uploads at the same time; as the kind of destination likes it if absent.",
     ),
     key("timeout", Takes::Span, ALL, "How long one attempt to put an object may take; 15s if absent."),
+    key(
+        "deadline",
+        Takes::Span,
+        ALL,
+        "How long after its end a segment is still put; then it is a gap in the playlist. If absent, as long as \
+         the playlist's window holds the segment; in an event's, as long as the spool does.",
+    ),
 ];
 
 /// Names of secrets in the original's format.

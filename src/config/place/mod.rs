@@ -64,6 +64,7 @@ fn serve(target: Target, settings: &mut Settings) -> delivery::Options {
     let mut served = delivery::Options::new(target);
     served.concurrency = settings.count("concurrency", 1..=MOST_UPLOADS).map(|count| count as usize);
     served.timeout = settings.span("timeout").unwrap_or(served.timeout);
+    served.deadline = settings.span("deadline");
     served.is_required = settings.is("required");
     served.keeps_expired = settings.is("keep");
     served
@@ -232,6 +233,7 @@ mod tests {
             target: Target::Object(object::Options { headers, ..s3 }),
             concurrency: Some(8),
             timeout: Duration::from_secs(10),
+            deadline: Some(Duration::from_secs(30)),
             is_required: true,
             keeps_expired: true,
         };
@@ -486,7 +488,8 @@ url = "/var/www/live"                        # copy; also file:///…, gs://, az
 
     #[test]
     fn mistakes_are_told_without_secrets() {
-        let ftp_keys = "its keys: url, user, password, ca, insecure, required, keep, concurrency, timeout";
+        let ftp_keys =
+            "its keys: url, user, password, ca, insecure, required, keep, concurrency, timeout, deadline";
         let in_url = "url: secrets do not belong into the URL\n  ";
         for (destination, message) in [
             ("url = ''", "url: expected a folder or a URL, came \"\"".to_owned()),
@@ -505,7 +508,7 @@ url = "/var/www/live"                        # copy; also file:///…, gs://, az
             (
                 "url = 'live', user = 'u'",
                 "user: a folder takes no such key\n  its keys: url, fsync, file_mode, folder_mode, required, \
-                 keep, concurrency, timeout"
+                 keep, concurrency, timeout, deadline"
                     .into(),
             ),
             ("url = 's4://b/p'", "url: the scheme \"s4\" is not known\n  did you mean `s3://`?".into()),

@@ -10,7 +10,7 @@ use crate::destination::{Secret, Target};
 /// Reads a bucket; none, and told, if something is missing.
 pub(super) fn read(url: &Url, settings: &mut Settings) -> Option<Target> {
     let prefix = url.decoded_path().trim_matches('/').to_owned();
-    if !prefix.is_empty() && !super::super::check::is_key(&prefix) {
+    if !prefix.is_empty() && !super::super::lineup::is_key(&prefix) {
         let message = "expected a path without `.`, `..`, backslashes and empty parts";
         settings.mistake("url", message, None);
     }

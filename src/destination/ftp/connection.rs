@@ -203,13 +203,13 @@ impl Connection {
         }
     }
 
-    /// All that `command` sends, up to `limit` bytes: beyond it, an error.
+    /// All that `command` sends; none if that is more than `limit` bytes, and then the connection is of no more use.
     pub async fn fetch(
         &mut self,
         command: &'static str,
         argument: &str,
         limit: usize,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let mut transfer = self.transfer(command, argument).await?;
         let mut bytes = Vec::new();
         let mut bounded_transfer = (&mut transfer).take(limit as u64 + 1);
@@ -217,10 +217,11 @@ impl Connection {
         let read = read.map_err(|_| Failure::Silent { command, limit: COMPLETION })?;
         read.map_err(|source| Failure::Lost { command, source })?;
         if bytes.len() > limit {
-            return Err(Failure::Invalid(format!("expected {limit} bytes at most, came more")));
+            self.is_spent = true;
+            return Ok(None);
         }
         self.complete(command, transfer).await?;
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     /// Ends a use of it; the next begins.

@@ -3,13 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use suppaftp::FtpError;
 use suppaftp::types::Response;
+use suppaftp::{FtpError, Status};
 
 use super::super::Kind;
+use super::super::words::one_line;
 
-/// Characters of an answer that are told; servers may send pages.
-const MAX_TEXT: usize = 300;
 /// What to do where TLS is wanted.
 const WANTS_TLS: &str = ": write ftps:// in its URL";
 /// What to do where there is none.
@@ -148,6 +147,14 @@ impl Failure {
     }
 }
 
+/// What is said of an answer to `command` that came as `bytes`.
+pub(in crate::destination) fn answer(command: &'static str, bytes: &[u8]) -> String {
+    let digits = bytes.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+    let status = digits.and_then(|digits| digits.parse::<u32>().ok()).map_or(Status::Unknown, Status::from);
+    let failure = Failure::new(command, FtpError::UnexpectedResponse(Response::new(status, bytes.into())));
+    format!("{failure} {:?} {}", failure.kind(), failure.is_answer())
+}
+
 /// The code of an answer, those that the library has no name for among them.
 fn code(response: &Response) -> u32 {
     let named = response.status.code();
@@ -160,9 +167,7 @@ fn code(response: &Response) -> u32 {
 
 /// An answer on one line.
 fn text(response: &Response) -> String {
-    let body = String::from_utf8_lossy(&response.body);
-    let words: Vec<_> = body.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+    one_line(&String::from_utf8_lossy(&response.body))
 }
 
 /// What an answer means (RFC 959 §4.2, RFC 4217 §15), and what to do about it, to be told after it.
@@ -222,8 +227,6 @@ fn tls_hint(text: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use suppaftp::Status;
-
     use super::*;
 
     fn answered(command: &'static str, body: &str) -> Failure {

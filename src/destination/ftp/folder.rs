@@ -1,4 +1,4 @@
-//! Folders at the server: made as needed, swept when they are first used.
+//! Folders at the server: made as needed, swept when the first file is there.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use suppaftp::Status;
 
-use super::attempt::is_temporary;
 use super::connection::{Connection, answered};
 use super::failure::Failure;
+use crate::destination::attempt::is_temporary;
 
 /// Half-sent files that nobody has written to for so long are nobody's.
 const ABANDONED: Duration = Duration::from_secs(60);
@@ -34,22 +34,18 @@ impl Folders {
             return Ok(());
         }
         make(connection, folder).await?;
-        let is_first = {
-            let mut known = self.lock();
-            known.there.insert(folder.to_owned());
-            known.swept.insert(folder.to_owned())
-        };
-        if !is_first {
+        self.lock().there.insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// Deletes what runs that were killed left half-sent beside the file at `path`, which was put there just now; once
+    /// in each folder.
+    pub async fn sweep(&self, connection: &mut Connection, path: &str) -> Result<(), Failure> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if !self.lock().swept.insert(folder.to_owned()) {
             return Ok(());
         }
-        match sweep(connection, folder).await {
-            // Nothing depends on it.
-            Err(Failure::Invalid(why)) => {
-                tracing::debug!("{folder} is not swept: {why}");
-                Ok(())
-            }
-            swept => swept,
-        }
+        sweep(connection, folder, name).await
     }
 
     /// Looks again the next time; whether there was anything known of `folder`.
@@ -90,16 +86,24 @@ async fn enter(connection: &mut Connection, folder: &str) -> Result<(), Failure>
     connection.command("CWD", folder, &DONE).await.map(drop)
 }
 
-/// Deletes what runs that were killed left half-sent in the folder that we are in, `folder`. What is young may be
-/// another channel's, just being sent; it is left alone, as is everything where the server does not tell the age.
-async fn sweep(connection: &mut Connection, folder: &str) -> Result<(), Failure> {
+/// Deletes what runs that were killed left half-sent in `folder`. What is young may be another channel's, just being
+/// sent; it is left alone, as is everything where the server does not tell the age. How late it is there is known from
+/// the file `just_put`.
+async fn sweep(connection: &mut Connection, folder: &str, just_put: &str) -> Result<(), Failure> {
+    // Another connection may have made it.
+    if answered(enter(connection, folder).await)?.is_none() {
+        return Ok(());
+    }
     let old = match answered(connection.fetch("MLSD", "", MAX_LISTING).await)? {
-        Some(listing) => aged_facts(&String::from_utf8_lossy(&listing), SystemTime::now()),
+        Some(Some(listing)) => aged_facts(&String::from_utf8_lossy(&listing), just_put),
         // Names that begin with a dot are shown by some servers only so.
         None => match answered(connection.fetch("NLST", "-a", MAX_LISTING).await)? {
-            Some(listing) => aged(connection, folder, &String::from_utf8_lossy(&listing)).await?,
-            None => return Ok(()),
+            Some(Some(listing)) => {
+                aged(connection, folder, &String::from_utf8_lossy(&listing), just_put).await?
+            }
+            _ => return Ok(()),
         },
+        Some(None) => return Ok(()),
     };
     for name in old {
         let deleted = connection.command("DELE", &format!("{folder}/{name}"), &DONE).await;
@@ -111,45 +115,59 @@ async fn sweep(connection: &mut Connection, folder: &str) -> Result<(), Failure>
 }
 
 /// The old half-sent files among what MLSD tells (RFC 3659 §7.2).
-fn aged_facts(listing: &str, now: SystemTime) -> Vec<String> {
-    let old = listing.lines().filter_map(|line| {
+pub(in crate::destination) fn aged_facts(listing: &str, just_put: &str) -> Vec<String> {
+    let files = listing.lines().filter_map(|line| {
         let (facts, name) = line.split_once(' ')?;
         let modified = facts.split(';').find_map(|fact| {
             let (key, value) = fact.split_once('=')?;
-            key.eq_ignore_ascii_case("modify").then_some(value)
+            key.eq_ignore_ascii_case("modify").then(|| time(value))?
         })?;
-        (is_temporary(name) && is_old(modified, now)).then(|| name.to_owned())
+        Some((name, modified))
     });
-    old.collect()
+    let now = files.clone().find_map(|(name, modified)| (name == just_put).then_some(modified));
+    let is_old = |modified| now.is_some_and(|now| is_old(modified, now));
+    let old = files.filter(|(name, modified)| is_temporary(name.as_bytes()) && is_old(*modified));
+    old.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// The old half-sent files among `names`, by what MDTM tells of each.
-async fn aged(connection: &mut Connection, folder: &str, names: &str) -> Result<Vec<String>, Failure> {
+async fn aged(
+    connection: &mut Connection,
+    folder: &str,
+    names: &str,
+    just_put: &str,
+) -> Result<Vec<String>, Failure> {
     let mut old = Vec::new();
+    let Some(now) = modified(connection, &format!("{folder}/{just_put}")).await? else { return Ok(old) };
     for name in names.lines().map(|line| line.rsplit('/').next().unwrap_or(line)) {
-        if !is_temporary(name) {
-            continue;
-        }
-        let told = connection.command("MDTM", &format!("{folder}/{name}"), &[Status::File]).await;
-        let Some(told) = answered(told)? else { continue };
-        let text = told.as_string().unwrap_or_default();
-        if text.split_whitespace().nth(1).is_some_and(|modified| is_old(modified, SystemTime::now())) {
+        if is_temporary(name.as_bytes())
+            && let Some(modified) = modified(connection, &format!("{folder}/{name}")).await?
+            && is_old(modified, now)
+        {
             old.push(name.to_owned());
         }
     }
     Ok(old)
 }
 
-/// Whether `modified`, a time-val of RFC 3659 §2.3, is long before `now`.
-fn is_old(modified: &str, now: SystemTime) -> bool {
-    let part = |from: usize, to: usize| modified.get(from..to);
-    let written = || {
-        let (date, time) =
-            ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(8, 10)?, part(10, 12)?, part(12, 14)?));
-        let text = format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, time.0, time.1, time.2);
-        humantime::parse_rfc3339(&text).ok()
-    };
-    written().is_some_and(|at| now.duration_since(at).is_ok_and(|age| age >= ABANDONED))
+/// When the file at `path` was written last, if the server tells it.
+async fn modified(connection: &mut Connection, path: &str) -> Result<Option<SystemTime>, Failure> {
+    let told = answered(connection.command("MDTM", path, &[Status::File]).await)?;
+    let text = told.and_then(|told| told.as_string().ok()).unwrap_or_default();
+    Ok(text.split_whitespace().nth(1).and_then(time))
+}
+
+/// A time-val of RFC 3659 §2.3.
+fn time(text: &str) -> Option<SystemTime> {
+    let part = |from: usize, to: usize| text.get(from..to);
+    let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+    let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
+    humantime::parse_rfc3339(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z")).ok()
+}
+
+/// Whether `modified` is long before `now`, by the same clock.
+fn is_old(modified: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(modified).is_ok_and(|age| age >= ABANDONED)
 }
 
 #[cfg(test)]
@@ -158,14 +176,17 @@ mod tests {
 
     #[test]
     fn only_old_files_of_ours_are_swept() {
-        let now = humantime::parse_rfc3339("2026-11-23T20:00:00Z").unwrap();
-        let listing = "type=file;size=3;modify=20261123195800;perm=r; .a b.ts.1.segcast-part\r\n\
+        // By the server's own clock, wherever that stands.
+        let listing = "type=file;modify=20261123200000; a.ts\r\n\
+                       type=file;modify=20991231235959; copied.ts\r\n\
+                       type=file;size=3;modify=20261123195800;perm=r; .a b.ts.1.segcast-part\r\n\
                        Type=file;Modify=20261123195800.123;Size=3; .c.2.segcast-part\r\n\
                        type=file;modify=20261123195930; .young.ts.3.segcast-part\r\n\
                        type=file;modify=20261123185800; whole.ts\r\n\
                        type=file;modify=soon; .d.4.segcast-part\r\n\
                        type=file;modify=2026é; .e.5.segcast-part\r\n\
                        nonsense\r\n";
-        assert_eq!(aged_facts(listing, now), [".a b.ts.1.segcast-part", ".c.2.segcast-part"]);
+        assert_eq!(aged_facts(listing, "a.ts"), [".a b.ts.1.segcast-part", ".c.2.segcast-part"]);
+        assert!(aged_facts(listing, "b.ts").is_empty(), "nobody knows how late it is");
     }
 }

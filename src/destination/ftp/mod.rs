@@ -2,14 +2,13 @@
 //!
 //! - [`Options`]: what is configured.
 //! - `pool`: connections, kept and used again; `connection`: one of them, with the commands that we use.
-//! - `upload`: a file under a temporary name, then renamed; `attempt`: those names, until nothing is left of them.
+//! - `upload`: a file under a temporary name, then renamed.
 //! - `folder`: folders made as needed.
-//! - `tls`: whom we trust, and the session that a control connection and its data connections share.
+//! - `tls`: the session that a control connection and its data connections share.
 //! - `failure`: what an answer means.
 //!
 //! Commands are RFC 959's, those of TLS RFC 4217's, EPSV RFC 2428's, SIZE, MDTM and MLSD RFC 3659's.
 
-mod attempt;
 mod connection;
 mod failure;
 mod folder;
@@ -23,17 +22,18 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use suppaftp::Status;
 
-use self::attempt::Attempts;
 use self::connection::Connection;
 use self::failure::Failure;
+pub(super) use self::failure::answer;
 use self::folder::Folders;
+pub(super) use self::folder::aged_facts;
 use self::pool::Pool;
+use super::attempt::Attempts;
 use super::key::is_inside;
-use super::{Destination, Error, Pending, Secret, Target};
+use super::tls::config;
+use super::{Destination, Error, MOST_GOT_BYTES, Pending, Secret, TOO_LARGE, Target};
 use crate::chunks::Chunks;
 
-/// Bytes that [`Destination::get`] reads.
-const MAX_GET: usize = 16 << 20;
 /// Answers to a command that has changed files.
 const DONE: [Status; 2] = [Status::RequestedFileActionOk, Status::CommandOk];
 
@@ -61,7 +61,7 @@ pub enum Security {
     Plain,
     /// By TLS, asked for with AUTH TLS (RFC 4217).
     Tls {
-        /// A PEM file of the authorities to trust instead of the system's.
+        /// A PEM file of certificates to trust beside the system's authorities: authorities', or the server's own.
         ca: Option<PathBuf>,
         /// Whether any certificate is taken. It is warned of.
         is_insecure: bool,
@@ -70,12 +70,13 @@ pub enum Security {
 
 /// The destination. Nothing is connected yet.
 pub(super) fn open(options: &Options) -> Result<Box<dyn Destination>, Error> {
+    let name = Target::Ftp(options.clone()).to_string();
     let tls = match &options.security {
         Security::Plain => None,
-        Security::Tls { ca, is_insecure } => Some(tls::config(options, ca.as_deref(), *is_insecure)?),
+        Security::Tls { ca, is_insecure } => Some(config(&name, ca.as_deref(), *is_insecure)?),
     };
     let remote = Remote {
-        name: Target::Ftp(options.clone()).to_string(),
+        name,
         directory: options.directory.clone(),
         deletes_first: AtomicBool::new(false),
         folders: Folders::default(),
@@ -137,8 +138,9 @@ impl Remote {
     }
 
     async fn get(&self, connection: &mut Connection, path: &str) -> Result<Option<Bytes>, Failure> {
-        match connection.fetch("RETR", path, MAX_GET).await {
-            Ok(bytes) => Ok(Some(bytes.into())),
+        match connection.fetch("RETR", path, MOST_GOT_BYTES).await {
+            Ok(Some(bytes)) => Ok(Some(bytes.into())),
+            Ok(None) => Err(Failure::Invalid(TOO_LARGE.to_owned())),
             Err(failure) => self.unless_absent(connection, path, failure).await.map(|()| None),
         }
     }

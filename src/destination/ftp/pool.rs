@@ -1,6 +1,6 @@
 //! Connections that are kept and used again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use super::Options;
 use super::connection::Connection;
 use super::failure::Failure;
+use crate::destination::idle::Idle;
 
 /// How long a connection may be idle before the server hears of us. Firewalls forget connections after a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
@@ -19,19 +20,16 @@ const TICK: Duration = Duration::from_secs(5);
 /// The connections to one server. It grows with what is done at the same time.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: Arc<Idle>,
+    idle: Arc<Idle<Connection>>,
     keeper: AbortHandle,
     options: Options,
     tls: Option<ClientConfig>,
 }
 
-/// Connections that nobody uses; the one that was used last is the last.
-type Idle = Mutex<Vec<Connection>>;
-
 impl Pool {
     /// Connects to nothing yet. Must be called within a tokio runtime.
     pub fn new(options: Options, tls: Option<ClientConfig>) -> Self {
-        let idle = Arc::new(Idle::default());
+        let idle = Arc::new(Idle::new());
         let weak = Arc::downgrade(&idle);
         let keeper = tokio::spawn(async move {
             let mut tick = tokio::time::interval(TICK);
@@ -46,12 +44,12 @@ impl Pool {
 
     /// One that is idle, if there is one. It may be dead.
     pub fn kept(&self) -> Option<Connection> {
-        lock(&self.idle).pop()
+        self.idle.take()
     }
 
     /// Forgets those that are idle: one of them, used last, was dead.
     pub fn forget(&self) {
-        lock(&self.idle).clear();
+        self.idle.clear();
     }
 
     /// A new one.
@@ -64,7 +62,7 @@ impl Pool {
         let is_sound = result.as_ref().err().is_none_or(Failure::is_answer);
         if is_sound && connection.is_good_for_more() {
             connection.lay_down();
-            lock(&self.idle).push(connection);
+            self.idle.keep(connection);
         }
     }
 }
@@ -76,20 +74,13 @@ impl Drop for Pool {
 }
 
 /// Lets the server hear of the connections that nobody has used for `limit`; those that are dead are closed.
-async fn keep_alive(idle: &Idle, limit: Duration) {
-    let (silent, fresh): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut *lock(idle)).into_iter().partition(|connection| connection.idle() >= limit);
-    lock(idle).extend(fresh);
-    for mut connection in silent {
+async fn keep_alive(idle: &Idle<Connection>, limit: Duration) {
+    for mut connection in idle.take_those(|connection| connection.idle() >= limit) {
         let answer = connection.command("NOOP", "", &[Status::CommandOk]).await;
         if answer.as_ref().err().is_none_or(Failure::is_answer) {
             connection.lay_down();
             // Those in use meanwhile are to be taken first.
-            lock(idle).insert(0, connection);
+            idle.keep_last(connection);
         }
     }
-}
-
-fn lock(idle: &Idle) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,21 +20,24 @@ pub(super) async fn put(
     clear_away(remote, connection, path).await?;
     tidy(remote, connection).await?;
     let attempt = remote.attempts.begin(path);
-    let transfer = open(remote, connection, path, &attempt.temporary).await?;
+    let transfer = open(remote, connection, path, attempt.path()).await?;
     let placed = async {
         send(connection, transfer, body).await?;
-        verify(connection, &attempt.temporary, body.size_bytes()).await?;
-        place(remote, connection, &attempt.temporary, path).await
+        verify(connection, attempt.path(), body.size_bytes()).await?;
+        place(remote, connection, attempt.path(), path).await
     };
     if let Err(failure) = placed.await {
         if failure.is_answer() && connection.is_good_for_more() {
             // What is half-sent may be what fills the disk.
-            delete_temporary(remote, connection, &attempt.temporary).await?;
+            let deleted = connection.command("DELE", attempt.path(), &DONE).await;
+            if answered(deleted)?.is_some() {
+                attempt.done();
+            }
         }
         return Err(failure);
     }
-    remote.attempts.clear(&attempt.temporary);
-    Ok(())
+    attempt.done();
+    remote.folders.sweep(connection, path).await
 }
 
 /// Deletes what earlier attempts left: those for `path`, which could still be renamed over what we put.
@@ -43,7 +46,7 @@ pub(super) async fn clear_away(
     connection: &mut Connection,
     path: &str,
 ) -> Result<(), Failure> {
-    for temporary in remote.attempts.abandoned(path) {
+    for temporary in remote.attempts.left(path) {
         delete_temporary(remote, connection, &temporary).await?;
     }
     Ok(())
@@ -51,7 +54,7 @@ pub(super) async fn clear_away(
 
 /// Deletes one file that an earlier attempt left, if there is any; nothing depends on it.
 async fn tidy(remote: &Remote, connection: &mut Connection) -> Result<(), Failure> {
-    match remote.attempts.any_abandoned() {
+    match remote.attempts.next_left() {
         Some(temporary) => delete_temporary(remote, connection, &temporary).await,
         None => Ok(()),
     }
@@ -63,9 +66,9 @@ async fn delete_temporary(
     temporary: &str,
 ) -> Result<(), Failure> {
     match connection.command("DELE", temporary, &DONE).await {
-        Ok(_) => remote.attempts.clear(temporary),
+        Ok(_) => remote.attempts.deleted(temporary),
         Err(failure) if failure.code() == Some(550) && !failure.is_denied() => {
-            remote.attempts.clear(temporary)
+            remote.attempts.absent(temporary);
         }
         Err(failure) if failure.is_answer() => {}
         Err(failure) => return Err(failure),

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
-use reqwest::{Body, Certificate, Method, Request, Response, Url, redirect};
-use tracing::warn;
+use reqwest::{Body, Method, Request, Response, Url, redirect};
+use rustls::ClientConfig;
 
 use super::answer::Answer;
 use super::body::Upload;
 use super::{Auth, Options};
 use crate::chunks::Chunks;
-use crate::destination::{Error, Kind, tls};
+use crate::destination::{Error, Kind, MOST_GOT_BYTES, TOO_LARGE, tls};
 
 const USER_AGENT: &str = concat!("segcast/", env!("CARGO_PKG_VERSION"));
 /// How long a connection may take to be there, TLS included.
@@ -49,12 +49,12 @@ impl Client {
     pub fn new(options: &Options, url: &Url) -> Result<Self, Error> {
         tls::provider();
         let headers = headers(options, url)?;
-        let authorities = authorities(options)?;
-        if options.is_insecure && is_secure(url) {
-            warn!("{}: any certificate is taken: whoever is on the way can read and change all", options.url);
-        }
+        let config = match url.scheme() {
+            "https" => Some(tls::config(&options.url, options.ca.as_deref(), options.is_insecure)?),
+            _ => None,
+        };
         let build = |idle| {
-            let client = builder(options, url, &authorities).pool_max_idle_per_host(idle).build();
+            let client = builder(config.clone()).pool_max_idle_per_host(idle).build();
             client.map_err(|error| unusable(options, format!("no TLS: {}", root(&error))))
         };
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -119,13 +119,12 @@ impl Client {
         Answer { status: response.status(), headers: std::mem::take(response.headers_mut()) }
     }
 
-    /// The body of a response, if it has `limit_bytes` at most.
-    pub async fn body(&self, what: &str, mut response: Response, limit_bytes: usize) -> Result<Bytes, Error> {
+    /// The body of a response, if it is no larger than what is got.
+    pub async fn body(&self, what: &str, mut response: Response) -> Result<Bytes, Error> {
         let mut body = Vec::new();
         while let Some(bytes) = response.chunk().await.map_err(|error| self.failed(what, &error))? {
-            if body.len() + bytes.len() > limit_bytes {
-                let source = format!("it is larger than {} MiB", limit_bytes >> 20);
-                return Err(Error::new(Kind::Invalid, what, source.into()));
+            if body.len() + bytes.len() > MOST_GOT_BYTES {
+                return Err(Error::new(Kind::Invalid, what, TOO_LARGE.into()));
             }
             body.extend_from_slice(&bytes);
         }
@@ -155,7 +154,7 @@ impl Client {
     }
 }
 
-fn builder(options: &Options, url: &Url, authorities: &[Certificate]) -> reqwest::ClientBuilder {
+fn builder(tls: Option<ClientConfig>) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .http1_only()
@@ -167,22 +166,11 @@ fn builder(options: &Options, url: &Url, authorities: &[Certificate]) -> reqwest
         .pool_idle_timeout(IDLE);
     #[cfg(target_os = "linux")]
     let builder = builder.tcp_user_timeout(UNACKNOWLEDGED);
-    if !is_secure(url) {
+    match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls),
         // The system's authorities may not even be there.
-        return builder.tls_certs_only([]);
+        None => builder.tls_certs_only([]),
     }
-    builder.tls_certs_merge(authorities.iter().cloned()).tls_danger_accept_invalid_certs(options.is_insecure)
-}
-
-fn is_secure(url: &Url) -> bool {
-    url.scheme() == "https"
-}
-
-fn authorities(options: &Options) -> Result<Vec<Certificate>, Error> {
-    let Some(path) = &options.ca else { return Ok(Vec::new()) };
-    let certificates = tls::authorities(path)?.into_iter().map(|der| Certificate::from_der(&der));
-    let certificates: Result<_, _> = certificates.collect();
-    certificates.map_err(|error| unusable(options, format!("{}: {}", path.display(), root(&error))))
 }
 
 /// What goes with every request.

@@ -31,8 +31,6 @@ const WATCHED_BYTES: u64 = 1 << 20;
 /// How often it is looked whether something has, and how long it is waited between two looks.
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
-/// The most that is got: a playlist is far smaller.
-const GET_LIMIT_BYTES: usize = 16 << 20;
 
 /// A web server, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ pub struct Options {
     pub url: String,
     /// Who we are.
     pub auth: Option<Auth>,
-    /// A PEM file of the authorities to trust beside the system's (https).
+    /// A PEM file of certificates to trust beside the system's authorities (https): authorities', or the server's own.
     pub ca: Option<PathBuf>,
     /// Whether any certificate is taken. It is warned of.
     pub is_insecure: bool,
@@ -165,32 +163,63 @@ impl Http {
         Ok(HeaderMap::from_iter([(CONTENT_TYPE, kind), (CACHE_CONTROL, cache)]))
     }
 
-    /// Makes the collections above `url`, from the outermost on; its own one was `known` before.
+    /// Makes the collections above `url` that are not there; its own one was `known` before. It begins with the
+    /// innermost, and goes outwards as long as the server says that there is nothing to make it in: outer ones are
+    /// often somebody else's.
     async fn make_collections(&self, what: &str, url: &Url, known: Option<u64>) -> Result<Made, Error> {
-        let method = mkcol();
         let _making = self.making.lock().await;
         let mut made = Made { is_new: self.known().get(folder(url.path())) != known, refused: String::new() };
         if made.is_new {
             return Ok(made);
         }
-        for path in collections(url.path()) {
-            let mut url = url.clone();
-            url.set_path(path);
-            let response = self.client.ask(what, &method, &url, &HeaderMap::new(), None).await?;
-            let answer = Client::head(response).await;
-            if answer.is_success() {
-                made.is_new = true;
-                self.known().renew(path);
-            } else if answer.status.as_u16() == 405 {
-                // It is there already (RFC 4918 §9.3.1).
-                self.known().insert(path);
+        let paths: Vec<&str> = collections(url.path()).collect();
+        let mut missing = Vec::new();
+        for path in paths.into_iter().rev() {
+            let answer = self.make_collection(what, url, path, &mut made).await?;
+            if answer.is_success() || is_there(&answer) {
+                break;
+            }
+            made.refused = format!("; MKCOL {path} gave {}", answer.status);
+            if !may_lack_outer(&answer) {
+                return Ok(made);
+            }
+            missing.push((path, answer));
+        }
+        for (path, before) in missing.into_iter().rev() {
+            let answer =
+                if made.is_new { self.make_collection(what, url, path, &mut made).await? } else { before };
+            if answer.is_success() || is_there(&answer) {
+                made.refused.clear();
             } else if answer.kind() == Kind::Transient {
-                return Err(answer.error(what, &method, &format!(" (MKCOL {path})")));
+                return Err(answer.error(what, &mkcol(), &format!(" (MKCOL {path})")));
             } else {
                 made.refused = format!("; MKCOL {path} gave {}", answer.status);
+                break;
             }
         }
         Ok(made)
+    }
+
+    async fn make_collection(
+        &self,
+        what: &str,
+        url: &Url,
+        path: &str,
+        made: &mut Made,
+    ) -> Result<Answer, Error> {
+        let mut url = url.clone();
+        url.set_path(path);
+        let response = self.client.ask(what, &mkcol(), &url, &HeaderMap::new(), None).await?;
+        let answer = Client::head(response).await;
+        if answer.is_success() {
+            made.is_new = true;
+            self.known().renew(path);
+        } else if is_there(&answer) {
+            self.known().insert(path);
+        } else if answer.kind() == Kind::Transient && !may_lack_outer(&answer) {
+            return Err(answer.error(what, &mkcol(), &format!(" (MKCOL {path})")));
+        }
+        Ok(answer)
     }
 
     async fn delete_now(&self, key: &str) -> Result<(), Error> {
@@ -210,7 +239,7 @@ impl Http {
         let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
         let response = self.client.ask(&what, &Method::GET, &self.url_of(key), &headers, None).await?;
         if response.status().is_success() {
-            return self.client.body(&what, response, GET_LIMIT_BYTES).await.map(Some);
+            return self.client.body(&what, response).await.map(Some);
         }
         let answer = Client::head(response).await;
         if answer.is_absent() { Ok(None) } else { Err(answer.error(&what, &Method::GET, "")) }
@@ -285,6 +314,17 @@ fn may_lack_collection(answer: &Answer, is_known: bool) -> bool {
         403 => !is_known,
         _ => false,
     }
+}
+
+/// Whether the collection to be made is there already (RFC 4918 §9.3.1).
+fn is_there(answer: &Answer) -> bool {
+    answer.status.as_u16() == 405
+}
+
+/// Whether a collection may not have been made because there is none to make it in. 409 says so (RFC 4918 §9.3.1); the
+/// others are what servers say that do not tell it apart.
+fn may_lack_outer(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 403 | 404 | 409 | 500)
 }
 
 fn mkcol() -> Method {

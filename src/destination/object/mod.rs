@@ -28,7 +28,7 @@ use version::Versions;
 use wire::Failure;
 
 use super::key::check_key;
-use super::{Destination, Error, Headers, Kind, Pending, Secret, Target, tls};
+use super::{Destination, Error, Headers, Kind, MOST_GOT_BYTES, Pending, Secret, TOO_LARGE, Target, tls};
 use crate::chunks::Chunks;
 
 /// A bucket, and how it is reached.
@@ -185,9 +185,17 @@ impl Bucket {
 
     async fn get_now(&self, key: &str) -> Result<Option<Bytes>, Error> {
         let path = self.ready(key).await?;
-        let got = async { self.store.reader.get(&path).await?.bytes().await };
+        let got = async {
+            let got = self.store.reader.get(&path).await?;
+            // The length is the answer's own: there is no more of it to come.
+            if got.meta.size > MOST_GOT_BYTES as u64 { Ok(None) } else { got.bytes().await.map(Some) }
+        };
         match got.await {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => {
+                let what = format!("get {}/{key}", self.options.url());
+                Err(Error::new(Kind::Invalid, what, TOO_LARGE.into()))
+            }
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.troubles.about("get", key, &error)),
         }

@@ -10,18 +10,18 @@ use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::failure::Failure;
-use super::packet::{Ask, FOR_READ, FOR_WRITE_OF_NEW, Name, Reply, Request, Status};
+use super::packet::{Ask, FOR_READ, FOR_WRITE_OF_NEW, Name, Reply, Request, Status, take_reply};
 use super::session::is_granted;
 use crate::chunks::Chunks;
-use crate::destination::Kind;
+use crate::destination::{Kind, MOST_GOT_BYTES, TOO_LARGE};
 
 const VERSION: u32 = 3;
 /// Bytes of one write that every server takes.
 const SMALL_WRITE: usize = 32 << 10;
 /// Bytes of one write at most, as OpenSSH has it.
 const LARGE_WRITE: usize = 255 << 10;
-/// Bytes of one reply at most: OpenSSH's limit.
-const MAX_REPLY: usize = 256 << 10;
+/// Names of a folder that are asked for, and a packet of them more.
+const MOST_NAMES: usize = 1 << 16;
 /// Slices below this size are copied beside each other. SSH encrypts and signs each packet by itself, and a small one
 /// costs as much as a copy of so many bytes.
 const MIN_SLICE: usize = 4 << 10;
@@ -111,6 +111,10 @@ impl Sftp {
             let read =
                 Request::new(Ask::Read, id).text(&handle).u64(file.len() as u64).u32(self.max_write as u32);
             match self.ask(id, read).await? {
+                Reply::Data(data) if file.len() + data.len() > MOST_GOT_BYTES => {
+                    self.close(&handle).await?;
+                    return Err(Failure::said(Kind::Invalid, TOO_LARGE));
+                }
                 Reply::Data(data) if !data.is_empty() => file.extend_from_slice(&data),
                 Reply::Status(status) if status.is_end() => break Ok(file.freeze()),
                 Reply::Status(status) => break Err(status),
@@ -121,7 +125,7 @@ impl Sftp {
         Ok(result)
     }
 
-    /// The files of a folder.
+    /// The files of a folder; not all, if they are very many.
     pub async fn list(&mut self, path: &str) -> Result<Result<Vec<Name>, Status>, Failure> {
         let id = self.next();
         let handle = match self.ask(id, Request::new(Ask::OpenDirectory, id).text(path)).await? {
@@ -133,6 +137,7 @@ impl Sftp {
         let result = loop {
             let id = self.next();
             match self.ask(id, Request::new(Ask::ReadDirectory, id).text(&handle)).await? {
+                Reply::Names(_) if names.len() >= MOST_NAMES => break Ok(names),
                 Reply::Names(more) if !more.is_empty() => names.extend(more),
                 Reply::Status(status) if status.is_end() => break Ok(names),
                 Reply::Status(status) => break Err(status),
@@ -306,7 +311,7 @@ impl Receiver {
     /// The next reply, and the number of the request that it is for.
     async fn receive(&mut self) -> Result<(u32, Reply), Failure> {
         loop {
-            if let Some(reply) = self.buffered()? {
+            if let Some(reply) = take_reply(&mut self.input)? {
                 return Reply::parse(reply).ok_or_else(unexpected);
             }
             match self.channel.wait().await {
@@ -322,23 +327,6 @@ impl Receiver {
                 Some(_) => {}
             }
         }
-    }
-
-    fn buffered(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Some(length) = self.input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize) else {
-            return Ok(None);
-        };
-        if length > MAX_REPLY {
-            let text = String::from_utf8_lossy(&self.input[..self.input.len().min(100)]).into_owned();
-            let text =
-                format!("expected SFTP, came {text:?}: what does the user's shell print when it begins?");
-            return Err(Failure::said(Kind::Refused, text).and_lost());
-        }
-        if self.input.len() < 4 + length {
-            return Ok(None);
-        }
-        self.input.advance(4);
-        Ok(Some(self.input.split_to(length).freeze()))
     }
 
     /// Receives the replies of an upload. The first status that was not good, if there is one.

@@ -185,6 +185,18 @@ impl KnownHost {
     }
 }
 
+/// Lines of a file of known hosts of which each says something of `host`.
+pub(in crate::destination) fn known_lines(text: &str, host: &str, port: u16) -> usize {
+    let known = KnownHost {
+        host: host.to_owned(),
+        port,
+        policy: HostKey::Strict,
+        file: PathBuf::new(),
+        keys: Vec::new(),
+    };
+    text.lines().zip(1..).filter_map(|(text, line)| known.line(&known.file, line, text)).count()
+}
+
 fn create_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -8,7 +8,7 @@ use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{self, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, decode_secret_key};
-use russh::{MethodKind, MethodSet};
+use russh::{AgentAuthError, MethodKind, MethodSet};
 use tokio::sync::OnceCell;
 
 use super::failure::Failure;
@@ -34,7 +34,8 @@ pub(super) async fn login(
     keys: &Keys,
     last_words: &LastWords,
 ) -> Result<(), Failure> {
-    let mut login = Login { handle, user: &options.user, last_words, tried: Vec::new(), takes: None };
+    let mut login =
+        Login { handle, user: &options.user, last_words, tried: Vec::new(), takes: None, may_pass: false };
     if login.try_all(options, keys).await? { Ok(()) } else { Err(login.refused()) }
 }
 
@@ -46,6 +47,8 @@ struct Login<'a> {
     tried: Vec<String>,
     /// What the server says that it takes.
     takes: Option<MethodSet>,
+    /// Whether something was in the way that may be gone another time.
+    may_pass: bool,
 }
 
 impl Login<'_> {
@@ -121,11 +124,11 @@ impl Login<'_> {
         };
         let mut agent = match AgentClient::connect_uds(&socket).await {
             Ok(agent) => agent,
-            Err(error) => return self.pass_over("the agent", &error),
+            Err(error) => return self.pass_over_agent("the agent", &error),
         };
         let identities = match agent.request_identities().await {
             Ok(identities) => identities,
-            Err(error) => return self.pass_over("the agent", &error),
+            Err(error) => return self.pass_over_agent("the agent", &error),
         };
         self.tried.push(match identities.len() {
             0 => "the agent, which has no keys".into(),
@@ -141,13 +144,15 @@ impl Login<'_> {
                     self.handle.authenticate_certificate_with(self.user, certificate, hash, &mut agent).await
                 }
             };
-            let result = result.map_err(|error| {
-                Failure::from(
-                    Kind::Refused,
-                    "the agent has a key that the server takes, but did not sign",
-                    error,
-                )
-            })?;
+            let result = match result {
+                Ok(result) => result,
+                Err(AgentAuthError::Send(error)) => return Err(Failure::lost(error)),
+                // The session waits for the signature: nothing else can be tried on it.
+                Err(AgentAuthError::Key(error)) => {
+                    let text = "the agent has a key that the server takes, but did not sign: is it locked?";
+                    return Err(Failure::from(Kind::Transient, text, error));
+                }
+            };
             if self.is_in(result)? {
                 return Ok(true);
             }
@@ -174,6 +179,12 @@ impl Login<'_> {
             self.tried.push(format!("no key in {}", folder.display()));
         }
         Ok(false)
+    }
+
+    /// The agent may have been restarted, or not be there yet.
+    fn pass_over_agent(&mut self, what: &str, error: &dyn std::error::Error) -> Result<bool, Failure> {
+        self.may_pass = true;
+        self.pass_over(what, error)
     }
 
     fn pass_over(&mut self, what: &str, error: &dyn std::error::Error) -> Result<bool, Failure> {
@@ -206,7 +217,7 @@ impl Login<'_> {
         if !methods.is_empty() {
             text += &format!("; the server takes: {}", methods.join(", "));
         }
-        Failure::said(Kind::Refused, text)
+        Failure::said(if self.may_pass { Kind::Transient } else { Kind::Refused }, text)
     }
 }
 

@@ -4,9 +4,7 @@
 //! - `session`, `login`, `host_key`, `pool`: connections to it, and who is at both ends.
 //! - `sftp` says what is done with files, on the `client` of the protocol and its `packet`s; `scp` does the same with
 //!   commands.
-//! - `attempt`: the temporary names under which files are sent.
 
-mod attempt;
 mod client;
 mod failure;
 mod host_key;
@@ -24,10 +22,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use self::attempt::Attempts;
 use self::failure::Failure;
+pub(super) use self::host_key::known_lines;
+pub(super) use self::packet::answers;
 use self::pool::Pool;
 use self::session::Session;
+use super::attempt::Attempts;
 use super::key::check_key;
 use super::{Destination, Error, Kind, Pending, Secret, Target};
 use crate::chunks::Chunks;

@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::failure::Failure;
 use crate::destination::Kind;
+use crate::destination::words::one_line;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(super) enum Ask {
     Extended = 200,
 }
 
+/// Bytes of one reply at most: OpenSSH's limit.
+const MAX_REPLY: usize = 256 << 10;
 /// The file is read.
 pub(super) const FOR_READ: u32 = 0x01;
 /// The file is written, new and empty; it must not be there yet.
@@ -148,6 +151,16 @@ impl Status {
 }
 
 impl Reply {
+    /// Bytes that it holds.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Version(all) => all.iter().map(|(name, version)| name.len() + version.len()).sum(),
+            Self::Names(names) => names.iter().map(|name| name.name.len()).sum(),
+            Self::Handle(bytes) | Self::Data(bytes) | Self::Extended(bytes) => bytes.len(),
+            Self::Status(_) | Self::Attributes(_) => 0,
+        }
+    }
+
     /// Reads a reply without its length. The number is that of the request; of a version it is the version.
     ///
     /// None if it is none.
@@ -160,7 +173,7 @@ impl Reply {
                 let code = bytes.try_get_u32().ok()?;
                 // Some servers leave the text away.
                 let message = text(&mut bytes).unwrap_or_default();
-                Self::Status(Status { code, message: String::from_utf8_lossy(&message).into_owned() })
+                Self::Status(Status { code, message: one_line(&String::from_utf8_lossy(&message)) })
             }
             102 => Self::Handle(text(&mut bytes)?),
             103 => Self::Data(text(&mut bytes)?),
@@ -170,6 +183,43 @@ impl Reply {
             _ => return None,
         };
         Some((number, reply))
+    }
+}
+
+/// Takes a whole reply from what has come, without its length.
+pub(super) fn take_reply(input: &mut BytesMut) -> Result<Option<Bytes>, Failure> {
+    let Some(length) = input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize) else {
+        return Ok(None);
+    };
+    if length > MAX_REPLY {
+        let text = one_line(&String::from_utf8_lossy(input));
+        let text = format!("expected SFTP, came {text:?}: what does the user's shell print when it begins?");
+        return Err(Failure::said(Kind::Refused, text).and_lost());
+    }
+    if input.len() < 4 + length {
+        return Ok(None);
+    }
+    input.advance(4);
+    Ok(Some(input.split_to(length).freeze()))
+}
+
+/// What replies say that came as `bytes`, and of how many bytes they are made.
+pub(in crate::destination) fn answers(bytes: &[u8]) -> (Vec<String>, usize) {
+    let mut input = BytesMut::from(bytes);
+    let (mut told, mut kept_bytes) = (Vec::new(), 0);
+    loop {
+        match take_reply(&mut input) {
+            Ok(Some(reply)) => match Reply::parse(reply) {
+                Some((_, Reply::Status(status))) => told.push(status.failure("write it").to_string()),
+                Some((_, reply)) => kept_bytes += reply.size_bytes(),
+                None => {}
+            },
+            Ok(None) => return (told, kept_bytes),
+            Err(failure) => {
+                told.push(failure.to_string());
+                return (told, kept_bytes);
+            }
+        }
     }
 }
 

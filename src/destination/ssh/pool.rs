@@ -1,13 +1,12 @@
 //! Sessions that are kept and used again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use tokio::sync::Semaphore;
 
 use super::Options;
 use super::failure::Failure;
 use super::login::Keys;
 use super::session::Session;
+use crate::destination::idle::Idle;
 
 /// Logins at the same time. sshd drops some of those beyond ten (MaxStartups).
 const MAX_LOGINS: usize = 4;
@@ -16,8 +15,7 @@ const MAX_LOGINS: usize = 4;
 pub(super) struct Pool {
     options: Options,
     keys: Keys,
-    /// The one that was used last is the last.
-    idle: Mutex<Vec<Session>>,
+    idle: Idle<Session>,
     logins: Semaphore,
 }
 
@@ -25,14 +23,13 @@ impl Pool {
     /// Connects to nothing yet.
     pub fn new(options: Options) -> Self {
         let logins = Semaphore::new(MAX_LOGINS);
-        Self { options, keys: Keys::default(), idle: Mutex::default(), logins }
+        Self { options, keys: Keys::default(), idle: Idle::new(), logins }
     }
 
     /// A session that nobody uses, if there is one.
     pub fn take(&self) -> Option<Session> {
-        let mut idle = self.idle();
-        idle.retain(|session| !session.is_closed());
-        idle.pop()
+        self.idle.retain(|session| !session.is_closed());
+        self.idle.take()
     }
 
     /// A new session.
@@ -44,15 +41,11 @@ impl Pool {
 
     /// Keeps a session that nobody uses any more.
     pub fn keep(&self, session: Session) {
-        self.idle().push(session);
+        self.idle.keep(session);
     }
 
     /// Closes all sessions that nobody uses.
     pub fn clear(&self) {
-        self.idle().clear();
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.clear();
     }
 }

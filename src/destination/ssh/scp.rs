@@ -7,13 +7,14 @@ use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::Place;
-use super::attempt::{PREFIX, SUFFIX};
 use super::client::Outbox;
 use super::failure::Failure;
 use super::path::{folder_of, quote};
 use super::session::Session;
 use crate::chunks::Chunks;
-use crate::destination::Kind;
+use crate::destination::attempt::{PREFIX, SUFFIX};
+use crate::destination::words::one_line;
+use crate::destination::{Kind, MOST_GOT_BYTES, TOO_LARGE};
 
 /// How the shell says that a file is not there.
 const ABSENT: u32 = 44;
@@ -59,20 +60,21 @@ async fn send(session: &Session, place: &Place, path: &str, body: &Chunks) -> Re
         remove(&left).map(|command| command + " && ").unwrap_or_default(),
         quote(path),
     );
-    let output = upload(session.run(&command).await?, body).await?;
+    let output = upload(session.run(&in_english(&command)).await?, body).await?;
     output.succeeded("write the file")?;
     attempt.done();
-    place.attempts.forget(path, &[]);
+    left.iter().for_each(|path| place.attempts.absent(path));
     Ok(())
 }
 
 /// Deletes a file, and what attempts to put it have left.
 pub(super) async fn delete(session: &Session, place: &Place, path: &str) -> Result<(), Failure> {
-    let mut files = place.attempts.left(path);
-    files.push(path.to_owned());
+    let mut left = place.attempts.left(path);
+    left.extend(place.attempts.next_left().filter(|next| !left.contains(next)));
+    let files = [&left[..], &[path.to_owned()]].concat();
     let command = remove(&files).unwrap_or_default();
     run(session, &command).await?.succeeded("delete the file")?;
-    place.attempts.forget(path, &[]);
+    left.iter().for_each(|path| place.attempts.absent(path));
     Ok(())
 }
 
@@ -102,11 +104,16 @@ struct Output {
 }
 
 async fn run(session: &Session, command: &str) -> Result<Output, Failure> {
-    let (mut receiver, sender) = session.run(command).await?.split();
+    let (mut receiver, sender) = session.run(&in_english(command)).await?.split();
     sender.eof().await?;
     let mut output = Output::default();
     while output.receive(&mut receiver).await? {}
     Ok(output)
+}
+
+/// `command`, where what goes wrong is said in the words that [`trouble`] knows.
+fn in_english(command: &str) -> String {
+    format!("LC_ALL=C; export LC_ALL; {command}")
 }
 
 /// Speaks SCP's part of the sender with a command that begins with `scp -t`.
@@ -140,6 +147,10 @@ impl Output {
     /// Receives something. Whether more may come.
     async fn receive(&mut self, receiver: &mut ChannelReadHalf) -> Result<bool, Failure> {
         match receiver.wait().await {
+            Some(ChannelMsg::Data { data }) if self.stdout.len() + data.len() > MOST_GOT_BYTES => {
+                // The rest is not waited for.
+                return Err(Failure::said(Kind::Invalid, TOO_LARGE).and_lost());
+            }
             Some(ChannelMsg::Data { data }) => self.stdout.extend_from_slice(&data),
             Some(ChannelMsg::ExtendedData { data, .. }) if self.words.len() < MAX_WORDS => {
                 self.words.extend_from_slice(&data);
@@ -184,9 +195,10 @@ impl Output {
 fn trouble(what: &str, status: Option<u32>, words: &str) -> Failure {
     let is_any = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
     let status = status.map_or_else(|| "no exit status".into(), |status| format!("exit status {status}"));
-    let text = format!("the command to {what} has failed, {status}: {words}");
+    let told = one_line(words);
+    let text = format!("the command to {what} has failed, {status}: {told}");
     if is_any(&["sftp connections only", "SFTP"]) {
-        let text = format!("the account may not use SCP ({words}): write sftp:// instead of scp://");
+        let text = format!("the account may not use SCP ({told}): write sftp:// instead of scp://");
         return Failure::said(Kind::Refused, text);
     }
     let kind = if is_any(&["No space left", "quota exceeded"]) {
@@ -204,6 +216,20 @@ fn trouble(what: &str, status: Option<u32>, words: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_speak_english() {
+        let mut shell = std::process::Command::new("sh");
+        let command = in_english("{ sh -c 'echo $LC_ALL'; }");
+        let output = shell.args(["-c", &command]).env("LC_ALL", "de_DE.UTF-8").output().unwrap();
+        assert_eq!(output.stdout, b"C\n");
+    }
+
+    #[test]
+    fn what_a_command_says_is_short_and_plain() {
+        let said = trouble("write", Some(1), &"\u{1b}]0;title\u{7}".repeat(1000)).to_string();
+        assert!(said.len() < 400 && !said.contains(char::is_control), "{said}");
+    }
 
     #[test]
     fn what_a_command_says_tells_the_kind() {

@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::host_key::KnownHost;
 use super::login::{Keys, login};
 use crate::destination::Kind;
+use crate::destination::words::one_line;
 
 /// How long it may take until the host has answered at all.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -209,7 +210,8 @@ impl client::Handler for Client {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         if let DisconnectReason::ReceivedDisconnect(info) = reason {
-            *self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.message);
+            let words = one_line(&info.message);
+            *self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
         }
         Ok(())
     }

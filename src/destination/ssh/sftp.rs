@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::Place;
-use super::attempt::is_temporary;
 use super::client::Sftp;
 use super::failure::Failure;
-use super::packet::Status;
+use super::packet::{Name, Status};
 use super::path::{folder_of, join};
 use crate::chunks::Chunks;
 use crate::destination::Kind;
+use crate::destination::attempt::is_temporary;
 
 /// Files under a temporary name that nobody has written to for so many seconds are nobody's.
 const ABANDONED: u32 = 60;
@@ -46,8 +46,9 @@ pub(super) async fn put(sftp: &mut Sftp, place: &Place, path: &str, body: &Chunk
             return Err(failure);
         }
     }
+    tidy(sftp, place).await?;
     if place.set_ready(folder) {
-        sweep(sftp, folder).await;
+        sweep(sftp, folder, path).await;
     }
     Ok(())
 }
@@ -79,22 +80,38 @@ async fn finish(sftp: &mut Sftp, place: &Place, temporary: &str, path: &str) -> 
 }
 
 async fn remove_left(sftp: &mut Sftp, place: &Place, path: &str) -> Result<(), Failure> {
-    let mut gone = Vec::new();
     for left in place.attempts.left(path) {
-        let status = sftp.remove(&left).await?;
-        if status.is_ok() {
-            gone.push(left);
-        } else if !status.is_absent() {
+        let status = remove_temporary(sftp, place, &left).await?;
+        if !status.is_ok() && !status.is_absent() {
             return Err(status.failure(&format!("delete {left}")));
         }
     }
-    place.attempts.forget(path, &gone);
     Ok(())
+}
+
+/// Deletes one file that an earlier attempt left, if there is any: it may be of a segment that was given up. Nothing
+/// depends on it.
+async fn tidy(sftp: &mut Sftp, place: &Place) -> Result<(), Failure> {
+    match place.attempts.next_left() {
+        Some(left) => remove_temporary(sftp, place, &left).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+async fn remove_temporary(sftp: &mut Sftp, place: &Place, path: &str) -> Result<Status, Failure> {
+    let status = sftp.remove(path).await?;
+    if status.is_ok() {
+        place.attempts.deleted(path);
+    } else if status.is_absent() {
+        place.attempts.absent(path);
+    }
+    Ok(status)
 }
 
 /// Deletes a file, and what attempts to put it have left.
 pub(super) async fn delete(sftp: &mut Sftp, place: &Place, path: &str) -> Result<(), Failure> {
     remove_left(sftp, place, path).await?;
+    tidy(sftp, place).await?;
     let status = sftp.remove(path).await?;
     if status.is_ok() || status.is_absent() { Ok(()) } else { Err(status.failure(&format!("delete {path}"))) }
 }
@@ -133,18 +150,51 @@ async fn make_folder(sftp: &mut Sftp, folder: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes what a run that was killed left half-written in `folder`. Nothing depends on it.
-async fn sweep(sftp: &mut Sftp, folder: &str) {
+/// Deletes what a run that was killed left half-written in `folder`, by the server's clock: the file at `path` was put
+/// there just now. Nothing depends on it.
+async fn sweep(sftp: &mut Sftp, folder: &str, path: &str) {
     let listed = sftp.list(if folder.is_empty() { "." } else { folder }).await;
     let Ok(Ok(names)) = listed else { return };
-    // The server's clock: one file was written just now.
-    let now = names.iter().filter_map(|name| name.attributes.modified).max().unwrap_or_default();
-    for name in names.iter().filter(|name| is_temporary(&name.name)) {
-        let is_old = name.attributes.modified.is_some_and(|at| now.saturating_sub(at) >= ABANDONED);
-        if let (true, Ok(name)) = (is_old, std::str::from_utf8(&name.name))
-            && sftp.remove(&join(folder, name)).await.is_err()
-        {
+    let just_put = path.rsplit('/').next().unwrap_or(path);
+    for name in abandoned(&names, just_put.as_bytes()) {
+        if sftp.remove(&join(folder, name)).await.is_err() {
             return;
         }
+    }
+}
+
+/// Those of `names` that are temporary and old. How late it is there is known from the file `just_put`.
+fn abandoned<'a>(names: &'a [Name], just_put: &[u8]) -> impl Iterator<Item = &'a str> {
+    let now = names.iter().find(|name| name.name == just_put).and_then(|name| name.attributes.modified);
+    names.iter().filter_map(move |name| {
+        let is_old = now?.saturating_sub(name.attributes.modified?) >= ABANDONED;
+        (is_old && is_temporary(&name.name)).then(|| std::str::from_utf8(&name.name).ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::packet::Attributes;
+    use super::*;
+
+    #[test]
+    fn what_is_old_is_told_by_the_servers_own_clock() {
+        let file = |name: &'static str, modified| Name {
+            name: Bytes::from_static(name.as_bytes()),
+            attributes: Attributes { mode: None, modified },
+        };
+        // It is 1970 there; another file comes from a machine whose clock is right.
+        let names = [
+            file(".old.ts.0.segcast-part", Some(100)),
+            file(".young.ts.0.segcast-part", Some(101)),
+            file(".ahead.ts.0.segcast-part", Some(u32::MAX)),
+            file(".untold.ts.0.segcast-part", None),
+            file(".old", Some(1)),
+            file("copied.ts", Some(2_000_000_000)),
+            file("a.ts", Some(160)),
+        ];
+        let found = |just_put: &[u8]| abandoned(&names, just_put).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(found(b"a.ts"), [".old.ts.0.segcast-part"]);
+        assert!(found(b"b.ts").is_empty(), "nobody knows how late it is");
     }
 }

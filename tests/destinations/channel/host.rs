@@ -1,21 +1,20 @@
 //! The servers that channels put streams to, of every kind.
 
-use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::fs;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use segcast::destination::ssh::Protocol;
 use tempfile::TempDir;
 
+use crate::ftp::daemon::{Daemon, Ftpd};
+use crate::ftp::free_ports;
 use crate::http;
 use crate::object::seaweed::{BUCKET, KEY, SECRET, Weed};
-use crate::server::{Server, free_port, system};
-
-/// Ports for data connections of FTP behind a proxy.
-const PASSIVE: u16 = 24;
+use crate::server::{Server, free_port};
+use crate::ssh::Sshd;
 
 /// Where files are put.
 pub enum Host {
@@ -26,29 +25,17 @@ pub enum Host {
     Nginx(Option<Server>),
     /// With a certificate that nobody knows.
     NginxWithTls(Server),
-    Vsftpd(Ftpd),
-    Sshd(Sshd),
+    Vsftpd {
+        ftpd: Ftpd,
+        passive: RangeInclusive<u16>,
+    },
+    Sshd {
+        sshd: Sshd,
+        files: PathBuf,
+    },
     Weed(Weed),
     /// One that is other places' too.
     Shared(Arc<Host>),
-}
-
-/// vsftpd, with the password `secret` for its user `anonymous`.
-pub struct Ftpd {
-    server: Server,
-    /// Readable by its users; they write to `home` in it.
-    files: TempDir,
-    pub passive: RangeInclusive<u16>,
-}
-
-/// An sshd that the tests' user logs in to.
-pub struct Sshd {
-    server: Option<Server>,
-    port: u16,
-    /// Keys and configuration.
-    folder: TempDir,
-    /// Where files are put.
-    files: PathBuf,
 }
 
 impl Host {
@@ -68,18 +55,22 @@ impl Host {
     }
 
     pub fn vsftpd() -> Self {
-        Self::Vsftpd(Ftpd::start())
+        let passive = free_ports();
+        let ports =
+            [format!("pasv_min_port={}", passive.start()), format!("pasv_max_port={}", passive.end())];
+        let ftpd = Ftpd::start(Daemon::Vsftpd, false, &ports.each_ref().map(String::as_str));
+        Self::Vsftpd { ftpd, passive }
     }
 
     pub fn sshd() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let files = folder.path().join("files");
-        Self::Sshd(Sshd::start(folder, files))
+        let sshd = sshd();
+        let files = sshd.files.path().join("files");
+        Self::Sshd { sshd, files }
     }
 
     /// An sshd that keeps files at `files`.
     pub fn sshd_with(files: PathBuf) -> Self {
-        Self::Sshd(Sshd::start(tempfile::tempdir().unwrap(), files))
+        Self::Sshd { sshd: sshd(), files }
     }
 
     pub async fn weed() -> Self {
@@ -92,8 +83,8 @@ impl Host {
             Self::Folder { .. } => None,
             Self::Nginx(server) => Some(server.as_ref().unwrap().address()),
             Self::NginxWithTls(server) => Some(server.address()),
-            Self::Vsftpd(ftpd) => Some(ftpd.server.address()),
-            Self::Sshd(sshd) => Some((Ipv4Addr::LOCALHOST, sshd.port).into()),
+            Self::Vsftpd { ftpd, .. } => Some(ftpd.server.as_ref().unwrap().address()),
+            Self::Sshd { sshd, .. } => Some(([127, 0, 0, 1], sshd.port).into()),
             Self::Weed(weed) => Some(weed.server.address()),
             Self::Shared(host) => host.address(),
         }
@@ -106,13 +97,13 @@ impl Host {
             Self::Folder { path, .. } => format!("url = '{}/live'\n", path.display()),
             Self::Nginx(_) => format!("url = 'http://{at}/on/air'\n"),
             Self::NginxWithTls(_) => format!("url = 'https://{at}/on/air'\n"),
-            Self::Vsftpd(_) => format!("url = 'ftp://anonymous@{at}/home/live'\npassword = 'secret'\n"),
-            Self::Sshd(sshd) => format!(
+            Self::Vsftpd { .. } => format!("url = 'ftp://anonymous@{at}/home/live'\npassword = 'secret'\n"),
+            Self::Sshd { sshd, files } => format!(
                 "url = 'sftp://{}@{at}{}'\nprivate_key = '{}'\nknown_hosts = '{}'\n",
-                whoami(),
-                sshd.files.join("live").display(),
+                sshd.options(Protocol::Sftp).user,
+                files.join("live").display(),
                 sshd.path("user").display(),
-                sshd.known_hosts(address).display(),
+                known_hosts(sshd, address).display(),
             ),
             Self::Weed(_) => format!(
                 "url = 's3://{BUCKET}/live?endpoint=http://{at}&region=us-east-1'\naccess_key_id = '{KEY}'\n\
@@ -124,7 +115,7 @@ impl Host {
 
     /// Lets sshd be known by another key than its own.
     pub fn change_host_key(&self) {
-        let Self::Sshd(sshd) = self else { panic!("no host of SSH") };
+        let Self::Sshd { sshd, .. } = self else { panic!("no host of SSH") };
         fs::copy(sshd.path("user.pub"), sshd.path("known.pub")).unwrap();
     }
 
@@ -136,9 +127,8 @@ impl Host {
                 let folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
                 Stopped { folder: Some(folder), port: server.port }
             }
-            Self::Sshd(sshd) => {
-                let server = sshd.server.take().unwrap();
-                kill_children(&server);
+            Self::Sshd { sshd, .. } => {
+                sshd.stop();
                 Stopped { folder: None, port: sshd.port }
             }
             _ => panic!("this one is not stopped"),
@@ -151,7 +141,7 @@ impl Host {
             (Self::Nginx(server), Some(folder)) => {
                 *server = Some(http::start(folder, stopped.port, "", ""));
             }
-            (Self::Sshd(sshd), _) => sshd.run(),
+            (Self::Sshd { sshd, .. }, _) => sshd.run(),
             _ => panic!("this one is not stopped"),
         }
     }
@@ -163,121 +153,18 @@ pub struct Stopped {
     port: u16,
 }
 
-impl Ftpd {
-    fn start() -> Self {
-        let (folder, files, port) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), free_port());
-        let home = files.path().join("home");
-        fs::create_dir(&home).unwrap();
-        fs::set_permissions(files.path(), Permissions::from_mode(0o755)).unwrap();
-        fs::set_permissions(&home, Permissions::from_mode(0o777)).unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        fs::write(path("passwords"), "secret\n").unwrap();
-        fs::create_dir(path("empty")).unwrap();
-        let passive = free_ports();
-        let text = format!(
-            "listen=YES\nbackground=NO\nlisten_address=127.0.0.1\nlisten_port={port}\nanonymous_enable=YES\n\
-             local_enable=NO\nanon_root={}\nsecure_email_list_enable=YES\nemail_password_file={}\n\
-             secure_chroot_dir={}\nwrite_enable=YES\nanon_upload_enable=YES\nanon_mkdir_write_enable=YES\n\
-             anon_other_write_enable=YES\nanon_world_readable_only=NO\nanon_umask=022\nseccomp_sandbox=NO\n\
-             pasv_min_port={}\npasv_max_port={}\n",
-            files.path().display(),
-            path("passwords"),
-            path("empty"),
-            passive.start(),
-            passive.end(),
-        );
-        fs::write(path("vsftpd.conf"), text).unwrap();
-        let mut command = Command::new(system("vsftpd"));
-        command.arg(path("vsftpd.conf"));
-        Self { server: Server::start(command, port, folder), files, passive }
-    }
-
-    /// Where the files are.
-    pub fn files(&self) -> PathBuf {
-        self.files.path().join("home/live")
-    }
+/// An sshd that takes many logins at once.
+fn sshd() -> Sshd {
+    Sshd::with("MaxStartups 100\nSubsystem sftp internal-sftp\n")
 }
 
-/// Ports that nobody listens on just now.
-fn free_ports() -> RangeInclusive<u16> {
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
-    let ranges = std::iter::repeat_with(free_port).map(|port| port.saturating_sub(PASSIVE)..=port);
-    ranges.take(1000).find(|range| range.clone().all(|port| is_free(&port))).unwrap()
-}
-
-impl Sshd {
-    fn start(folder: TempDir, files: PathBuf) -> Self {
-        let port = free_port();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        for name in ["host", "user"] {
-            let mut keygen = Command::new("ssh-keygen");
-            let status = keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", &path(name)]).status();
-            assert!(status.unwrap().success());
-        }
-        let text = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin yes\nAuthorizedKeysFile {}\nPasswordAuthentication no\nMaxStartups 100\n\
-             Subsystem sftp internal-sftp\n",
-            path("host"),
-            path("user.pub"),
-        );
-        fs::write(path("config"), text).unwrap();
-        fs::copy(path("host.pub"), path("known.pub")).unwrap();
-        let mut sshd = Self { server: None, port, folder, files };
-        sshd.run();
-        sshd
-    }
-
-    fn run(&mut self) {
-        // sshd of root wants it; systemd makes it where there is systemd.
-        let _ = fs::create_dir("/run/sshd");
-        let mut command = Command::new(system("sshd"));
-        command.args(["-D", "-e", "-f"]).arg(self.path("config"));
-        self.server = Some(Server::start(command, self.port, tempfile::tempdir().unwrap()));
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A file with its host key, for those who reach it at `address`.
-    fn known_hosts(&self, address: Option<SocketAddr>) -> PathBuf {
-        let (host, port) = address.map(|address| (address.ip(), address.port())).unwrap();
-        let file = self.path(&format!("known_hosts_{port}"));
-        let key = fs::read_to_string(self.path("known.pub")).unwrap();
-        fs::write(&file, format!("[{host}]:{port} {key}")).unwrap();
-        file
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        self.server.iter().for_each(kill_children);
-    }
-}
-
-impl Drop for Ftpd {
-    fn drop(&mut self) {
-        kill_children(&self.server);
-    }
-}
-
-/// Ends the processes that serve one connection each, and those below them.
-fn kill_children(server: &Server) {
-    fn below(id: u32) -> Vec<u32> {
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-        children.flat_map(|child| std::iter::once(child).chain(below(child))).collect()
-    }
-    for id in below(server.id()) {
-        // It may have ended already.
-        let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
-    }
-}
-
-fn whoami() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap().stdout;
-    String::from_utf8(output).unwrap().trim().to_owned()
+/// A file with the key that the host is known by, for those who reach it at `address`.
+fn known_hosts(sshd: &Sshd, address: Option<SocketAddr>) -> PathBuf {
+    let (host, port) = address.map(|address| (address.ip(), address.port())).unwrap();
+    let file = sshd.path(&format!("known_hosts_{port}"));
+    let key = fs::read_to_string(sshd.path("known.pub")).unwrap_or_else(|_| sshd.public("host_ed25519"));
+    fs::write(&file, format!("[{host}]:{port} {key}")).unwrap();
+    file
 }
 
 /// Where `host` keeps the files of its destination, if in a folder.
@@ -285,8 +172,8 @@ pub fn files(host: &Host) -> Option<PathBuf> {
     match host {
         Host::Folder { path, .. } => Some(path.join("live")),
         Host::Nginx(server) => Some(http::files(server.as_ref()?).join("on/air")),
-        Host::Vsftpd(ftpd) => Some(ftpd.files()),
-        Host::Sshd(sshd) => Some(Path::new(&sshd.files).join("live")),
+        Host::Vsftpd { ftpd, .. } => Some(ftpd.live()),
+        Host::Sshd { files, .. } => Some(files.join("live")),
         Host::NginxWithTls(_) | Host::Weed(_) | Host::Shared(_) => None,
     }
 }

@@ -1,15 +1,18 @@
 //! What a destination that nothing gets through to costs the others: measured, not asserted, as it takes minutes and
 //! a machine with nothing else to do. `benches/isolation.sh` runs it.
 //!
+//! Machines drift, and five destinations cost more than four. So each cycle has three channels one after the other,
+//! in an order that moves on from cycle to cycle: without the destination in question, with it, and with it
+//! black-holed. What is told is how the medians of one cycle compare.
+//!
 //! - `SEGCAST_BINARY`: what is measured; the tests' own build if absent.
-//! - `SEGCAST_ISOLATION_SECONDS`: how long all is fair, and again how long one is black-holed; 60 if absent.
-//! - `SEGCAST_ISOLATION_CYCLES`: how often; once if absent.
+//! - `SEGCAST_ISOLATION_SECONDS`: how long each channel is measured; 15 if absent.
+//! - `SEGCAST_ISOLATION_CYCLES`: how often; three times if absent.
 //! - `SEGCAST_BLACK_HOLE`: which one: http, ftp, sftp or s3; http if absent.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,8 +26,8 @@ use super::stage::{Place, until};
 use super::viewer::PLAYLISTS;
 use crate::proxy::Fault;
 
-/// Before anything is measured, and before the black hole is over and done with.
-const SETTLING: Duration = Duration::from_secs(15);
+/// Before anything is measured.
+const SETTLING: Duration = Duration::from_secs(5);
 /// How long the channel may take to begin, and to end.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -51,11 +54,27 @@ video = { codec = 'h264', size = '320x180', bitrate = '300k', preset = 'ultrafas
 audio = { codec = 'aac', bitrate = '64k' }
 ";
 
+/// How a channel fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weather {
+    /// Without the destination in question.
+    Absent,
+    /// All is well.
+    Fair,
+    /// Nothing gets through to it.
+    BlackHole,
+}
+
+const WEATHERS: [Weather; 3] = [Weather::Absent, Weather::Fair, Weather::BlackHole];
+
+/// Publish latencies in milliseconds in one channel, by destination, in order of size.
+type Latencies = BTreeMap<String, Vec<f64>>;
+
 #[tokio::test]
 #[ignore = "a measurement of some minutes: benches/isolation.sh"]
 async fn one_black_hole_costs_the_others_nothing() {
-    let phase = Duration::from_secs(number("SEGCAST_ISOLATION_SECONDS", 60));
-    let cycles = number("SEGCAST_ISOLATION_CYCLES", 1);
+    let phase = Duration::from_secs(number("SEGCAST_ISOLATION_SECONDS", 15));
+    let cycles = number("SEGCAST_ISOLATION_CYCLES", 3) as usize;
     let black = env::var("SEGCAST_BLACK_HOLE").unwrap_or_else(|_| "http".to_owned());
     let places = [
         Place::new(Host::folder()),
@@ -65,40 +84,49 @@ async fn one_black_hole_costs_the_others_nothing() {
         Place::behind_a_proxy(Host::weed().await),
     ];
     let hole = places.iter().position(|place| place.name().starts_with(&format!("{black}:")));
-    let hole = &places[hole.unwrap_or_else(|| panic!("SEGCAST_BLACK_HOLE: no {black} here"))];
-    let channel = Channel::start(&places);
-    for place in &places {
-        let looks = place.look();
-        let deadline = tokio::time::Instant::now() + LIMIT;
-        until(deadline, "on air", async || looks.get("index.m3u8").await.is_ok_and(|text| text.is_some()))
-            .await;
+    let hole = hole.unwrap_or_else(|| panic!("SEGCAST_BLACK_HOLE: no {black} here"));
+    let (mut measured, mut peak_kibibytes) = (Vec::new(), 0.0_f64);
+    for cycle in 0..cycles {
+        let mut here = BTreeMap::new();
+        for weather in (0..WEATHERS.len()).map(|n| WEATHERS[(n + cycle) % WEATHERS.len()]) {
+            let (latencies, memory) = live_through(&places, hole, weather, phase).await;
+            here.insert(weather, latencies);
+            peak_kibibytes = peak_kibibytes.max(memory);
+        }
+        measured.push(here);
     }
-    let (mut fair, mut spoiled) = (Vec::new(), Vec::new());
-    for _ in 0..cycles {
-        sleep(SETTLING).await;
-        fair.push(channel.during(phase).await);
-        hole.proxy.as_ref().unwrap().set(Fault::BlackHole);
-        spoiled.push(channel.during(phase).await);
-        hole.proxy.as_ref().unwrap().heal();
-    }
-    sleep(SETTLING).await;
-    let memory = channel.peak_kibibytes();
-    let log = channel.end();
-    tell(&places, hole, &log, &fair, &spoiled);
+    tell(&places, hole, &measured);
     println!(
         "peak memory of segcast (VmHWM): {:.1} MiB; its spool: 64 MiB, and 256 MiB on disk",
-        memory / 1024.0
+        peak_kibibytes / 1024.0
     );
+}
+
+/// One channel, from its start to its end: its latencies, and its memory in KiB.
+async fn live_through(places: &[Place], hole: usize, weather: Weather, phase: Duration) -> (Latencies, f64) {
+    let is_there = |n: usize| n != hole || weather != Weather::Absent;
+    let there: Vec<&Place> = (0..places.len()).filter(|n| is_there(*n)).map(|n| &places[n]).collect();
+    let channel = Channel::start(&there);
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    let is_on_air = |log: &str| there.iter().all(|place| log.contains(&format!("on air: {}/", place.name())));
+    until(deadline, "on air", async || is_on_air(&channel.text())).await;
+    let proxy = places[hole].proxy.as_ref().unwrap();
+    if weather == Weather::BlackHole {
+        proxy.set(Fault::BlackHole);
+    }
+    sleep(SETTLING).await;
+    let begun = channel.lines();
+    sleep(phase).await;
+    let measured = begun..channel.lines();
+    proxy.heal();
+    let memory = channel.peak_kibibytes();
+    let log = channel.end();
     let mut ends = Vec::new();
-    for place in &places {
+    for place in &there {
         ends.push(end(place).await);
-        println!("{}: its last playlists end before {:?}", kind(place), ends[ends.len() - 1]);
     }
-    assert!(ends.iter().all(|end| *end == ends[0]), "{} has not caught up", kind(hole));
-    for line in log.iter().filter(|line| line["target"] == "segcast::channel::run" && line["level"] == "INFO")
-    {
-        println!("{}", line["fields"]["message"].as_str().unwrap_or_default());
-    }
+    assert!(ends.iter().all(|end| *end == ends[0]), "one has not caught up: {ends:?}");
+    (latencies(&log[measured]), memory)
 }
 
 fn number(name: &str, usual: u64) -> u64 {
@@ -130,7 +158,7 @@ struct Channel {
 }
 
 impl Channel {
-    fn start(places: &[Place]) -> Self {
+    fn start(places: &[&Place]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let destinations = places.iter().map(|place| format!("[[destination]]\n{}", place.through()));
         let text = CHANNEL.to_owned() + &destinations.collect::<String>();
@@ -147,11 +175,9 @@ impl Channel {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// The lines of the log that are written meanwhile.
-    async fn during(&self, time: Duration) -> Range<usize> {
-        let begun = self.text().lines().count();
-        sleep(time).await;
-        begun..self.text().lines().count()
+    /// Lines of the log so far.
+    fn lines(&self) -> usize {
+        self.text().lines().count()
     }
 
     fn peak_kibibytes(&self) -> f64 {
@@ -180,10 +206,9 @@ impl Drop for Channel {
     }
 }
 
-/// Publish latencies in milliseconds, by destination, in order of size.
-fn latencies(log: &[Value], phases: &[Range<usize>]) -> BTreeMap<String, Vec<f64>> {
-    let mut latencies = BTreeMap::<_, Vec<f64>>::new();
-    for line in phases.iter().flat_map(|phase| &log[phase.clone()]) {
+fn latencies(log: &[Value]) -> Latencies {
+    let mut latencies = Latencies::new();
+    for line in log {
         let fields = &line["fields"];
         if let ("playlist", Some(latency)) =
             (fields["message"].as_str().unwrap_or(""), fields["latency_ms"].as_f64())
@@ -196,33 +221,50 @@ fn latencies(log: &[Value], phases: &[Range<usize>]) -> BTreeMap<String, Vec<f64
     latencies
 }
 
-fn quantile(sorted: &[f64], percent: usize) -> f64 {
-    sorted.get((sorted.len().max(1) - 1) * percent / 100).copied().unwrap_or(f64::NAN)
+fn median(sorted: &[f64]) -> f64 {
+    sorted.get(sorted.len().max(1) / 2).or(sorted.last()).copied().unwrap_or(f64::NAN)
 }
 
 /// Prints the table.
-fn tell(places: &[Place], hole: &Place, log: &[Value], fair: &[Range<usize>], spoiled: &[Range<usize>]) {
+fn tell(places: &[Place], hole: usize, measured: &[BTreeMap<Weather, Latencies>]) {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!(
-        "{} is black-holed; from a segment's end to the playlist that shows it, in ms; load {load}",
-        kind(hole)
+        "{} is left out, there, or black-holed; from a segment's end to the playlist that shows it, medians in ms of \
+         each cycle; load {load}",
+        kind(&places[hole])
     );
-    println!("| destination | fair: median | p95 | of | black hole: median | p95 | of | median changes by |");
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    let (fair, spoiled) = (latencies(log, fair), latencies(log, spoiled));
-    for place in places {
-        let [before, after] =
-            [&fair, &spoiled].map(|all| all.get(&place.name()).map_or(&[][..], Vec::as_slice));
-        let change = (quantile(after, 50) / quantile(before, 50) - 1.0) * 100.0;
+    println!(
+        "| destination | left out | there | black-holed | black-holed ÷ left out | black-holed ÷ there |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for (_, place) in places.iter().enumerate().filter(|(n, _)| *n != hole) {
+        let medians = |weather: Weather| -> Vec<f64> {
+            let of_cycle = |cycle: &BTreeMap<Weather, Latencies>| {
+                median(cycle[&weather].get(&place.name()).map_or(&[][..], Vec::as_slice))
+            };
+            measured.iter().map(of_cycle).collect()
+        };
+        let [absent, fair, black] = WEATHERS.map(medians);
         println!(
-            "| {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {} | {change:+.1} % |",
+            "| {} | {} | {} | {} | {} | {} |",
             kind(place),
-            quantile(before, 50),
-            quantile(before, 95),
-            before.len(),
-            quantile(after, 50),
-            quantile(after, 95),
-            after.len(),
+            listed(&absent),
+            listed(&fair),
+            listed(&black),
+            compared(&black, &absent),
+            compared(&black, &fair),
         );
     }
+}
+
+fn listed(values: &[f64]) -> String {
+    values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The median of the ratios of each cycle, and those.
+fn compared(these: &[f64], those: &[f64]) -> String {
+    let ratios: Vec<f64> = these.iter().zip(those).map(|(this, that)| this / that).collect();
+    let mut sorted = ratios.clone();
+    sorted.sort_by(f64::total_cmp);
+    format!("{:.3} ({})", median(&sorted), listed(&ratios))
 }

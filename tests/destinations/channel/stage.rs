@@ -79,7 +79,7 @@ impl Place {
     pub fn behind_a_proxy(host: Host) -> Self {
         let address = host.address().unwrap();
         let proxy = match &host {
-            Host::Vsftpd(ftpd) => Proxy::before_ftp(address, ftpd.passive.clone()),
+            Host::Vsftpd { passive, .. } => Proxy::before_ftp(address, passive.clone()),
             _ => Proxy::before(address),
         };
         Self { proxy: Some(Arc::new(proxy)), ..Self::new(host) }

@@ -1,4 +1,4 @@
-//! vsftpd and pyftpdlib, with files and certificates of their own.
+//! vsftpd, pyftpdlib and ProFTPD, with files and certificates of their own.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -28,6 +28,7 @@ pub struct Ftpd {
 pub enum Daemon {
     Vsftpd,
     Pyftpdlib,
+    Proftpd,
 }
 
 /// An authority and the certificate that it gave the server.
@@ -95,6 +96,7 @@ impl Ftpd {
         let mut command = match self.kind {
             Daemon::Vsftpd => self.vsftpd(folder.path()),
             Daemon::Pyftpdlib => self.pyftpdlib(),
+            Daemon::Proftpd => self.proftpd(folder.path()),
         };
         if let Some(openssl) = self.openssl {
             let file = folder.path().join("openssl.cnf");
@@ -157,23 +159,79 @@ impl Ftpd {
         command
     }
 
-    /// Ends the processes of vsftpd's that serve one connection each.
-    fn hang_up(&self) {
-        let Some(server) = &self.server else { return };
-        if self.kind == Daemon::Vsftpd {
-            let mut family = descendants(server.id());
-            family.retain(|id| *id != server.id());
-            for id in family {
-                // It may have ended already.
-                let _ = Command::new("kill").args(["-9", &id.to_string()]).output();
-            }
+    /// ProFTPD with one user, who has no account of the system's. NoSessionReuseRequired stays as it is: not set.
+    fn proftpd(&self, folder: &Path) -> Command {
+        let path = |name: &str| folder.join(name).display().to_string();
+        let unpacked = crate::server::folder().join("debian/usr/lib");
+        let (user, group, ids) = if rustix::process::geteuid().is_root() {
+            ("nobody".to_owned(), "nogroup".to_owned(), (65534, 65534))
+        } else {
+            let id = |what| {
+                let output = Command::new("id").arg(what).output().unwrap().stdout;
+                String::from_utf8(output).unwrap().trim().to_owned()
+            };
+            let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            (id("-un"), id("-gn"), ids)
+        };
+        let hash = Command::new("openssl").args(["passwd", "-5", "secret"]).output().unwrap().stdout;
+        let hash = String::from_utf8(hash).unwrap();
+        let home = self.files.path().join("home").display().to_string();
+        let account = format!("deploy:{}:{}:{}::{home}:/bin/sh\n", hash.trim(), ids.0, ids.1);
+        fs::write(path("users"), account).unwrap();
+        fs::set_permissions(path("users"), Permissions::from_mode(0o600)).unwrap();
+        let mut lines = vec![
+            "ServerName tests".to_owned(),
+            "ServerType standalone".to_owned(),
+            "DefaultAddress 127.0.0.1".to_owned(),
+            "UseIPv6 off".to_owned(),
+            format!("Port {}", self.port),
+            format!("User {user}"),
+            format!("Group {group}"),
+            format!("PidFile {}", path("pid")),
+            format!("ScoreboardFile {}", path("scoreboard")),
+            format!("ControlsSocket {}", path("controls")),
+            "DelayEngine off".to_owned(),
+            "UseReverseDNS off".to_owned(),
+            "WtmpLog off".to_owned(),
+            "TransferLog none".to_owned(),
+            "AuthOrder mod_auth_file.c".to_owned(),
+            format!("AuthUserFile {}", path("users")),
+            "RequireValidShell off".to_owned(),
+            "AllowOverwrite on".to_owned(),
+            "Umask 022".to_owned(),
+            "MaxInstances 200".to_owned(),
+        ];
+        if let Some(certificates) = &self.certificates {
+            lines.push(format!("ModulePath {}", unpacked.join("proftpd").display()));
+            lines.push("LoadModule mod_tls.c".to_owned());
+            lines
+                .extend(["TLSEngine on", "TLSRequired on", "TLSProtocol TLSv1.2 TLSv1.3"].map(str::to_owned));
+            lines.push(format!("TLSECCertificateFile {}", certificates.path("server.crt").display()));
+            lines.push(format!("TLSECCertificateKeyFile {}", certificates.path("server.key").display()));
+            lines.push(format!("TLSLog {}", path("tls")));
         }
+        lines.extend(self.arguments.iter().cloned());
+        fs::write(path("proftpd.conf"), lines.join("\n") + "\n").unwrap();
+        let mut command = Command::new(installed("proftpd"));
+        command.args(["--nodaemon", "--config", &path("proftpd.conf")]);
+        let libraries = fs::read_dir(&unpacked).unwrap().map(|entry| entry.unwrap().path());
+        let libraries: Vec<_> =
+            libraries.filter(|path| path.display().to_string().ends_with("-gnu")).collect();
+        command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries).unwrap());
+        command
+    }
+
+    /// Ends the processes of vsftpd's and ProFTPD's that serve one connection each.
+    fn hang_up(&self) {
+        self.server.iter().for_each(Server::hang_up);
     }
 
     pub fn options(&self) -> Options {
         let (user, directory) = match self.kind {
             Daemon::Vsftpd => ("anonymous", "home/live"),
             Daemon::Pyftpdlib => ("deploy", "home/live"),
+            // Only root could make it the root of what is seen.
+            Daemon::Proftpd => ("deploy", "live"),
         };
         let security = match &self.certificates {
             None => Security::Plain,
@@ -207,11 +265,4 @@ impl Drop for Ftpd {
     fn drop(&mut self) {
         self.hang_up();
     }
-}
-
-/// The process `id` and all below it.
-fn descendants(id: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    std::iter::once(id).chain(children.flat_map(descendants)).collect()
 }

@@ -7,7 +7,7 @@ use segcast::destination::{Kind, Secret, Target};
 
 use super::gate::Gate;
 use super::{http, options, ready, refusal, what_comes_late_stays_out, what_the_network_does};
-use crate::conformance::{View, conforms, head, open, said, text};
+use crate::conformance::{View, conforms, open, said, text};
 use crate::server::{Server, free_port};
 
 const BUCKET: &str = "live-bucket";
@@ -49,7 +49,7 @@ async fn google_conforms() {
     let mut options = google.options();
     options.headers.extra = vec![("Content-Language".to_owned(), "de".to_owned())];
     let place = format!("{}/{BUCKET}/{}", google.endpoint(), options.prefix);
-    let view = View::default().with_headers(move |key| head(&format!("{place}/{key}")));
+    let view = View::of_web(place);
     conforms(&Target::Object(options), &view).await;
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::gate::Gate;
 use super::{READY, http, options, ready, refusal, what_comes_late_stays_out, what_the_network_does};
-use crate::conformance::{View, conforms, head, open, said, text};
+use crate::conformance::{View, conforms, open, said, text};
 use crate::proxy::{Answer, Answers};
 use crate::server::{Server, free_port, installed};
 
@@ -137,7 +137,7 @@ async fn seaweedfs_conforms() {
     let mut options = weed.options();
     options.headers.extra = vec![("Content-Language".to_owned(), "de".to_owned())];
     let place = format!("{}/{BUCKET}/{}", weed.endpoint(), options.prefix);
-    let view = View::default().with_headers(move |key| head(&format!("{place}/{key}")));
+    let view = View::of_web(place);
     conforms(&Target::Object(options), &view).await;
 }
 

@@ -1,6 +1,6 @@
-//! Files that are being sent under a temporary name, and those that were given up.
+//! Files that are being sent to a server under a temporary name, and those that were given up.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,13 +13,15 @@ const MAX_NAME: usize = 255;
 /// How long what was sent before a connection was closed may still come to its server.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
-/// What attempts that were given up may have left at the server, by the path that it was to become.
+/// What attempts that were given up may have left at a server, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(Mutex<HashMap<String, Vec<Abandoned>>>);
+pub(super) struct Attempts(Mutex<VecDeque<Abandoned>>);
 
 #[derive(Debug)]
 struct Abandoned {
     path: String,
+    /// What it was to become.
+    target: String,
     since: Instant,
 }
 
@@ -42,21 +44,29 @@ impl Attempts {
     /// Paths that earlier attempts for `target` may have left.
     pub fn left(&self, target: &str) -> Vec<String> {
         let entries = self.lock();
-        let left = entries.get(target).into_iter().flatten();
-        left.map(|abandoned| abandoned.path.clone()).collect()
+        entries.iter().filter(|left| left.target == target).map(|left| left.path.clone()).collect()
     }
 
-    /// The files at `gone` were deleted, those at other paths of `target` were not there. What was sent may still come.
-    pub fn forget(&self, target: &str, gone: &[String]) {
+    /// A path that any earlier attempt may have left; each in its turn.
+    pub fn next_left(&self) -> Option<String> {
         let mut entries = self.lock();
-        let Some(left) = entries.get_mut(target) else { return };
-        left.retain(|abandoned| !gone.contains(&abandoned.path) && abandoned.since.elapsed() < ON_ITS_WAY);
-        if left.is_empty() {
-            entries.remove(target);
-        }
+        let left = entries.pop_front()?;
+        let path = left.path.clone();
+        entries.push_back(left);
+        Some(path)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Abandoned>>> {
+    /// What was at `path` is deleted.
+    pub fn deleted(&self, path: &str) {
+        self.lock().retain(|left| left.path != path);
+    }
+
+    /// Nothing was at `path`. What was sent before its connection was closed may still come.
+    pub fn absent(&self, path: &str) {
+        self.lock().retain(|left| left.path != path || left.since.elapsed() < ON_ITS_WAY);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Abandoned>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,8 +86,8 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            let abandoned = Abandoned { path: std::mem::take(&mut self.path), since: Instant::now() };
-            self.attempts.lock().entry(self.target.to_owned()).or_default().push(abandoned);
+            let (path, target) = (std::mem::take(&mut self.path), self.target.to_owned());
+            self.attempts.lock().push_back(Abandoned { path, target, since: Instant::now() });
         }
     }
 }
@@ -120,15 +130,20 @@ mod tests {
         drop(dropped);
         assert_eq!(attempts.left("/a"), std::slice::from_ref(&path));
         assert!(attempts.left("/b").is_empty());
-        attempts.forget("/a", &[]);
-        assert_eq!(
-            attempts.left("/a"),
-            std::slice::from_ref(&path),
-            "it was not there yet, but may still come"
-        );
-        attempts.forget("/a", &[path]);
+        attempts.absent(&path);
+        assert_eq!(attempts.left("/a"), std::slice::from_ref(&path), "it may still come");
+        attempts.deleted(&path);
         assert!(attempts.lock().is_empty());
         attempts.begin("/a").done();
         assert!(attempts.lock().is_empty());
+    }
+
+    #[test]
+    fn each_of_those_that_are_left_has_its_turn() {
+        let attempts = Attempts::default();
+        assert_eq!(attempts.next_left(), None);
+        let paths: Vec<String> = ["/a", "/b", "/c"].map(|target| attempts.begin(target).path().into()).into();
+        let turns: Vec<String> = std::iter::from_fn(|| attempts.next_left()).take(4).collect();
+        assert_eq!(turns, [&paths[..], &paths[..1]].concat());
     }
 }

@@ -1,0 +1,252 @@
+//! What is made of one encoder's stream: segments of one or several playlists, all of one cut.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::formats::Formats;
+use crate::chunks::Chunks;
+use crate::cmaf::{self, Fragmenter, Init, Track};
+use crate::codec::Format;
+use crate::segment::{self, Cutter, Gatherer, Head, Output, Part, Segment};
+use crate::ts::Anomaly;
+
+/// Which of the presentation's renditions are made of one encoder's stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineup {
+    /// The one that carries the stream as it is, in transport stream segments.
+    pub ts: Option<usize>,
+    /// Those in CMAF.
+    pub cmaf: Option<Cmaf>,
+}
+
+/// The renditions in CMAF that are made of one encoder's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cmaf {
+    /// Whether pictures and sound stand in one rendition.
+    pub layout: cmaf::Layout,
+    /// Of the first track: pictures, or pictures and sound, or sound alone.
+    pub main: usize,
+    /// Of the audio tracks behind it. Those that the stream lacks get no playlist.
+    pub audio: Vec<usize>,
+}
+
+impl Lineup {
+    /// Transport stream segments alone, as rendition `n`.
+    pub const fn ts(n: usize) -> Self {
+        Self { ts: Some(n), cmaf: None }
+    }
+
+    /// All renditions, in their order.
+    pub fn renditions(&self) -> impl Iterator<Item = usize> + '_ {
+        let cmaf = self.cmaf.iter().flat_map(Cmaf::renditions);
+        self.ts.into_iter().chain(cmaf)
+    }
+
+    /// The rendition that stands for the stream in what people are told.
+    pub fn first(&self) -> usize {
+        self.renditions().next().unwrap_or(0)
+    }
+}
+
+impl Cmaf {
+    fn renditions(&self) -> impl Iterator<Item = usize> + '_ {
+        std::iter::once(self.main).chain(self.audio.iter().copied())
+    }
+}
+
+/// What came of one rendition.
+#[derive(Debug)]
+pub enum Item {
+    /// A segment begins; its first bytes came at this time.
+    Open(Head, SystemTime),
+    /// The open segment needs this to be decoded.
+    Map(Init),
+    /// A part of the open segment is whole.
+    Part(Part, Chunks),
+    /// A segment is whole.
+    Segment(Segment),
+    /// All its formats are known, or have become others.
+    Formats(Vec<Format>),
+    /// The language that is spoken in it.
+    Language(String),
+    /// The stream has no track for it.
+    Absent,
+    /// Something is wrong with the stream.
+    Anomaly(Anomaly),
+    /// Something in the stream is not carried over into CMAF.
+    Unfit(cmaf::Anomaly),
+}
+
+/// Cuts one encoder's stream, and makes of it what its line-up says.
+#[derive(Debug)]
+pub struct Packager {
+    cutter: Cutter,
+    first: usize,
+    whole: Option<Whole>,
+    fragments: Option<Fragments>,
+}
+
+/// What came, by rendition.
+type Items = Vec<(usize, Item)>;
+
+impl Packager {
+    pub fn new(lineup: &Lineup, options: &segment::Options) -> Self {
+        Self {
+            cutter: Cutter::new(options),
+            first: lineup.first(),
+            whole: lineup.ts.map(Whole::new),
+            fragments: lineup.cmaf.clone().map(Fragments::new),
+        }
+    }
+
+    /// The cutter, for its questions and limits.
+    pub const fn cutter(&mut self) -> &mut Cutter {
+        &mut self.cutter
+    }
+
+    /// Takes the next bytes, which came at `arrived`.
+    pub fn push(&mut self, chunk: Bytes, arrived: SystemTime) -> Items {
+        let mut items = Items::new();
+        for event in self.cutter.push(chunk) {
+            take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
+        }
+        items
+    }
+
+    /// The stream is over: what is left of it.
+    pub fn finish(mut self, now: SystemTime) -> Items {
+        let mut items = Items::new();
+        for event in self.cutter.finish() {
+            take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
+        }
+        if let Some(fragments) = self.fragments {
+            fragments.finish(now, &mut items);
+        }
+        items
+    }
+}
+
+fn take(
+    event: segment::Event,
+    whole: &mut Option<Whole>,
+    fragments: &mut Option<Fragments>,
+    first: usize,
+    arrived: SystemTime,
+    items: &mut Items,
+) {
+    if let segment::Event::Anomaly(anomaly) = event {
+        items.push((first, Item::Anomaly(anomaly)));
+        return;
+    }
+    if let Some(fragments) = fragments {
+        fragments.take(&event, arrived, items);
+    }
+    if let Some(whole) = whole {
+        whole.take(event, arrived, items);
+    }
+}
+
+/// The stream as it is.
+#[derive(Debug)]
+struct Whole {
+    rendition: usize,
+    gatherer: Gatherer,
+    formats: Formats,
+}
+
+impl Whole {
+    fn new(rendition: usize) -> Self {
+        Self { rendition, gatherer: Gatherer::default(), formats: Formats::default() }
+    }
+
+    fn take(&mut self, event: segment::Event, arrived: SystemTime, items: &mut Items) {
+        self.gatherer.take(event);
+        while let Some(output) = self.gatherer.pop() {
+            let item = match output {
+                Output::Open(head) => Some(Item::Open(head, arrived)),
+                Output::Part { part, chunks, .. } => Some(Item::Part(part, chunks)),
+                Output::Segment(segment) => Some(Item::Segment(segment)),
+                Output::Anomaly(anomaly) => Some(Item::Anomaly(anomaly)),
+                Output::Program(program) => self.formats.program(&program).map(Item::Formats),
+                Output::Format { pid, format } => self.formats.take(pid, format).map(Item::Formats),
+            };
+            items.extend(item.map(|item| (self.rendition, item)));
+        }
+    }
+}
+
+/// The stream in fragments, track by track.
+#[derive(Debug)]
+struct Fragments {
+    /// The rendition of each track that there may be, and whether it is still to come.
+    slots: Vec<Slot>,
+    fragmenter: Fragmenter,
+}
+
+#[derive(Debug)]
+struct Slot {
+    rendition: usize,
+    is_absent: bool,
+}
+
+impl Fragments {
+    fn new(cmaf: Cmaf) -> Self {
+        let slots = cmaf.renditions().map(|rendition| Slot { rendition, is_absent: false }).collect();
+        Self { slots, fragmenter: Fragmenter::new(&cmaf::Options { layout: cmaf.layout }) }
+    }
+
+    fn take(&mut self, event: &segment::Event, arrived: SystemTime, items: &mut Items) {
+        for event in self.fragmenter.push(event) {
+            told(&mut self.slots, event, arrived, items);
+        }
+    }
+
+    fn finish(mut self, now: SystemTime, items: &mut Items) {
+        for event in self.fragmenter.finish() {
+            told(&mut self.slots, event, now, items);
+        }
+    }
+}
+
+fn told(slots: &mut [Slot], event: cmaf::Event, arrived: SystemTime, items: &mut Items) {
+    let (track, item) = match event {
+        cmaf::Event::Tracks(tracks) => return introduce(slots, &tracks, items),
+        cmaf::Event::Open { track, head, .. } => (track, Item::Open(head, arrived)),
+        cmaf::Event::Init { track, init, .. } => {
+            if let Some(slot) = slots.get(track) {
+                items.push((slot.rendition, Item::Formats(init.formats.clone())));
+            }
+            (track, Item::Map(init))
+        }
+        cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
+        cmaf::Event::Segment { track, ordinal, extent, body } => {
+            (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
+        }
+        cmaf::Event::Anomaly(anomaly) => (0, Item::Unfit(anomaly)),
+    };
+    // A track without a slot, or one that came too late for it, has no playlist.
+    if let Some(slot) = slots.get(track).filter(|slot| !slot.is_absent) {
+        items.push((slot.rendition, item));
+    }
+}
+
+/// Says which renditions there will be.
+fn introduce(slots: &mut [Slot], tracks: &[Track], items: &mut Items) {
+    for (slot, track) in slots.iter_mut().zip(tracks.iter().map(Some).chain(std::iter::repeat(None))) {
+        match track {
+            Some(track) => {
+                items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
+            }
+            None if !slot.is_absent => {
+                slot.is_absent = true;
+                items.push((slot.rendition, Item::Absent));
+            }
+            None => {}
+        }
+    }
+    let left_out = tracks.len().saturating_sub(slots.iter().filter(|slot| !slot.is_absent).count());
+    if left_out > 0 {
+        tracing::warn!("{left_out} of the stream's tracks are left out: there is no playlist for them");
+    }
+}

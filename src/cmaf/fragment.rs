@@ -1,0 +1,176 @@
+//! One fragment under way: samples of one stream, then moof and mdat.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mp4_atom::{Encode, FourCC, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
+
+use super::entry::Entry;
+use super::sample::Sample;
+
+/// The media of a fragment at most: sizes and offsets are 32 bits.
+pub const MAX_BYTES: usize = 1 << 30;
+
+/// Samples of one stream that are not written yet.
+#[derive(Debug, Default)]
+pub struct Fragment {
+    /// What they are described by; fixed for a segment with its first sample.
+    pub entry: Option<Arc<Entry>>,
+    /// Their bytes, and those of one under way.
+    pub media: Vec<u8>,
+    pub samples: Vec<Sample>,
+    /// Where the last sample of sound ends.
+    pub end: i64,
+    /// How large the one before was.
+    pub expected: usize,
+}
+
+/// A fragment whose end is known.
+#[derive(Debug)]
+pub struct Whole {
+    pub entry: Arc<Entry>,
+    media: Vec<u8>,
+    samples: Vec<Sample>,
+    /// When what follows is decoded.
+    pub end: i64,
+}
+
+impl Fragment {
+    /// Makes room as it was needed last time.
+    pub fn prepare(&mut self) {
+        if self.media.capacity() == 0 {
+            self.media.reserve(self.expected + self.expected / 8);
+        }
+    }
+
+    /// How many of the first samples, up to when, make a part: as many as last no longer than `limit`, once the next
+    /// one, should it last as long as the last, would not fit.
+    pub fn due(&self, limit: i64) -> Option<(usize, i64)> {
+        let end = self.end;
+        let (first, last) = self.samples.first().zip(self.samples.last())?;
+        if end + (end - last.decode) - first.decode <= limit {
+            return None;
+        }
+        let ends = self.samples.iter().skip(1).map(|sample| sample.decode).chain([end]);
+        let fitting = ends.clone().take_while(|end| end - first.decode <= limit).count().max(1);
+        ends.clone().nth(fitting - 1).map(|until| (fitting, until))
+    }
+
+    /// The first `count` samples, the last of which lasts until `end`. The rest, and bytes of one under way, stay.
+    pub fn take(&mut self, count: usize, end: i64) -> Option<Whole> {
+        let entry = self.entry.clone()?;
+        let later = self.samples.split_off(count.min(self.samples.len()));
+        let mut samples = std::mem::replace(&mut self.samples, later);
+        let size: usize = samples.iter().map(|sample| sample.size_bytes as usize).sum();
+        let rest = self.media.split_off(size.min(self.media.len()));
+        self.expected = size;
+        let media = std::mem::replace(&mut self.media, rest);
+        spread(&mut samples, end);
+        Some(Whole { entry, media, samples, end })
+    }
+}
+
+/// Gives samples that share the times of one PES packet times of their own, evenly.
+fn spread(samples: &mut [Sample], end: i64) {
+    let mut first = 0;
+    while first < samples.len() {
+        let count = samples[first + 1..].iter().take_while(|sample| sample.is_unstamped).count() + 1;
+        let from = samples[first].decode;
+        let to = samples.get(first + count).map_or(end, |next| next.decode);
+        for (n, sample) in (0_i64..).zip(&mut samples[first..first + count]) {
+            sample.decode = from + (to - from).max(0) * n / count as i64;
+        }
+        first += count;
+    }
+}
+
+impl Whole {
+    /// The first sample's decoding time, or the end where there is none.
+    pub fn start(&self) -> i64 {
+        self.samples.first().map_or(self.end, |sample| sample.decode)
+    }
+
+    fn traf(&self, track_id: u32) -> Traf {
+        let ends = self.samples.iter().skip(1).map(|sample| sample.decode).chain([self.end]);
+        let spans: Vec<u32> =
+            self.samples.iter().zip(ends).map(|(sample, end)| span(sample.decode, end)).collect();
+        let flags: Vec<u32> = self.samples.iter().map(|sample| sample.dependency.flags()).collect();
+        let duration = common(&spans);
+        // Where all but the first are alike, the first alone differs.
+        let later = common(flags.get(1..).unwrap_or_default()).or(flags.first().copied());
+        let entries = self.samples.iter().enumerate().map(|(n, sample)| TrunEntry {
+            duration: if duration.is_some() { None } else { spans.get(n).copied() },
+            size: Some(sample.size_bytes),
+            flags: match later {
+                Some(_) if n > 0 => None,
+                _ => flags.get(n).copied(),
+            },
+            cts: Some(i64::from(sample.offset)),
+        });
+        let mut entries: Vec<_> = entries.collect();
+        if entries.iter().all(|entry| entry.cts == Some(0)) {
+            entries.iter_mut().for_each(|entry| entry.cts = None);
+        }
+        if later == flags.first().copied()
+            && let Some(first) = entries.first_mut()
+        {
+            first.flags = None;
+        }
+        let runs = if entries.is_empty() {
+            Vec::new()
+        } else {
+            vec![Trun { data_offset: Some(0), samples: TrunSamples::Explicit(entries) }]
+        };
+        Traf {
+            tfhd: Tfhd {
+                track_id,
+                default_sample_duration: duration,
+                default_sample_flags: later,
+                default_base_is_moof: true,
+                ..Tfhd::default()
+            },
+            tfdt: Some(Tfdt { base_media_decode_time: u64::try_from(self.start()).unwrap_or(0) }),
+            trun: runs,
+            ..Traf::default()
+        }
+    }
+}
+
+fn span(from: i64, to: i64) -> u32 {
+    u32::try_from((to - from).max(0)).unwrap_or(u32::MAX)
+}
+
+/// The value that all are, if they are one.
+fn common(values: &[u32]) -> Option<u32> {
+    let first = values.first().copied()?;
+    values.iter().all(|value| *value == first).then_some(first)
+}
+
+/// One moof with a traf for each, and the mdat behind it. Nothing, should it not fit in 32 bits.
+pub fn write(sequence: u32, fragments: Vec<(u32, Whole)>) -> Vec<Bytes> {
+    let trafs = fragments.iter().map(|(track_id, whole)| whole.traf(*track_id)).collect();
+    let mut moof = Moof { mfhd: Mfhd { sequence_number: sequence }, traf: trafs };
+    let media: usize = fragments.iter().map(|(_, whole)| whole.media.len()).sum();
+    let Some(head) = head(&mut moof, &fragments, media) else { return Vec::new() };
+    let bodies = fragments.into_iter().map(|(_, whole)| Bytes::from(whole.media));
+    std::iter::once(Bytes::from(head)).chain(bodies.filter(|body| !body.is_empty())).collect()
+}
+
+/// The moof, once its length told where the media begin, and the head of the mdat.
+fn head(moof: &mut Moof, fragments: &[(u32, Whole)], media: usize) -> Option<Vec<u8>> {
+    const MDAT_HEAD: usize = 8;
+    let mut head = Vec::with_capacity(256);
+    moof.encode(&mut head).ok()?;
+    let mut at = head.len() + MDAT_HEAD;
+    for (traf, (_, whole)) in moof.traf.iter_mut().zip(fragments) {
+        if let Some(run) = traf.trun.first_mut() {
+            run.data_offset = Some(i32::try_from(at).ok()?);
+        }
+        at += whole.media.len();
+    }
+    head.clear();
+    moof.encode(&mut head).ok()?;
+    u32::try_from(MDAT_HEAD + media).ok()?.encode(&mut head).ok()?;
+    FourCC::new(b"mdat").encode(&mut head).ok()?;
+    Some(head)
+}

@@ -1,0 +1,69 @@
+//! A program's streams and tracks, for as long as its table says the same.
+
+use std::sync::Arc;
+
+use super::Layout;
+use super::anomaly::Anomaly;
+use super::stream::Stream;
+use super::track::{Track, tracks};
+use crate::ts::{self, Pid, Program};
+
+/// The streams of a program, and what tracks they make.
+#[derive(Debug)]
+pub struct Generation {
+    /// What it was made of.
+    described: Vec<ts::Stream>,
+    pub streams: Vec<Stream>,
+    pub tracks: Arc<[Track]>,
+    pub states: Vec<State>,
+}
+
+/// What is remembered of a track from segment to segment.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Of the last fragment.
+    pub sequence: u32,
+    /// Of the last initialization.
+    pub digest: Option<u64>,
+}
+
+impl Generation {
+    /// That of `program`, and what of it is left out.
+    pub fn new(program: &Program, layout: Layout) -> (Self, Vec<Anomaly>) {
+        let (tracks, anomalies) = tracks(program, layout);
+        let place = |pid: Pid| {
+            let at =
+                |(index, track): (usize, &Track)| Some((index, track.pids.iter().position(|of| *of == pid)?));
+            tracks.iter().enumerate().find_map(at)
+        };
+        let mut streams: Vec<Stream> = Vec::new();
+        for stream in &program.streams {
+            if let Some((track, at)) = place(stream.pid)
+                && !streams.iter().any(|known| known.pid() == stream.pid)
+            {
+                streams.extend(Stream::new(stream, track, at as u32 + 1));
+            }
+        }
+        let states = vec![State::default(); tracks.len()];
+        let described = program.streams.clone();
+        (Self { described, streams, tracks: tracks.into(), states }, anomalies)
+    }
+
+    /// Whether `program` has the same streams.
+    pub fn is_of(&self, program: &Program) -> bool {
+        self.described == program.streams
+    }
+
+    /// The place of the stream with this PID.
+    pub fn find(&self, pid: Pid) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.pid() == pid)
+    }
+
+    /// The places of the streams of a track, in the order of their numbers there.
+    pub fn of_track(&self, track: usize) -> Vec<usize> {
+        let mut places: Vec<_> =
+            (0..self.streams.len()).filter(|at| self.streams[*at].track == track).collect();
+        places.sort_by_key(|at| self.streams[*at].track_id);
+        places
+    }
+}

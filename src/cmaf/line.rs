@@ -1,0 +1,148 @@
+//! Where frames of sound stand: counted at their own rate, held against their timestamps.
+
+use crate::time::Ticks;
+
+/// Timestamps that are farther off are believed when two of them agree.
+const SUSPICIOUS_S: i64 = 1;
+/// Timestamps that lie farther ahead of their segment's start are damaged.
+const HORIZON: Ticks = Ticks::new(600 * Ticks::PER_SECOND);
+
+/// One stream's timeline, in samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    rate_hz: i64,
+    /// Where the next frame stands.
+    next: Option<i64>,
+    /// Behind the last frame that was kept.
+    end: Option<i64>,
+    /// How far off the last timestamp was that was not believed.
+    suspect: Option<i64>,
+}
+
+impl Line {
+    pub fn new(rate_hz: u32) -> Self {
+        Self { rate_hz: i64::from(rate_hz.max(1)), next: None, end: None, suspect: None }
+    }
+
+    /// Another timeline begins.
+    pub const fn restart(&mut self) {
+        (self.next, self.end, self.suspect) = (None, None, None);
+    }
+
+    /// Behind the last frame that was kept.
+    pub const fn end(&self) -> Option<i64> {
+        self.end
+    }
+
+    /// Samples up to a point in time, rounded.
+    pub fn samples(&self, at: Ticks) -> i64 {
+        let (count, per_second) = (i128::from(at.count()), i128::from(Ticks::PER_SECOND));
+        let samples = (count * i128::from(self.rate_hz) + per_second / 2).div_euclid(per_second);
+        samples.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+
+    /// The point in time behind so many samples.
+    pub fn ticks(&self, samples: i64) -> Ticks {
+        let rate = i128::from(self.rate_hz);
+        let ticks = (i128::from(samples) * i128::from(Ticks::PER_SECOND) + rate / 2).div_euclid(rate);
+        Ticks::new(ticks.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+    }
+
+    /// A frame of so many samples comes, in a segment that begins at `start`: where it stands. None: it has no place,
+    /// because nothing tells it or because another frame is there.
+    ///
+    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than a frame.
+    pub fn place(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) -> Option<i64> {
+        self.skip(stamp, samples, start);
+        let at = self.next?.saturating_sub(samples.into());
+        let is_taken = self.end.is_some_and(|end| at < end);
+        if is_taken || at < 0 {
+            return None;
+        }
+        self.end = self.next;
+        Some(at)
+    }
+
+    /// A frame of so many samples comes that is not kept.
+    pub fn skip(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) {
+        if let Some(stamp) = stamp.filter(|stamp| *stamp - start <= HORIZON) {
+            self.hold_against(self.samples(stamp), i64::from(samples));
+        }
+        self.next = self.next.map(|next| next.saturating_add(i64::from(samples)));
+    }
+
+    fn hold_against(&mut self, stamp: i64, frame: i64) {
+        let Some(next) = self.next else {
+            self.next = Some(stamp);
+            return;
+        };
+        let off = stamp.saturating_sub(next);
+        if off.abs() <= frame {
+            self.suspect = None;
+            return;
+        }
+        let agrees = self.suspect.is_some_and(|suspect| off.saturating_sub(suspect).abs() <= frame);
+        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees {
+            self.next = Some(stamp);
+            self.suspect = None;
+        } else {
+            self.suspect = Some(off);
+        }
+    }
+
+    /// The last frame ends so many samples earlier: they are not to be heard.
+    pub const fn trim(&mut self, samples: u16) {
+        if let Some(end) = self.end {
+            self.end = Some(end - samples as i64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Ticks = Ticks::new(90_000);
+
+    fn place(line: &mut Line, at: i64) -> Option<i64> {
+        line.place(Some(Ticks::new(at)), 1024, START)
+    }
+
+    #[test]
+    fn rounded_stamps_make_no_gaps() {
+        let mut line = Line::new(44_100);
+        let places: Vec<_> =
+            (0..1000).map(|n: i64| place(&mut line, 90_000 + n * 1024 * 90_000 / 44_100).unwrap()).collect();
+        assert!(places.windows(2).all(|pair| pair[1] - pair[0] == 1024));
+        assert_eq!(line.ticks(places[0]), START);
+    }
+
+    #[test]
+    fn a_gap_is_kept_and_what_comes_twice_is_not() {
+        let mut line = Line::new(48_000);
+        assert_eq!(place(&mut line, 90_000), Some(48_000));
+        assert_eq!(place(&mut line, 90_000 + 9000), Some(48_000 + 4800));
+        assert_eq!(place(&mut line, 90_000), None);
+        assert_eq!(line.place(None, 1024, START), None);
+        assert_eq!(place(&mut line, 90_000 + 9000 + 1920), Some(48_000 + 4800 + 1024));
+    }
+
+    #[test]
+    fn one_damaged_stamp_moves_nothing_and_two_do() {
+        let mut line = Line::new(48_000);
+        place(&mut line, 90_000);
+        assert_eq!(place(&mut line, 900_000), Some(48_000 + 1024));
+        assert_eq!(place(&mut line, 90_000 + 2 * 1920), Some(48_000 + 2 * 1024));
+        assert_eq!(place(&mut line, 900_000), Some(48_000 + 3 * 1024));
+        assert_eq!(place(&mut line, 901_920), Some(481_024));
+        assert_eq!(place(&mut line, i64::MAX), Some(482_048));
+    }
+
+    #[test]
+    fn nothing_stands_before_the_line_begins() {
+        let mut line = Line::new(48_000);
+        assert_eq!(line.place(None, 1024, START), None);
+        assert_eq!(line.place(Some(Ticks::new(-1000)), 1024, START), None);
+        assert_eq!(line.place(None, 1024, START), Some(491));
+    }
+}

@@ -1,0 +1,217 @@
+//! A stream of pictures: PES packets become samples.
+
+use std::sync::Arc;
+
+use super::annex_b::{AnnexB, LENGTH};
+use super::entry::Entry;
+use super::fragment::{Fragment, MAX_BYTES};
+use super::sample::{Dependency, Sample};
+use super::sets::Sets;
+use super::syntax::{Syntax, Unit};
+use crate::codec::{Format, RandomAccess};
+use crate::time::Ticks;
+
+/// Bytes of one picture at most; what is more is not taken.
+const MAX_PICTURE: usize = 64 << 20;
+
+/// Puts samples of pictures into fragments.
+#[derive(Debug)]
+pub struct Pictures {
+    annex_b: AnnexB,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+struct Reader {
+    syntax: Syntax,
+    format: Option<Format>,
+    sets: Sets,
+    entry: Option<Arc<Entry>>,
+    picture: Option<InHand>,
+    /// Of the last sample, in this timeline.
+    last_decode: Option<i64>,
+    timeline: u64,
+}
+
+/// The access unit under way.
+#[derive(Clone, Copy, Debug)]
+struct InHand {
+    /// Where its bytes begin.
+    at: usize,
+    decode: i64,
+    offset: i32,
+    has_slice: bool,
+    is_disposable: bool,
+    random_access: Option<RandomAccess>,
+    is_unstamped: bool,
+}
+
+impl Pictures {
+    pub fn new(syntax: Syntax) -> Self {
+        Self {
+            annex_b: AnnexB::default(),
+            reader: Reader {
+                syntax,
+                format: None,
+                sets: Sets::default(),
+                entry: None,
+                picture: None,
+                last_decode: None,
+                timeline: 0,
+            },
+        }
+    }
+
+    /// The newest sample entry.
+    pub const fn entry(&self) -> Option<&Arc<Entry>> {
+        self.reader.entry.as_ref()
+    }
+
+    /// A PES packet begins, decoded and presented at these times. The picture before has been ended.
+    pub fn begin(&mut self, decode: Ticks, present: Ticks, timeline: u64, fragment: &mut Fragment) {
+        self.end(fragment);
+        fragment.prepare();
+        let reader = &mut self.reader;
+        if std::mem::replace(&mut reader.timeline, timeline) != timeline {
+            reader.last_decode = None;
+        }
+        // Decoding times that run back a little, as those of some encoders do, are taken to stand still.
+        let least = reader.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
+        let at = decode.count().max(least);
+        reader.last_decode = Some(at);
+        let offset = present.count().saturating_sub(at).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        reader.begin(fragment, InHand::new(fragment.media.len(), at, offset, false));
+    }
+
+    /// Payload of the PES packet.
+    pub fn push(&mut self, payload: &[u8], fragment: &mut Fragment) {
+        let Some(picture) = &self.reader.picture else { return };
+        let size = fragment.media.len().saturating_sub(picture.at);
+        if size > MAX_PICTURE || fragment.media.len() > MAX_BYTES {
+            return;
+        }
+        let Fragment { media, samples, entry, .. } = fragment;
+        let mut target = Target { samples, entry };
+        self.annex_b.push(payload, media, &mut |media: &mut Vec<u8>, at| {
+            self.reader.take_unit(media, at, &mut target)
+        });
+    }
+
+    /// The access unit under way is whole.
+    pub fn end(&mut self, fragment: &mut Fragment) {
+        let Fragment { media, samples, entry, .. } = fragment;
+        let mut target = Target { samples, entry };
+        self.annex_b.end(media, &mut |media: &mut Vec<u8>, at| self.reader.take_unit(media, at, &mut target));
+        let end = media.len();
+        self.reader.end_picture(media, end, &mut target);
+    }
+}
+
+/// Where samples go.
+struct Target<'a> {
+    samples: &'a mut Vec<Sample>,
+    entry: &'a mut Option<Arc<Entry>>,
+}
+
+impl Reader {
+    fn begin(&mut self, fragment: &Fragment, picture: InHand) {
+        if fragment.entry.is_none() {
+            self.sets.begin_segment();
+        }
+        self.syntax.reset();
+        self.picture = Some(picture);
+    }
+
+    /// A unit that begins with its length at `at` and is the last of `media`. Whether it stays.
+    fn take_unit(&mut self, media: &mut Vec<u8>, at: usize, target: &mut Target<'_>) -> bool {
+        let Some(mut picture) = self.picture else { return false };
+        let unit = media.get(at + LENGTH..).unwrap_or_default();
+        let stays = match self.syntax.unit(unit) {
+            Unit::Filler => false,
+            Unit::Delimiter => {
+                if picture.has_slice {
+                    self.end_picture(media, at, target);
+                    self.syntax.reset();
+                    self.picture =
+                        Some(InHand::new(media.len().min(at), picture.decode, picture.offset, true));
+                }
+                return false;
+            }
+            Unit::Set(key) => {
+                if !picture.has_slice {
+                    self.syntax.ended(unit);
+                }
+                self.sets.take(key, unit, target.entry.is_none())
+            }
+            Unit::Slice { is_disposable } => {
+                if !picture.has_slice {
+                    picture.random_access = self.syntax.began(unit).and_then(|first| first.random_access);
+                    picture.is_disposable = true;
+                }
+                picture.has_slice = true;
+                picture.is_disposable &= is_disposable;
+                true
+            }
+            Unit::Other => {
+                if !picture.has_slice {
+                    self.syntax.ended(unit);
+                }
+                true
+            }
+        };
+        self.picture = Some(picture);
+        stays
+    }
+
+    /// The picture's bytes go up to `end`.
+    fn end_picture(&mut self, media: &mut Vec<u8>, end: usize, target: &mut Target<'_>) {
+        let Some(picture) = self.picture.take() else { return };
+        self.syntax.renew(&mut self.format);
+        let size =
+            u32::try_from(end.saturating_sub(picture.at)).ok().filter(|size| *size > 0 && picture.has_slice);
+        let (Some(size_bytes), true) = (size, self.describe(target.entry)) else {
+            return media.truncate(picture.at);
+        };
+        target.samples.push(Sample {
+            decode: picture.decode,
+            offset: picture.offset,
+            size_bytes,
+            dependency: picture.dependency(),
+            is_unstamped: picture.is_unstamped && !target.samples.is_empty(),
+        });
+    }
+
+    /// Sees to it that the fragment's samples are described. Whether they are.
+    fn describe(&mut self, entry: &mut Option<Arc<Entry>>) -> bool {
+        if entry.is_none() {
+            if self.entry.is_none() || self.sets.take_change() {
+                self.entry = self.new_entry().map(Arc::new).or(self.entry.take());
+            }
+            entry.clone_from(&self.entry);
+        }
+        entry.is_some()
+    }
+
+    fn new_entry(&self) -> Option<Entry> {
+        let Some(Format::Video(video)) = &self.format else { return None };
+        let codec = self.syntax.entry(&self.sets, video)?;
+        let format = Format::Video(video.clone());
+        Some(Entry { codec, timescale: Ticks::PER_SECOND as u32, format })
+    }
+}
+
+impl InHand {
+    const fn new(at: usize, decode: i64, offset: i32, is_unstamped: bool) -> Self {
+        Self { at, decode, offset, has_slice: false, is_disposable: false, random_access: None, is_unstamped }
+    }
+
+    fn dependency(&self) -> Dependency {
+        Dependency {
+            // A player that goes to a segment begins with its first sync sample: points where the picture becomes
+            // whole only by and by are such, as without them an intra-refresh stream would have none.
+            is_sync: self.random_access.is_some(),
+            depends: !matches!(self.random_access, Some(RandomAccess::Closed | RandomAccess::Open)),
+            is_disposable: self.is_disposable,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! A stream of sound: frames, wherever PES packets cut them, become samples.
+
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use super::anomaly::AnomalyKind;
+use super::entry::Entry;
+use super::fragment::{Fragment, MAX_BYTES};
+use super::line::Line;
+use super::sample::{Dependency, Sample};
+use super::sound;
+use crate::codec::aac::Adts;
+use crate::codec::ac3::Ac3;
+use crate::codec::latm::{Latm, Mux};
+use crate::codec::mpeg_audio::MpegAudio;
+use crate::codec::opus::Opus;
+use crate::codec::sound::{Coding, Look, Sound};
+use crate::codec::{self, Audio, Codec, Format, aac, latm, opus};
+use crate::time::Ticks;
+
+/// Bytes kept at most while no frame can be made out.
+const MAX_HELD: usize = 64 << 10;
+
+/// Puts frames of sound into fragments.
+#[derive(Debug)]
+pub struct Sounds {
+    coder: Coder,
+    /// Bytes from which no frame was taken yet.
+    held: Vec<u8>,
+    /// Where in them a PES packet's payload begins, and its PTS.
+    mark: Option<(usize, Ticks)>,
+    /// Whether a frame is due at their beginning.
+    is_synced: bool,
+    format: Heard,
+    line: Line,
+    timeline: u64,
+    /// LATM's configuration in force.
+    mux: Option<Mux>,
+    troubles: Vec<AnomalyKind>,
+}
+
+/// What frames are like, as far as they have told.
+#[derive(Debug, Default)]
+struct Heard {
+    known: Option<Sound>,
+    /// Another format that the frame before showed. It takes two to make a change.
+    other: Option<Sound>,
+    entry: Option<Arc<Entry>>,
+    is_stale: bool,
+}
+
+/// How frames are found.
+#[derive(Debug)]
+enum Coder {
+    Adts,
+    Latm,
+    MpegAudio,
+    Ac3,
+    Opus(Opus),
+}
+
+/// What frames go to.
+#[derive(Debug)]
+pub struct Target<'a> {
+    pub fragment: &'a mut Fragment,
+    /// When the segment begins.
+    pub start: Ticks,
+    pub timeline: u64,
+}
+
+impl Sounds {
+    /// None for codings that fragments do not carry. `channels` are those that the PMT tells of Opus.
+    pub fn new(codec: Codec, channels: Option<u8>) -> Option<Self> {
+        let coder = match codec {
+            Codec::AacAdts => Coder::Adts,
+            Codec::AacLatm => Coder::Latm,
+            Codec::MpegAudio => Coder::MpegAudio,
+            Codec::Ac3 | Codec::Eac3 => Coder::Ac3,
+            Codec::Opus => Coder::Opus(channels.map_or_else(Opus::default, Opus::new)),
+            _ => return None,
+        };
+        Some(Self {
+            coder,
+            held: Vec::new(),
+            mark: None,
+            is_synced: false,
+            format: Heard::default(),
+            line: Line::new(1),
+            timeline: 0,
+            mux: None,
+            troubles: Vec::new(),
+        })
+    }
+
+    /// The newest sample entry.
+    pub const fn entry(&self) -> Option<&Arc<Entry>> {
+        self.format.entry.as_ref()
+    }
+
+    /// Its timeline.
+    pub const fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// What was wrong since the last call.
+    pub fn troubles(&mut self) -> impl Iterator<Item = AnomalyKind> {
+        self.troubles.drain(..)
+    }
+
+    /// Packets are missing: so is the rest of the frame in hand.
+    pub fn lose(&mut self) {
+        self.held.clear();
+        self.mark = None;
+        self.is_synced = false;
+    }
+
+    /// A PES packet begins.
+    pub fn begin(&mut self, stamp: Option<Ticks>) {
+        if !self.is_synced {
+            self.held.clear();
+        }
+        if let Some(stamp) = stamp {
+            self.mark = Some((self.held.len(), stamp));
+        }
+    }
+
+    /// Payload of the PES packet.
+    pub fn push(&mut self, payload: &[u8], target: &mut Target<'_>) {
+        self.held.extend_from_slice(payload);
+        self.take_frames(target);
+        if self.held.len() > MAX_HELD {
+            self.lose();
+        }
+    }
+
+    fn take_frames(&mut self, target: &mut Target<'_>) {
+        let held = std::mem::take(&mut self.held);
+        let mut at = 0;
+        loop {
+            let bytes = held.get(at..).unwrap_or_default();
+            match self.look(bytes, at) {
+                Look::More => break,
+                Look::Nothing => {
+                    self.is_synced = false;
+                    let behind = bytes.get(1..).unwrap_or_default();
+                    at += 1 + memchr(self.coder.sync(), behind).unwrap_or(behind.len());
+                }
+                Look::Frame(len, sound) => {
+                    self.is_synced = true;
+                    let stamp = self.mark.filter(|(mark, _)| *mark <= at).map(|(_, stamp)| stamp);
+                    self.mark = self.mark.filter(|_| stamp.is_none());
+                    self.take(bytes.get(..len).unwrap_or(bytes), sound, stamp, target);
+                    at += len;
+                }
+            }
+            if at >= held.len() {
+                break;
+            }
+        }
+        self.keep(held, at);
+    }
+
+    /// Keeps the bytes from `at` on, in the same buffer.
+    fn keep(&mut self, mut held: Vec<u8>, at: usize) {
+        let at = at.min(held.len());
+        held.drain(..at);
+        self.held = held;
+        self.mark = self.mark.map(|(mark, stamp)| (mark.saturating_sub(at), stamp));
+    }
+
+    /// Whether a whole frame begins here, one that was due or that another follows.
+    fn look(&self, bytes: &[u8], at: usize) -> Look {
+        let Look::Frame(len, sound) = self.coder.look(bytes) else { return self.coder.look(bytes) };
+        if len == 0 {
+            return Look::Nothing;
+        }
+        let Some(behind) = bytes.get(len..) else { return Look::More };
+        let is_due = self.is_synced || self.mark.is_some_and(|(mark, _)| mark == at);
+        match if is_due { Look::Frame(0, None) } else { self.coder.look(behind) } {
+            Look::More => Look::More,
+            Look::Nothing => Look::Nothing,
+            Look::Frame(..) => Look::Frame(len, sound),
+        }
+    }
+
+    /// Takes a whole frame.
+    fn take(&mut self, frame: &[u8], sound: Option<Sound>, stamp: Option<Ticks>, target: &mut Target<'_>) {
+        if std::mem::replace(&mut self.timeline, target.timeline) != target.timeline {
+            self.line.restart();
+        }
+        let Some(heard) = self.hear(sound) else { return };
+        let samples = sound.map_or(heard.samples_per_frame, |sound| sound.samples_per_frame);
+        if self.is_dependent(frame) {
+            return extend_last(frame, target);
+        }
+        let Some(bare) = self.bare(frame) else { return self.pass(stamp, samples, target) };
+        if !self.describe(heard, frame, target) {
+            return self.pass(stamp, samples, target);
+        }
+        for (n, payload) in bare.sizes.iter().enumerate() {
+            let Some(at) = self.line.place(stamp.filter(|_| n == 0), samples, target.start) else { continue };
+            let from = bare.sizes.iter().take(n).sum::<usize>();
+            let payload = bare.bytes(frame).get(from..from + payload).unwrap_or_default();
+            put(payload, at, target.fragment);
+            target.fragment.end = self.line.end().unwrap_or(at);
+        }
+        if let Coder::Opus(_) = self.coder
+            && let Some(control) = opus::control(frame)
+        {
+            self.line.trim(control.trims.1.min(u16::try_from(samples).unwrap_or(0)));
+            target.fragment.end = self.line.end().unwrap_or(target.fragment.end);
+        }
+    }
+
+    /// The frame takes its time, but does not become a sample.
+    fn pass(&mut self, stamp: Option<Ticks>, samples: u32, target: &Target<'_>) {
+        self.line.skip(stamp, samples, target.start);
+    }
+
+    /// Takes notice of what a frame tells of the format, and gives the one in force; none, if this frame is not of it.
+    fn hear(&mut self, sound: Option<Sound>) -> Option<Sound> {
+        let Heard { known, other, is_stale, .. } = &mut self.format;
+        let Some(mut sound) = sound else { return *known };
+        if let Some(known) = known {
+            if sound.channels == 0 {
+                sound.channels = known.channels;
+            }
+            if matches!(self.coder, Coder::Opus(_)) {
+                sound.samples_per_frame = known.samples_per_frame;
+            }
+        }
+        if *known == Some(sound) {
+            *other = None;
+            return *known;
+        }
+        if known.is_some() && *other != Some(sound) {
+            *other = Some(sound);
+            return None;
+        }
+        *other = None;
+        *known = Some(sound);
+        *is_stale = true;
+        *known
+    }
+
+    /// Whether an E-AC-3 frame belongs to the one before: a dependent substream, or another program's.
+    fn is_dependent(&self, frame: &[u8]) -> bool {
+        let is_enhanced = self.format.known.is_some_and(|known| known.codec == Codec::Eac3);
+        let is_other = frame.get(2).is_some_and(|byte| byte >> 6 == 1 || byte >> 3 & 7 != 0);
+        matches!(self.coder, Coder::Ac3) && is_enhanced && is_other
+    }
+
+    /// What of a frame becomes samples.
+    fn bare(&mut self, frame: &[u8]) -> Option<Bare> {
+        match self.coder {
+            Coder::MpegAudio | Coder::Ac3 => Some(Bare::behind(0, frame)),
+            Coder::Opus(_) => opus::control(frame).map(|control| Bare::behind(control.len, frame)),
+            Coder::Adts if aac::is_compound(frame) => {
+                self.troubles.push(AnomalyKind::CompoundFrame);
+                None
+            }
+            Coder::Adts => Some(Bare::behind(aac::header_len(frame), frame)),
+            Coder::Latm => {
+                let (mut bytes, mut sizes) = (Vec::with_capacity(frame.len()), Vec::with_capacity(1));
+                let before = self.mux.clone();
+                let read = latm::payloads(frame, &mut self.mux, &mut bytes, |size| sizes.push(size));
+                self.format.is_stale |= self.mux != before;
+                read.map(|()| Bare { own: Some(bytes), from: 0, sizes })
+            }
+        }
+    }
+
+    /// Sees to it that the fragment's samples are described. Whether this frame is of their kind.
+    fn describe(&mut self, heard: Sound, frame: &[u8], target: &mut Target<'_>) -> bool {
+        if self.format.entry.is_none() || self.format.is_stale {
+            let Some(entry) = self.new_entry(heard, frame) else {
+                self.troubles.push(AnomalyKind::ConfigurationAbsent);
+                return false;
+            };
+            self.format.is_stale = false;
+            if self.format.entry.as_deref() != Some(&entry) {
+                if self.format.entry.as_ref().is_none_or(|known| known.timescale != entry.timescale) {
+                    self.line = Line::new(entry.timescale);
+                }
+                self.format.entry = Some(Arc::new(entry));
+            }
+        }
+        let entry = self.format.entry.as_ref();
+        if target.fragment.entry.is_none() {
+            target.fragment.entry = entry.cloned();
+        }
+        let fixed = target.fragment.entry.as_ref();
+        let is_same = entry.zip(fixed).is_some_and(|(entry, fixed)| Arc::ptr_eq(entry, fixed));
+        if !is_same {
+            self.troubles.push(AnomalyKind::LateFormat);
+        }
+        is_same
+    }
+
+    fn new_entry(&self, heard: Sound, frame: &[u8]) -> Option<Entry> {
+        let format = heard.format();
+        let Format::Audio(audio) = &format else { return None };
+        let codec = self.sample_entry(audio, frame)?;
+        Some(Entry { codec, timescale: audio.sample_rate_hz, format })
+    }
+
+    fn sample_entry(&self, audio: &Audio, frame: &[u8]) -> Option<mp4_atom::Codec> {
+        match &self.coder {
+            Coder::Adts => aac::audio_specific_config(frame).map(|config| sound::aac(audio, config)),
+            Coder::Latm => self.mux.as_ref().map(|mux| sound::aac(audio, mux.config.clone())),
+            Coder::MpegAudio => Some(sound::mpeg(audio)),
+            Coder::Ac3 if audio.codec == codec::Codec::Eac3 => sound::eac3(audio, frame, frame.len()),
+            Coder::Ac3 => sound::ac3(audio, frame),
+            Coder::Opus(_) => sound::opus(audio, opus::control(frame)?.trims.0),
+        }
+    }
+}
+
+/// What of a frame becomes samples: bytes of its own or of the frame, and their sizes.
+#[derive(Debug)]
+struct Bare {
+    own: Option<Vec<u8>>,
+    from: usize,
+    sizes: Vec<usize>,
+}
+
+impl Bare {
+    fn behind(header: usize, frame: &[u8]) -> Self {
+        Self { own: None, from: header, sizes: vec![frame.len().saturating_sub(header)] }
+    }
+
+    fn bytes<'a>(&'a self, frame: &'a [u8]) -> &'a [u8] {
+        self.own.as_deref().unwrap_or(frame).get(self.from..).unwrap_or_default()
+    }
+}
+
+fn put(payload: &[u8], decode: i64, fragment: &mut Fragment) {
+    if payload.is_empty() || fragment.media.len() > MAX_BYTES {
+        return;
+    }
+    fragment.prepare();
+    fragment.media.extend_from_slice(payload);
+    fragment.samples.push(Sample {
+        decode,
+        offset: 0,
+        size_bytes: payload.len() as u32,
+        dependency: Dependency::ALONE,
+        is_unstamped: false,
+    });
+}
+
+/// Adds a frame to the sample before it.
+fn extend_last(frame: &[u8], target: &mut Target<'_>) {
+    if let Some(last) = target.fragment.samples.last_mut() {
+        last.size_bytes += frame.len() as u32;
+        target.fragment.media.extend_from_slice(frame);
+    }
+}
+
+impl Coder {
+    fn look(&self, bytes: &[u8]) -> Look {
+        match self {
+            Self::Adts => Adts.look(bytes),
+            Self::Latm => Latm.look(bytes),
+            Self::MpegAudio => MpegAudio.look(bytes),
+            Self::Ac3 => Ac3.look(bytes),
+            Self::Opus(coding) => coding.look(bytes),
+        }
+    }
+
+    const fn sync(&self) -> u8 {
+        match self {
+            Self::Adts => Adts::SYNC,
+            Self::Latm => Latm::SYNC,
+            Self::MpegAudio => MpegAudio::SYNC,
+            Self::Ac3 => Ac3::SYNC,
+            Self::Opus(_) => Opus::SYNC,
+        }
+    }
+}

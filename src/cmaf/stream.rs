@@ -1,0 +1,135 @@
+//! One elementary stream on its way from transport packets to samples.
+
+use std::sync::Arc;
+
+use super::anomaly::{Anomaly, AnomalyKind};
+use super::assembly::{Assembly, Piece};
+use super::entry::Entry;
+use super::fragment::Fragment;
+use super::pictures::Pictures;
+use super::sounds::{Sounds, Target};
+use super::syntax::Syntax;
+use crate::segment::is_plausible_delay;
+use crate::time::{Stamp, Ticks};
+use crate::ts::{self, Packet, Pid};
+
+/// One stream.
+#[derive(Debug)]
+pub struct Stream {
+    assembly: Assembly,
+    pub media: Media,
+    /// The track, and its number there.
+    pub track: usize,
+    pub track_id: u32,
+    pub language: Option<[u8; 3]>,
+    /// The segment of the PES packet in hand.
+    pub ordinal: Option<u64>,
+    /// How large its last fragment was.
+    pub expected: usize,
+    told: Vec<AnomalyKind>,
+}
+
+/// What a stream carries.
+#[derive(Debug)]
+pub enum Media {
+    Pictures(Box<Pictures>),
+    Sounds(Box<Sounds>),
+}
+
+/// Where a segment stands in time.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its start, on the cutter's line.
+    pub start: Ticks,
+    /// How far fragments lie behind that line, so that none lies before its origin.
+    pub shift: Ticks,
+    /// Which timeline it belongs to.
+    pub timeline: u64,
+}
+
+impl Place {
+    /// Where the point with this stamp, near the segment, stands in fragments.
+    fn point(&self, stamp: Stamp) -> Ticks {
+        self.start.nearest(stamp) + self.shift
+    }
+}
+
+impl Stream {
+    pub fn new(stream: &ts::Stream, track: usize, track_id: u32) -> Option<Self> {
+        let pictures =
+            Syntax::new(stream.codec).map(|syntax| Media::Pictures(Box::new(Pictures::new(syntax))));
+        let sounds =
+            || Sounds::new(stream.codec, stream.opus_channels()).map(|it| Media::Sounds(Box::new(it)));
+        Some(Self {
+            assembly: Assembly::new(stream.pid),
+            media: pictures.or_else(sounds)?,
+            track,
+            track_id,
+            language: stream.language,
+            ordinal: None,
+            expected: 0,
+            told: Vec::new(),
+        })
+    }
+
+    pub const fn pid(&self) -> Pid {
+        self.assembly.pid
+    }
+
+    /// The newest sample entry.
+    pub const fn entry(&self) -> Option<&Arc<Entry>> {
+        match &self.media {
+            Media::Pictures(pictures) => pictures.entry(),
+            Media::Sounds(sounds) => sounds.entry(),
+        }
+    }
+
+    /// Takes a packet of the segment at `place`, whose samples go to `fragment`.
+    pub fn take(&mut self, packet: Packet<'_>, place: &Place, fragment: &mut Fragment) {
+        let Self { assembly, media, .. } = self;
+        match media {
+            Media::Pictures(pictures) => assembly.take(packet, |piece| match piece {
+                Piece::Gap => {}
+                Piece::Start(header) => {
+                    let decode = header.dts.or(header.pts).map(|stamp| place.point(stamp));
+                    if let Some((decode, pts)) = decode.zip(header.pts) {
+                        let pts = decode.nearest(pts);
+                        let present = if is_plausible_delay(pts - decode) { pts } else { decode };
+                        pictures.begin(decode, present, place.timeline, fragment);
+                    }
+                }
+                Piece::Payload(payload) => pictures.push(payload, fragment),
+            }),
+            Media::Sounds(sounds) => assembly.take(packet, |piece| match piece {
+                Piece::Gap => sounds.lose(),
+                Piece::Start(header) => sounds.begin(header.pts.map(|stamp| place.point(stamp))),
+                Piece::Payload(payload) => sounds.push(payload, &mut target(place, fragment)),
+            }),
+        }
+    }
+
+    /// The picture in hand is whole: another begins, or its segment ends.
+    pub fn end_picture(&mut self, fragment: &mut Fragment) {
+        if let Media::Pictures(pictures) = &mut self.media {
+            pictures.end(fragment);
+        }
+    }
+
+    /// What was wrong since the last call and was not told yet.
+    pub fn troubles(&mut self) -> Vec<Anomaly> {
+        let Media::Sounds(sounds) = &mut self.media else { return Vec::new() };
+        let pid = self.assembly.pid;
+        let mut fresh = Vec::new();
+        for kind in sounds.troubles() {
+            if !self.told.contains(&kind) {
+                self.told.push(kind);
+                fresh.push(Anomaly { pid, kind });
+            }
+        }
+        fresh
+    }
+}
+
+fn target<'a>(place: &Place, fragment: &'a mut Fragment) -> Target<'a> {
+    Target { fragment, start: place.start + place.shift, timeline: place.timeline }
+}
