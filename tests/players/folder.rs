@@ -62,6 +62,7 @@ fn media_type(path: &PathBuf) -> &'static str {
         Some("m3u8") => "application/vnd.apple.mpegurl",
         Some("ts") => "video/mp2t",
         Some("mp4" | "m4s") => "video/mp4",
+        Some("js") => "text/javascript",
         Some("html") => "text/html; charset=utf-8",
         _ => "application/octet-stream",
     }

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::clip::hls;
 use crate::folder::Folder;
+use crate::page::Page;
 use crate::player::{PLAYERS, Player, all_play, shared};
 
 #[test]
@@ -53,5 +54,22 @@ fn a_stream_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for report in all_play(&PLAYERS, &Folder::serve(folder.path()).url("index.m3u8"), 2) {
         assert!(report.startup_s.is_none() && report.errors.len() > 1, "{report:#?}");
+    }
+}
+
+#[test]
+fn a_page_that_is_hard_to_use_is_said_to_be() {
+    let _machine = shared();
+    let folder = tempfile::tempdir().unwrap();
+    let page = "<!DOCTYPE html><html><body><video></video><div style='width:2000px'><button></button>\
+                <p style='color:#ccc;background:#fff'>pale</p></div><script>missing()</script></body></html>";
+    fs::write(folder.path().join("index.html"), page).unwrap();
+    let page = Page::open(&Folder::serve(folder.path()).url("index.html"), &["--seconds", "0"]);
+    for word in ["button-name", "color-contrast", "document-title", "html-has-lang"] {
+        assert!(page.violations.iter().any(|one| one.contains(word)), "{word}: {page:#?}");
+    }
+    assert!(page.overflow_px > 0 && page.startup_s.is_none(), "{page:#?}");
+    for word in ["nothing plays", "missing is not defined"] {
+        assert!(page.errors.iter().any(|error| error.contains(word)), "{word}: {page:#?}");
     }
 }

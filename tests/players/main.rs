@@ -9,4 +9,10 @@
 mod clip;
 mod folder;
 mod harness;
+mod live;
+mod page;
 mod player;
+mod preview;
+mod readers;
+mod server;
+mod vod;

@@ -117,6 +117,19 @@ impl Report {
     }
 }
 
+impl Report {
+    /// It went on to the end, whatever it had to do for that.
+    #[track_caller]
+    pub fn survives(self) -> Self {
+        let fatal =
+            |error: &&String| error.contains("fatal") || error.contains("video ") || error.contains("shaka");
+        assert_eq!(self.errors.iter().find(fatal), None, "{self:#?}");
+        assert!(self.startup_s.is_some() && self.sound_bytes > 0, "{self:#?}");
+        assert!(self.played_s >= 0.9 * self.elapsed_s - 0.5, "{self:#?}");
+        self
+    }
+}
+
 /// Each of `players` plays `url` at the same time.
 pub fn all_play(players: &[Player], url: &str, seconds: u32) -> Vec<Report> {
     std::thread::scope(|scope| {
@@ -152,6 +165,11 @@ fn servers() -> PathBuf {
         root.display()
     );
     root
+}
+
+/// A folder of what `tests/servers.sh` has from npm.
+pub fn scripts(folder: &str) -> PathBuf {
+    servers().join("node_modules").join(folder)
 }
 
 /// How long each stream is played, in seconds.
