@@ -227,13 +227,14 @@ impl Close {
 
     fn head(&self) -> Head {
         let start = Ticks::from(LONG * self.segments);
-        Head { start, is_discontinuity: false, is_independent: true }
+        Head { start, decode_start: start, is_discontinuity: false, is_independent: true }
     }
 
     fn close(&mut self) {
         let head = self.head();
         for rendition in [PICTURES, SOUND] {
-            let extent = Extent { head, duration: LONG, size_bytes: 1_000_000, longest: LONG };
+            let decode_end = head.decode_start + Ticks::from(LONG);
+            let extent = Extent { head, duration: LONG, size_bytes: 1_000_000, longest: LONG, decode_end };
             assert!(self.presentation.close(rendition, &extent).anomalies().is_empty());
         }
         (self.segments, self.parts) = (self.segments + 1, 0);

@@ -118,7 +118,8 @@ mod tests {
 
     /// Begins a segment in parts.
     fn begin(presentation: &mut Presentation, rendition: usize) {
-        let head = Head { start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+        let start = Ticks::ZERO;
+        let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
         presentation.open(rendition, &head, UNIX_EPOCH);
     }
 
