@@ -308,7 +308,7 @@ fn every_kind_of_destination_is_told_with_its_settings() {
 \x20 s3://bucket/live (access_key_id ***, secret_access_key ***, session_token ***, region us-east-1, endpoint \
 http://127.0.0.1:8333, virtual_hosted, encryption aws:kms, kms_key alias/live, acl public-read, storage_class \
 STANDARD_IA, playlist_cache_control no-cache, segment_cache_control max-age=60, headers.X-Api-Key ***, \
-headers.X-Name ***, required, keep, concurrency 8, timeout 10s)
+headers.X-Name ***, required, keep, concurrency 8, timeout 10s, deadline 30s)
   gs://bucket/a b (acl publicRead, storage_class NEARLINE, credentials ***)
   az://$web/live (account me, access_key ***, access_tier Cool)
   az://other (endpoint http://127.0.0.1:10000/me, account me, sas_token ***)

@@ -279,7 +279,8 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
             i += 1;
             match token.text.as_str() {
                 "{" => depth += 1,
-                "}" if depth == 1 => break,
+                // A field under it has no brace of its own: it goes with the rest of its struct.
+                "}" if depth <= 1 => break,
                 "}" => depth -= 1,
                 ";" if depth == 0 => break,
                 _ => {}

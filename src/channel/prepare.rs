@@ -16,6 +16,11 @@ use crate::playlist;
 /// How long a destination may take to show that it takes files before the others begin without it.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
+/// Where nothing tells of earlier runs, discontinuities are counted by the hour from the beginning of 2026 on. Counting
+/// faster would be safer for two starts in an hour, but hls.js 1.7 steps through all numbers up to this one at each
+/// reload: a number as large as a segment's keeps it busy for ever.
+const BREAKS_SINCE: Duration = Duration::from_secs(1_767_225_600);
+
 /// What a channel begins with.
 pub struct Prepared {
     pub presentation: Presentation,
@@ -33,7 +38,8 @@ fn presentation(options: &Options, shown: &[Option<playlist::Media>]) -> Present
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let first = now.as_millis() / presentation.target.as_millis().max(1);
-    Presentation::resume_from(presentation, u64::try_from(first).unwrap_or(1))
+    let breaks = now.saturating_sub(BREAKS_SINCE).as_secs() / 3600;
+    Presentation::resume_from(presentation, u64::try_from(first).unwrap_or(1), breaks)
 }
 
 /// Sees that destinations take files, and goes on where an earlier run left off.

@@ -39,10 +39,11 @@ impl Presentation {
         Self::resume(options, &[])
     }
 
-    /// A fresh channel whose segments are numbered from `first` on: where nothing is stored from which it could be known
-    /// what an earlier run had come to, and numbers are not to go back all the same.
-    pub fn resume_from(options: Options, first: u64) -> Self {
-        let start = resume::start_from(&options, first);
+    /// A fresh channel whose segments are numbered from `first` on, and before which `breaks` discontinuities count as
+    /// passed: where nothing is stored from which it could be known what an earlier run had come to, and numbers are not
+    /// to go back all the same.
+    pub fn resume_from(options: Options, first: u64, breaks: u64) -> Self {
+        let start = resume::start_from(&options, first, breaks);
         Self::begin_at(options, start)
     }
 

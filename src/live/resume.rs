@@ -75,11 +75,9 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
     Start { renditions: renditions.collect(), breaks, target }
 }
 
-/// A fresh channel whose numbers begin at `first`. No run passes more breaks than segments: so many count as passed that
-/// their number goes back no more than the segments' does.
-pub(super) fn start_from(options: &Options, first: u64) -> Start {
+/// A fresh channel whose segments are numbered from `first` on, and whose breaks behind `breaks`.
+pub(super) fn start_from(options: &Options, first: u64, breaks: u64) -> Start {
     let renditions = options.renditions.iter();
-    let breaks = first.saturating_sub(1);
     let renditions =
         renditions.map(|_| Beginning { next: first, breaks, window: Window::new(first, breaks) });
     Start { renditions: renditions.collect(), breaks, target: None }

@@ -215,10 +215,10 @@ mod tests {
 
     #[test]
     fn a_channel_of_which_nothing_is_stored_begins_where_it_is_told() {
-        let mut presentation = Presentation::resume_from(replay::mixed(LIVE, false), 1000);
+        let mut presentation = Presentation::resume_from(replay::mixed(LIVE, false), 1000, 7);
         round(&mut presentation);
         let media = presentation.snapshot().media(HIGH).unwrap().clone();
-        assert_eq!((media.media_sequence, media.discontinuity_sequence), (1000, 999));
+        assert_eq!((media.media_sequence, media.discontinuity_sequence), (1000, 7));
         assert_eq!((media.segments[0].uri.as_str(), media.segments[0].is_discontinuity), ("01000.ts", false));
         assert_eq!(presentation.snapshot().edge(HIGH).map(super::Edge::media_sequence), Some(1001));
     }
