@@ -558,7 +558,8 @@ async fn a_deadline_bounds_how_long_an_outage_is_made_up_for() {
     };
     // Nothing leaves this playlist: without a deadline all of the outage would be sent.
     let places = std::slice::from_ref(&place);
-    let mut channel = Channel::serve(presentation(live::Kind::Event), places, Spool::default(), 0, options).await;
+    let mut channel =
+        Channel::serve(presentation(live::Kind::Event), places, Spool::default(), 0, options).await;
     for _ in 0..10 {
         channel.round().await;
     }
