@@ -9,7 +9,7 @@ mod support {
 use std::time::Duration;
 
 use segcast::cmaf::{Layout, Role};
-use support::fragments::{Made, make, packets, path, read};
+use support::fragments::{Made, make, packets, read};
 
 const PART: Option<Duration> = Some(Duration::from_millis(320));
 

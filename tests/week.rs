@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use segcast::live::{self, Kind, Plan, Presentation, Retention, Snapshot, Step};
+use segcast::live::{self, Kind, Plan, Presentation, Reload, Retention, Skip, Snapshot, Step, low_latency};
 use segcast::playlist::Media;
-use segcast::segment::{Options, Output, Segmenter};
+use segcast::segment::{Extent, Head, Options, Output, Part, Segmenter};
+use segcast::time::Ticks;
 use segcast::ts::AnomalyKind;
 use support::synth::Synth;
 
@@ -155,4 +156,211 @@ fn a_week_of_wraps_jumps_and_restarts_loses_no_time_and_no_number() {
     assert!(folder.segments.len() < 20, "{} segments", folder.segments.len());
     let last = *folder.shown.keys().last().unwrap();
     assert_eq!(folder.shown.len() as u64, last, "no number is left out");
+}
+
+/// Of a low-latency channel: four parts a segment.
+const LONG: Duration = Duration::from_secs(6);
+const PART: Duration = Duration::from_millis(1500);
+const PICTURES: usize = 0;
+const SOUND: usize = 1;
+
+/// A low-latency channel of CMAF, its sound apart, in virtual time.
+struct Close {
+    presentation: Presentation,
+    /// Segments begun, and parts of the last one that are there.
+    segments: u32,
+    parts: u32,
+    /// The map of the pictures.
+    digest: u64,
+}
+
+impl Close {
+    fn new() -> Self {
+        let rendition = |name: &str, role| live::Rendition {
+            name: name.to_owned(),
+            playlist: format!("{name}/index.m3u8"),
+            segment_prefix: format!("{name}/"),
+            container: live::Container::Cmaf,
+            role,
+            ..live::Rendition::default()
+        };
+        let (group, name) = ("sound".to_owned(), "Sound".to_owned());
+        let pictures = rendition("high", live::Role::Variant { audio: Some(group.clone()) });
+        let sound = rendition("sound", live::Role::Audio { group, name, is_default: true });
+        let presentation = Presentation::new(live::Options {
+            kind: Kind::Live { window: 8 },
+            target: LONG,
+            multivariants: vec![live::Listing { key: PLAYLIST.to_owned(), container: live::Container::Cmaf }],
+            url_prefix: String::new(),
+            has_date_time: true,
+            has_parts: true,
+            renditions: vec![pictures, sound],
+        });
+        Self { presentation, segments: 0, parts: 0, digest: 1 }
+    }
+
+    /// Pictures first, then sound: opens a segment if none is, and gives its next part.
+    fn part(&mut self) {
+        for rendition in [PICTURES, SOUND] {
+            if self.parts == 0 {
+                let at = LONG * self.segments;
+                self.presentation.open(rendition, &self.head(), UNIX_EPOCH + at);
+                self.presentation.map(rendition, if rendition == PICTURES { self.digest } else { 9 });
+            }
+            let index = self.parts;
+            let at = |index: u32| Ticks::from(LONG * self.segments + PART * index);
+            let plan = self.presentation.part(
+                rendition,
+                &Part {
+                    index,
+                    decode_start: at(index),
+                    decode_end: at(index + 1),
+                    duration: PART,
+                    is_independent: index == 0 || rendition == SOUND,
+                    longest: PART,
+                },
+            );
+            assert!(plan.is_empty() && plan.anomalies().is_empty());
+        }
+        self.parts += 1;
+    }
+
+    fn head(&self) -> Head {
+        let start = Ticks::from(LONG * self.segments);
+        Head { start, decode_start: start, is_discontinuity: false, is_independent: true }
+    }
+
+    fn close(&mut self) {
+        let head = self.head();
+        for rendition in [PICTURES, SOUND] {
+            let decode_end = head.decode_start + Ticks::from(LONG);
+            let extent = Extent { head, duration: LONG, size_bytes: 1_000_000, longest: LONG, decode_end };
+            assert!(self.presentation.close(rendition, &extent).anomalies().is_empty());
+        }
+        (self.segments, self.parts) = (self.segments + 1, 0);
+    }
+
+    fn segment(&mut self) {
+        while self.parts < 4 {
+            self.part();
+        }
+        self.close();
+    }
+
+    fn text(&self, rendition: usize, skip: Skip) -> String {
+        low_latency(&self.presentation.snapshot(), rendition, skip).unwrap()
+    }
+}
+
+/// The beginning of a playlist, and the map of its first segment.
+fn beginning(version: u32, numbers: &str, map: Option<u64>) -> String {
+    let map = map.map(|digest| format!("#EXT-X-MAP:URI=\"init-{digest:016x}.mp4\"\n")).unwrap_or_default();
+    format!(
+        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:6\n\
+        #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=36.0,HOLD-BACK=18.0,PART-HOLD-BACK=4.5\n\
+        #EXT-X-PART-INF:PART-TARGET=1.5\n{numbers}{map}"
+    )
+}
+
+/// A segment's date and the first of its parts.
+fn parts(number: u32, count: u32) -> String {
+    let at = humantime::format_rfc3339_millis(UNIX_EPOCH + LONG * (number - 1));
+    let part = |index: u32| {
+        let independent = if index == 0 { ",INDEPENDENT=YES" } else { "" };
+        format!("#EXT-X-PART:DURATION=1.5,URI=\"{number:05}.{index}.m4s\"{independent}\n")
+    };
+    format!("#EXT-X-PROGRAM-DATE-TIME:{at}\n{}", (0..count).map(part).collect::<String>())
+}
+
+fn whole(number: u32, count: u32) -> String {
+    format!("{}#EXTINF:6.000000,\n{number:05}.m4s\n", parts(number, count))
+}
+
+#[test]
+fn a_week_in_parts_is_told_as_the_specification_wants_it() {
+    const DAY: u32 = 24 * 3600 / 6;
+    let mut channel = Close::new();
+    channel.part();
+    assert_eq!(low_latency(&channel.presentation.snapshot(), PICTURES, Skip::No), None);
+    channel.segment();
+    channel.part();
+    channel.part();
+    let start = "#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+    let expected = format!(
+        "{}{}{}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00002.2.m4s\"\n\
+        #EXT-X-RENDITION-REPORT:URI=\"../sound/index.m3u8\",LAST-MSN=2,LAST-PART=1\n",
+        beginning(6, start, Some(1)),
+        whole(1, 4),
+        parts(2, 2)
+    );
+    assert_eq!(channel.text(PICTURES, Skip::No), expected);
+    assert_eq!(channel.text(PICTURES, Skip::Segments), expected, "there is nothing to skip");
+
+    while channel.segments < 7 * DAY {
+        // New parameter sets each day: another map, and a break for the sound too.
+        channel.digest = u64::from(channel.segments / DAY) + 1;
+        channel.segment();
+        if channel.segments == 3 * DAY + 1 {
+            over_a_change_of_segments(&mut channel);
+        }
+    }
+    let expected = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"Sound\",DEFAULT=YES,AUTOSELECT=YES,URI=\"sound/index.m3u8\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=3334000,AVERAGE-BANDWIDTH=2666668,AUDIO=\"sound\"\nhigh/index.m3u8\n";
+    assert_eq!(channel.presentation.snapshot().multivariant(PLAYLIST), Some(expected));
+    let ordinary = channel.presentation.snapshot().media(PICTURES).unwrap().render();
+    assert!(!ordinary.contains("PART") && ordinary.contains("#EXT-X-MAP"), "{ordinary}");
+
+    channel.part();
+    channel.presentation.end(SOUND);
+    let text = channel.text(PICTURES, Skip::No);
+    assert!(text.ends_with("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"100801.1.m4s\"\n"), "{text}");
+    channel.presentation.end(PICTURES);
+    let numbers =
+        "#EXT-X-MEDIA-SEQUENCE:100793\n#EXT-X-DISCONTINUITY-SEQUENCE:6\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+    let expected = format!(
+        "{}{}{}#EXT-X-ENDLIST\n",
+        beginning(6, numbers, Some(7)),
+        (100_793..=100_797).map(|number| whole(number, 0)).collect::<String>(),
+        (100_798..=100_800).map(|number| whole(number, 4)).collect::<String>(),
+    );
+    assert_eq!(channel.text(PICTURES, Skip::No), expected);
+    assert_eq!(channel.presentation.snapshot().answers(PICTURES, 200_000, Some(0)), Reload::Ready);
+}
+
+/// The segment with the fourth map was just closed.
+fn over_a_change_of_segments(channel: &mut Close) {
+    let numbers =
+        "#EXT-X-MEDIA-SEQUENCE:43194\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+    let plain = |from: u32| (from..=43_198).map(|number| whole(number, 0)).collect::<String>();
+    let last = format!(
+        "{}{}#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-0000000000000004.mp4\"\n{}",
+        whole(43_199, 4),
+        whole(43_200, 4),
+        whole(43_201, 4)
+    );
+    let report = |msn, part| {
+        format!("#EXT-X-RENDITION-REPORT:URI=\"../sound/index.m3u8\",LAST-MSN={msn},LAST-PART={part}\n")
+    };
+    let head = beginning(6, numbers, Some(3));
+    let tail = format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"43202.0.m4s\"\n{}", report(43_201, 3));
+    assert_eq!(channel.text(PICTURES, Skip::No), format!("{head}{}{last}{tail}", plain(43_194)));
+    let sound = channel.text(SOUND, Skip::No);
+    assert!(
+        sound.contains("#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:1970-01-04T00:00:00.000Z\n"),
+        "{sound}"
+    );
+
+    channel.part();
+    let tail = format!(
+        "{}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"43202.1.m4s\"\n{}",
+        parts(43_202, 1),
+        report(43_202, 0)
+    );
+    assert_eq!(channel.text(PICTURES, Skip::No), format!("{head}{}{last}{tail}", plain(43_194)));
+    let skip = format!("{numbers}#EXT-X-SKIP:SKIPPED-SEGMENTS=2\n");
+    let delta = format!("{}{}{last}{tail}", beginning(9, &skip, None), plain(43_196));
+    assert_eq!(channel.text(PICTURES, Skip::Segments), delta);
+    let answers = |part| channel.presentation.snapshot().answers(PICTURES, 43_202, Some(part));
+    assert_eq!([0, 1, 3, 4].map(answers), [Reload::Ready, Reload::Wait, Reload::Wait, Reload::TooFar]);
 }

@@ -19,6 +19,8 @@ pub struct Places {
     pub store: Store,
     /// What each rendition's segments are decoded with.
     maps: Vec<Option<Map>>,
+    /// What the origin shows.
+    at_edge: Option<Arc<Snapshot>>,
     began: Instant,
 }
 
@@ -31,7 +33,8 @@ struct Map {
 
 impl Places {
     pub fn new(deliveries: Vec<Delivery>, spool: Spool, renditions: usize, began: Instant) -> Self {
-        Self { deliveries, stage: None, store: Store::new(spool), maps: vec![None; renditions], began }
+        let maps = vec![None; renditions];
+        Self { deliveries, stage: None, store: Store::new(spool), maps, at_edge: None, began }
     }
 
     /// Whether nobody can see the channel any more.
@@ -71,16 +74,18 @@ impl Places {
         }
     }
 
-    /// Everybody shows this.
+    /// Every destination shows this.
     pub fn show(&mut self, snapshot: &Arc<Snapshot>) {
         self.deliveries.iter_mut().for_each(|delivery| delivery.show(snapshot));
-        self.show_at_edge(snapshot);
     }
 
-    /// The origin shows this, which is news to nobody else: a part.
+    /// The origin shows this, if it is news.
     pub fn show_at_edge(&mut self, snapshot: &Arc<Snapshot>) {
-        if let Some(stage) = &mut self.stage {
+        if let Some(stage) = &mut self.stage
+            && self.at_edge.as_ref().is_none_or(|before| !Arc::ptr_eq(before, snapshot))
+        {
             stage.show(snapshot, self.began.elapsed());
+            self.at_edge = Some(Arc::clone(snapshot));
         }
     }
 }

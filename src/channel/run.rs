@@ -204,6 +204,8 @@ impl Channel {
                 Item::Unfit(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
             }
         }
+        // At once, for the playlist of a segment's last part would name one more that never comes.
+        self.show_at_edge();
     }
 
     fn map(&mut self, rendition: usize, init: cmaf::Init) {
@@ -218,7 +220,6 @@ impl Channel {
         self.places.part(&key, body);
         let plan = self.presentation.part(rendition, part);
         tell(&plan);
-        self.places.show_at_edge(&self.presentation.snapshot());
     }
 
     /// The stream has no track for this rendition.
@@ -226,6 +227,12 @@ impl Channel {
         let plan = self.presentation.end(rendition);
         self.reporter.end(rendition);
         self.perform(&plan, None);
+        self.show_at_edge();
+    }
+
+    /// Lets the origin show what has come, which is more than what destinations are told: parts.
+    fn show_at_edge(&mut self) {
+        self.places.show_at_edge(&self.presentation.snapshot());
     }
 
     fn put(&mut self, rendition: usize, segment: Segment) {
@@ -271,7 +278,7 @@ impl Channel {
         }
     }
 
-    /// Tells every place what a plan has brought. The one segment that it may put is `segment`.
+    /// Tells every destination what a plan has brought. The one segment that it may put is `segment`.
     fn perform(&mut self, plan: &Plan, segment: Option<Segment>) {
         tell(plan);
         if let (Some(Step::PutSegment { rendition, number, key }), Some(segment)) =

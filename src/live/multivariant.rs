@@ -104,3 +104,59 @@ fn group<'a>(offered: &[(&'a Run, &Rendition)], group: Option<&str>) -> Vec<&'a 
     let sound = offered.iter().filter(|(run, names)| is_in(names) && is_known(run, names));
     sound.map(|(run, _)| *run).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Plan, Presentation, Step, replay};
+    use super::*;
+    use crate::codec::{Audio, Codec, Format};
+
+    const LIVE: Kind = Kind::Live { window: 3 };
+    const TON: usize = 3;
+
+    /// The multivariant playlist of CMAF that a plan puts.
+    fn cmaf(plan: &Plan) -> Option<&str> {
+        plan.into_iter().find_map(|step| match step {
+            Step::PutPlaylist { key, text } if key == "cmaf.m3u8" => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn each_waits_for_its_own_renditions_alone() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        for rendition in [0, 1, 0, 1, 0, 1] {
+            replay::segment(&mut presentation, rendition);
+        }
+        let snapshot = presentation.snapshot();
+        assert!(snapshot.multivariant("index.m3u8").unwrap().ends_with("low/index.m3u8\n"));
+        assert_eq!(snapshot.multivariant("cmaf.m3u8"), None);
+        assert_eq!(cmaf(&replay::segment(&mut presentation, 2)), None, "its sound is not out");
+        let formats = [Format::Audio(Audio {
+            codec: Codec::Eac3,
+            rfc6381: Some("ec-3".to_owned()),
+            sample_rate_hz: 48_000,
+            channels: 6,
+            samples_per_frame: 1536,
+        })];
+        presentation.format(TON, &formats);
+        presentation.language(TON, "de");
+        let plan = replay::segment(&mut presentation, TON);
+        let expected = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"Ton\",LANGUAGE=\"de\",DEFAULT=YES,AUTOSELECT=YES,\
+            CHANNELS=\"6\",URI=\"ton/index.m3u8\"\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=2000,AVERAGE-BANDWIDTH=4,AUDIO=\"sound\"\nmid/index.m3u8\n";
+        assert_eq!(cmaf(&plan), Some(expected));
+    }
+
+    #[test]
+    fn sound_that_never_came_is_neither_waited_for_nor_named() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        presentation.end(TON);
+        assert!(presentation.snapshot().is_absent(TON));
+        (0..2).for_each(|rendition| drop(replay::segment(&mut presentation, rendition)));
+        let plan = replay::segment(&mut presentation, 2);
+        let text = cmaf(&plan).unwrap();
+        assert!(!text.contains("AUDIO") && text.ends_with("mid/index.m3u8\n"), "{text}");
+    }
+}

@@ -94,7 +94,7 @@ impl Presentation {
         let key = names.init_key(digest);
         let uri = naming::reference(&self.options.url_prefix, &names.playlist, &key);
         self.runs[rendition].map = Some(Map { key: Some(key), uri });
-        self.break_at_map(rendition);
+        self.take_map(rendition);
     }
 
     /// The next part of the open segment of `rendition` is whole, and shown from now on. The plan says what is wrong
@@ -211,18 +211,19 @@ impl Presentation {
         self.timeline.open(rendition, run.closed, head.start, has_jumped, arrived);
         // An open segment that never closed leaves its jump to this one.
         let has_jumped = has_jumped || run.opened.as_ref().is_some_and(Opened::is_break);
-        run.opened = Some(Opened { start: head.start, has_jumped, mark: None, parts: Vec::new() });
-        self.break_at_map(rendition);
+        run.opened = Some(Opened { start: head.start, has_jumped, map: None, mark: None, parts: Vec::new() });
+        self.take_map(rendition);
     }
 
-    /// Breaks the timeline where the open segment has another map than the one before it.
-    fn break_at_map(&mut self, rendition: usize) {
+    /// Gives the open segment its map, and breaks the timeline where the segment before it had another.
+    fn take_map(&mut self, rendition: usize) {
         let run = &mut self.runs[rendition];
         let is_other = run.has_other_map();
-        let Some(opened) = run.opened.as_mut().filter(|opened| is_other && opened.mark.is_none()) else {
+        let Some(opened) = run.opened.as_mut().filter(|opened| opened.mark.is_none()) else {
             return;
         };
-        if !opened.has_jumped {
+        opened.map.clone_from(&run.map);
+        if is_other && !opened.has_jumped {
             opened.has_jumped = true;
             self.timeline.split(rendition, run.closed, opened.start);
         }
@@ -254,7 +255,7 @@ impl Presentation {
             ..playlist::Segment::default()
         };
         let was_independent = run.window.is_independent();
-        let entry = Entry::new(number, Some(key), segment).with_map(run.map.clone()).with_parts(opened.parts);
+        let entry = Entry::new(number, Some(key), segment).with_map(opened.map).with_parts(opened.parts);
         run.window.push(entry, extent.head.is_independent);
         self.is_index_due |= was_independent != run.window.is_independent();
         if duration < extent.duration {

@@ -205,15 +205,20 @@ pub(super) fn part(index: u32, count: u32) -> Part {
     }
 }
 
+const HEAD: Head =
+    Head { start: Ticks::ZERO, decode_start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
+
 /// Closes four seconds of `rendition`.
 pub(super) fn segment(presentation: &mut Presentation, rendition: usize) -> Plan {
-    let head =
-        Head { start: Ticks::ZERO, decode_start: Ticks::ZERO, is_discontinuity: false, is_independent: true };
-    presentation.open(rendition, &head, UNIX_EPOCH);
-    presentation.close(
-        rendition,
-        &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET, decode_end: Ticks::ZERO },
-    )
+    presentation.open(rendition, &HEAD, UNIX_EPOCH);
+    close(presentation, rendition)
+}
+
+/// Closes the open segment of `rendition` after four seconds.
+pub(super) fn close(presentation: &mut Presentation, rendition: usize) -> Plan {
+    let extent =
+        Extent { head: HEAD, duration: TARGET, size_bytes: 1, longest: TARGET, decode_end: Ticks::ZERO };
+    presentation.close(rendition, &extent)
 }
 
 /// A segment on the grid of a 30000/1001 stream that began at `origin`: the `position`th, `jump` ahead.

@@ -145,6 +145,45 @@ mod tests {
     }
 
     #[test]
+    fn a_map_goes_with_the_last_that_names_it_and_stays_when_it_is_named_again() {
+        let text = |uris: &[(&str, &str)]| {
+            let lines =
+                uris.iter().map(|(map, uri)| format!("#EXT-X-MAP:URI=\"{map}\"\n#EXTINF:4,\n{uri}\n"));
+            format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{}", lines.collect::<String>())
+        };
+        let (one, two) = ("init-0000000000000001.mp4", "init-0000000000000002.mp4");
+        // Two renditions that share a folder, and so a map.
+        let mut options = replay::options(Kind::Live { window: 3 }, &["a", "a"]);
+        options
+            .renditions
+            .iter_mut()
+            .for_each(|rendition| rendition.container = super::super::Container::Cmaf);
+        let view = |uris: &[(&str, &str)]| {
+            let media = playlist::Media::parse(&text(uris)).unwrap();
+            let mut presentation = Presentation::resume(options.clone(), &[Some(media)]);
+            presentation.end(1);
+            presentation.end(0);
+            presentation.snapshot().view(0).cloned()
+        };
+        let mut retention = Retention::default();
+        for rendition in [0, 1] {
+            let media = playlist::Media::parse(&text(&[(one, "00001.m4s")])).unwrap();
+            retention.take_up(&options, rendition, &media, Duration::ZERO);
+        }
+        assert!(retention.is_named(&format!("a/{one}")));
+        let other = view(&[(two, "00002.m4s")]).unwrap();
+        retention.show(0, &other, seconds(4));
+        assert!(retention.is_named(&format!("a/{one}")), "the other one names it");
+        retention.show(1, &other, seconds(8));
+        assert!(!retention.is_named(&format!("a/{one}")));
+        let again = view(&[(one, "00003.m4s")]).unwrap();
+        retention.show(0, &again, seconds(9));
+        let gone: Vec<_> = std::iter::from_fn(|| retention.take(seconds(1000))).collect();
+        assert!(!gone.contains(&format!("a/{one}")), "{gone:?}");
+        assert!(!gone.contains(&format!("a/{two}")), "{gone:?}");
+    }
+
+    #[test]
     fn keys_go_when_their_time_has_come_and_not_before() {
         let mut retention = Retention::default();
         for (at, key) in [(9, "b"), (5, "a"), (9, "c")] {

@@ -18,7 +18,7 @@ pub(super) struct Run {
     /// Segments closed since this run began: the next one's position in the timeline.
     pub(super) closed: u64,
     pub(super) opened: Option<Opened>,
-    /// The map of the segments from the open one on.
+    /// The map of the segments that come.
     pub(super) map: Option<Map>,
     pub(super) window: Window,
     pub(super) profile: Profile,
@@ -33,6 +33,7 @@ pub(super) struct Opened {
     pub(super) start: Ticks,
     /// Whether the rendition breaks off before it: its own PTS jumped, or its map is another.
     pub(super) has_jumped: bool,
+    pub(super) map: Option<Map>,
     /// What has been told of it with its first part, and holds.
     pub(super) mark: Option<Mark>,
     pub(super) parts: Vec<playlist::Part>,
@@ -78,7 +79,7 @@ impl Run {
             let mark = opened.mark.unwrap_or_default();
             open.is_discontinuity = mark.is_discontinuity;
             open.date_time = mark.date_time.filter(|_| has_date_time);
-            open.map = self.map.as_ref().map(|map| map.uri.clone());
+            open.map = opened.map.as_ref().map(|map| map.uri.clone());
             open.parts.clone_from(&opened.parts);
         }
         Some(Arc::new(Edge { media_sequence: self.window.end(), number: self.next, open }))
@@ -99,5 +100,126 @@ impl Run {
     /// its end.
     pub(super) const fn is_left_behind(&self, most_closed: u64, behind: u64) -> bool {
         self.is_ended && most_closed >= self.closed.saturating_add(behind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::super::{Anomaly, Kind, Presentation, Skip, low_latency, replay};
+    use crate::playlist::Media;
+    use crate::segment::{Head, Part};
+    use crate::time::Ticks;
+
+    const LIVE: Kind = Kind::Live { window: 6 };
+    const HIGH: usize = 0;
+    const MID: usize = 2;
+
+    /// Begins a segment in parts.
+    fn begin(presentation: &mut Presentation, rendition: usize) {
+        let start = Ticks::ZERO;
+        let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
+        presentation.open(rendition, &head, UNIX_EPOCH);
+    }
+
+    fn round(presentation: &mut Presentation) {
+        (0..4).for_each(|rendition| drop(replay::segment(presentation, rendition)));
+    }
+
+    fn breaks(presentation: &Presentation, rendition: usize) -> Vec<bool> {
+        let media = presentation.snapshot().media(rendition).unwrap().clone();
+        media.segments.iter().map(|segment| segment.is_discontinuity).collect()
+    }
+
+    #[test]
+    fn another_map_is_a_break_for_all() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        for digest in [1, 1, 2, 2] {
+            presentation.map(MID, digest);
+            round(&mut presentation);
+        }
+        for (rendition, at) in [(0, 3), (1, 3), (2, 2), (3, 2)] {
+            // Those that were closed before it was known break with their next segment.
+            let expected: Vec<_> = (0..4).map(|position| position == at).collect();
+            assert_eq!(breaks(&presentation, rendition), expected, "{rendition}");
+        }
+        let view = presentation.snapshot().view(MID).unwrap().clone();
+        assert_eq!(view.media().segments[3].map.as_deref(), Some("init-0000000000000002.mp4"));
+        let keys = ["mid/init-0000000000000001.mp4", "mid/init-0000000000000002.mp4"];
+        assert!(view.maps().into_iter().eq(keys));
+    }
+
+    #[test]
+    fn what_was_told_with_a_part_holds() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, true));
+        presentation.map(MID, 1);
+        round(&mut presentation);
+        for rendition in [HIGH, MID] {
+            begin(&mut presentation, rendition);
+            presentation.part(rendition, &replay::part(0, 4));
+        }
+        // Too late for the open segment of either.
+        presentation.map(MID, 2);
+        for rendition in [HIGH, MID] {
+            replay::close(&mut presentation, rendition);
+        }
+        assert_eq!(breaks(&presentation, MID), [false, false]);
+        for rendition in [MID, HIGH, MID] {
+            replay::segment(&mut presentation, rendition);
+        }
+        assert_eq!(breaks(&presentation, MID), [false, false, true, false]);
+        assert_eq!(breaks(&presentation, HIGH), [false, false, true]);
+        let view = presentation.snapshot().view(MID).unwrap().clone();
+        let maps: Vec<_> =
+            view.media().segments.iter().filter_map(|segment| segment.map.as_deref()).collect();
+        assert_eq!(maps.iter().map(|map| &map[20..21]).collect::<String>(), "1122");
+    }
+
+    #[test]
+    fn a_part_that_is_too_long_is_told_as_the_part_target() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, true));
+        begin(&mut presentation, HIGH);
+        presentation.part(HIGH, &replay::part(0, 4));
+        round(&mut presentation);
+        begin(&mut presentation, HIGH);
+        let (long, target) = (Duration::from_millis(1500), Duration::from_millis(1001));
+        let plan = presentation.part(HIGH, &Part { duration: long, longest: long, ..replay::part(0, 4) });
+        let expected =
+            Anomaly::PartLongerThanTarget { rendition: 0, number: 2, index: 0, duration: long, target };
+        assert_eq!(plan.anomalies(), [expected]);
+        let media = Media::parse(&low_latency(&presentation.snapshot(), HIGH, Skip::No).unwrap()).unwrap();
+        assert_eq!(media.low_latency.part_target, Some(target));
+        assert_eq!(media.low_latency.open.unwrap().parts[0].duration, target);
+    }
+
+    #[test]
+    fn maps_of_an_earlier_run_are_kept() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        presentation.map(MID, 1);
+        (0..2).for_each(|_| round(&mut presentation));
+        let found: Vec<_> = (0..4)
+            .map(|rendition| {
+                presentation.snapshot().media(rendition).map(|media| Media::parse(&media.render()).unwrap())
+            })
+            .collect();
+        let mut presentation = Presentation::resume(replay::mixed(LIVE, false), &found);
+        presentation.map(MID, 1);
+        round(&mut presentation);
+        assert_eq!(breaks(&presentation, MID), [false, false, true], "one break, not two");
+        let media = presentation.snapshot().media(MID).unwrap().clone();
+        assert_eq!(media.render().matches("#EXT-X-MAP").count(), 1);
+        assert_eq!(media.segments[2].uri, "00003.m4s");
+        assert_eq!(presentation.snapshot().view(MID).unwrap().maps().len(), 1);
+    }
+
+    #[test]
+    fn a_channel_of_which_nothing_is_stored_begins_where_it_is_told() {
+        let mut presentation = Presentation::resume_from(replay::mixed(LIVE, false), 1000);
+        round(&mut presentation);
+        let media = presentation.snapshot().media(HIGH).unwrap().clone();
+        assert_eq!((media.media_sequence, media.discontinuity_sequence), (1000, 999));
+        assert_eq!((media.segments[0].uri.as_str(), media.segments[0].is_discontinuity), ("01000.ts", false));
+        assert_eq!(presentation.snapshot().edge(HIGH).map(super::Edge::media_sequence), Some(1001));
     }
 }

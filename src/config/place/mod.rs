@@ -161,14 +161,10 @@ pub(crate) fn identity(target: &Target) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::tests::{environment, ours, sample};
+    use super::super::tests::{environment, sample};
     use super::super::{Format, parse_str};
     use super::*;
-    use crate::destination::object::{Azure, Encryption, Gcs, S3};
-    use crate::destination::ssh::{HostKey, Protocol};
-    use crate::destination::{Headers, Secret, ftp, http, object, ssh};
+    use crate::destination::Secret;
 
     const VARIABLES: [(&str, &str); 5] = [
         ("S3_KEY", "AK"),
@@ -179,18 +175,18 @@ mod tests {
     ];
 
     /// A file with one destination, in TOML's short form.
-    fn with(destination: &str) -> String {
+    pub(super) fn with(destination: &str) -> String {
         format!(
             "input.url = 'test'\nrendition = [{{ name = 'a', audio = {{}} }}]\ndestination = [{{ {destination} }}]"
         )
     }
 
-    fn all(text: &str) -> Result<Vec<delivery::Options>, super::super::Error> {
+    pub(super) fn all(text: &str) -> Result<Vec<delivery::Options>, super::super::Error> {
         let checked = parse_str(Format::Toml, "live.toml", text, &environment(&VARIABLES), &[]);
         checked.map(|checked| checked.options.destinations)
     }
 
-    fn one(destination: &str) -> delivery::Options {
+    pub(super) fn one(destination: &str) -> delivery::Options {
         all(&with(destination)).unwrap_or_else(|error| panic!("{error}")).remove(0)
     }
 
@@ -198,134 +194,8 @@ mod tests {
         all(&with(destination)).unwrap_err().to_string()
     }
 
-    fn hidden(text: &str) -> Option<Secret> {
+    pub(super) fn hidden(text: &str) -> Option<Secret> {
         Some(Secret::new(text))
-    }
-
-    #[test]
-    fn buckets_are_read() {
-        let found = all(&sample("destinations.toml")).unwrap();
-        let bucket = |service, name: &str, prefix: &str, endpoint: Option<&str>| object::Options {
-            service,
-            bucket: name.into(),
-            prefix: prefix.into(),
-            endpoint: endpoint.map(Into::into),
-            headers: Headers::default(),
-        };
-        let s3 = S3 {
-            access_key_id: hidden("AK"),
-            secret_access_key: hidden("hunter2"),
-            session_token: hidden("hunter2"),
-            region: Some("us-east-1".into()),
-            is_virtual_hosted: true,
-            storage_class: Some("STANDARD_IA".into()),
-            encryption: Some(Encryption::Kms(Some("alias/live".into()))),
-            acl: Some("public-read".into()),
-        };
-        let extra = [("X-Api-Key", "hunter2"), ("X-Name", "value")];
-        let headers = Headers {
-            playlist_cache_control: "no-cache".into(),
-            segment_cache_control: "max-age=60".into(),
-            extra: extra.map(|(name, value)| (name.into(), value.into())).into(),
-        };
-        let s3 = bucket(Service::S3(s3), "bucket", "live", Some("http://127.0.0.1:8333"));
-        let s3 = delivery::Options {
-            target: Target::Object(object::Options { headers, ..s3 }),
-            concurrency: Some(8),
-            timeout: Duration::from_secs(10),
-            deadline: Some(Duration::from_secs(30)),
-            is_required: true,
-            keeps_expired: true,
-        };
-        assert_eq!(found[0], s3);
-        let gcs = Gcs {
-            credentials: hidden("/home/me/gcs.json"),
-            storage_class: Some("NEARLINE".into()),
-            acl: Some("publicRead".into()),
-        };
-        assert_eq!(found[1].target, Target::Object(bucket(Service::Gcs(gcs), "bucket", "a b", None)));
-        let azure = |access_key, sas_token, access_tier: Option<&str>| {
-            Service::Azure(Azure {
-                account: "me".into(),
-                access_key,
-                sas_token,
-                access_tier: access_tier.map(Into::into),
-            })
-        };
-        let web = bucket(azure(hidden("hunter2"), None, Some("Cool")), "$web", "live", None);
-        assert_eq!(found[2].target, Target::Object(web));
-        let other = azure(None, hidden("hunter2"), None);
-        let other = bucket(other, "other", "", Some("http://127.0.0.1:10000/me"));
-        assert_eq!(found[3].target, Target::Object(other));
-        assert!(
-            !format!(
-                "{:?}",
-                ours(&with("url = 's3://b', access_key_id = 'hunter2', secret_access_key = 'hunter2'"))
-            )
-            .contains("hunter2")
-        );
-    }
-
-    #[test]
-    fn hosts_are_read() {
-        let found = all(&sample("destinations.toml")).unwrap();
-        let web = |url: &str, auth| http::Options {
-            url: url.into(),
-            auth: Some(auth),
-            ca: None,
-            is_insecure: false,
-            headers: Headers::default(),
-        };
-        let basic = http::Auth::Basic("deploy".into(), Secret::new("hunter2"));
-        let basic = web("https://[::1]:8443/live/ü%20x", basic);
-        let basic = http::Options { ca: Some("/etc/segcast/ca.pem".into()), is_insecure: true, ..basic };
-        assert_eq!(found[4].target, Target::Http(basic));
-        let bearer = web("http://origin/live", http::Auth::Bearer(Secret::new("hunter2")));
-        assert_eq!(found[5].target, Target::Http(bearer));
-        assert_eq!(found[5].timeout, Duration::from_millis(2500));
-        let plain = ftp::Options {
-            host: "web1".into(),
-            port: 21,
-            directory: "live".into(),
-            user: "deploy".into(),
-            password: Secret::new("hunter3"),
-            security: ftp::Security::Plain,
-        };
-        assert_eq!(found[6].target, Target::Ftp(plain.clone()));
-        let secured = ftp::Options {
-            port: 2121,
-            directory: "/srv/live".into(),
-            user: "de@ploy".into(),
-            security: ftp::Security::Tls { ca: Some("/etc/segcast/ca.pem".into()), is_insecure: true },
-            ..plain
-        };
-        assert_eq!(found[7].target, Target::Ftp(secured));
-        let sftp = ssh::Options {
-            protocol: Protocol::Sftp,
-            host: "web1".into(),
-            port: 2222,
-            directory: "/var/www/live".into(),
-            user: "deploy".into(),
-            password: None,
-            private_key: Some("/etc/segcast/id_ed25519".into()),
-            passphrase: hidden("hunter2"),
-            known_hosts: Some("/etc/segcast/known_hosts".into()),
-            host_key: HostKey::Strict,
-        };
-        assert_eq!(found[8].target, Target::Ssh(sftp.clone()));
-        let scp = ssh::Options {
-            protocol: Protocol::Scp,
-            host: "2001:db8::7".into(),
-            port: 22,
-            directory: "live".into(),
-            password: hidden("hunter3"),
-            private_key: None,
-            passphrase: None,
-            known_hosts: None,
-            host_key: HostKey::AcceptNew,
-            ..sftp
-        };
-        assert_eq!(found[9].target, Target::Ssh(scp));
     }
 
     #[test]
@@ -383,43 +253,6 @@ url = "/var/www/live"                        # copy; also file:///…, gs://, az
     }
 
     #[test]
-    fn folders_of_servers_are_taken_from_the_login_folder_or_the_root() {
-        for (url, directory) in [
-            ("ftp://u@h", ""),
-            ("ftp://u@h/", ""),
-            ("ftp://u@h/~/live/", "live"),
-            ("ftp://u@h//", "/"),
-            ("ftp://u@h/%2Fsrv/live", "/srv/live"),
-            ("ftp://u@h/a%20%C3%BC", "a ü"),
-            ("sftp://u@h", ""),
-            ("sftp://u@h/", "/"),
-            ("sftp://u@h/~", ""),
-            ("sftp://u@h/~/live/", "live"),
-            ("sftp://u@h/~you/live", "/~you/live"),
-        ] {
-            let directory_of = |target: &Target| match target {
-                Target::Ftp(options) => options.directory.clone(),
-                Target::Ssh(options) => options.directory.clone(),
-                _ => panic!(),
-            };
-            let target = one(&format!("url = '{url}', password = 'x'")).target;
-            assert_eq!(directory_of(&target), directory, "{url}");
-            let again = Entry::of(&delivery::Options::new(target)).url;
-            assert_eq!(
-                directory_of(&one(&format!("url = '{again}', password = 'x'")).target),
-                directory,
-                "{again}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_anonymous_user_needs_no_password() {
-        let Target::Ftp(options) = one("url = 'ftp://anonymous@h/in'").target else { panic!() };
-        assert_eq!((options.user.as_str(), options.password.expose()), ("anonymous", "segcast@"));
-    }
-
-    #[test]
     fn secrets_may_stand_in_files() {
         let folder = tempfile::tempdir().unwrap();
         let (secret, empty) = (folder.path().join("secret"), folder.path().join("empty"));
@@ -470,20 +303,6 @@ url = "/var/www/live"                        # copy; also file:///…, gs://, az
         assert_eq!(needs("url = 'gs://b', credentials = '/no/such.json'").as_deref(), Some("credentials"));
         assert_eq!(needs("url = 'gs://b', credentials = '{}'"), None);
         assert_eq!(needs("url = '/dev/null/x'").as_deref(), Some("url"));
-    }
-
-    #[test]
-    fn the_same_bucket_at_two_services_is_two_places() {
-        let two = |one: &str, other: &str| {
-            all(&with("url = 'x'").replace("{ url = 'x' }", &format!("{{ {one} }}, {{ {other} }}")))
-        };
-        let here = "url = 's3://b/p?endpoint=http://127.0.0.1:1/'";
-        assert!(two(here, "url = 's3://b/p'").is_ok());
-        let error = two(here, "url = 's3://b//p/', endpoint = 'http://127.0.0.1:1'").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "live.toml: destination[1].url: is the same place as destination[0].url"
-        );
     }
 
     #[test]

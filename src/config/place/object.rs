@@ -128,3 +128,92 @@ pub(crate) fn check_endpoint(url: &str) -> Result<(), (&'static str, &'static st
     }
     Address::parse(authority).map(drop).map_err(|hint| ("expected a URL with a host", hint))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::super::tests::{ours, sample};
+    use super::super::tests::{all, hidden, with};
+    use super::*;
+    use crate::delivery;
+    use crate::destination::{Headers, object};
+
+    #[test]
+    fn buckets_are_read() {
+        let found = all(&sample("destinations.toml")).unwrap();
+        let bucket = |service, name: &str, prefix: &str, endpoint: Option<&str>| object::Options {
+            service,
+            bucket: name.into(),
+            prefix: prefix.into(),
+            endpoint: endpoint.map(Into::into),
+            headers: Headers::default(),
+        };
+        let s3 = S3 {
+            access_key_id: hidden("AK"),
+            secret_access_key: hidden("hunter2"),
+            session_token: hidden("hunter2"),
+            region: Some("us-east-1".into()),
+            is_virtual_hosted: true,
+            storage_class: Some("STANDARD_IA".into()),
+            encryption: Some(Encryption::Kms(Some("alias/live".into()))),
+            acl: Some("public-read".into()),
+        };
+        let extra = [("X-Api-Key", "hunter2"), ("X-Name", "value")];
+        let headers = Headers {
+            playlist_cache_control: "no-cache".into(),
+            segment_cache_control: "max-age=60".into(),
+            extra: extra.map(|(name, value)| (name.into(), value.into())).into(),
+        };
+        let s3 = bucket(Service::S3(s3), "bucket", "live", Some("http://127.0.0.1:8333"));
+        let s3 = delivery::Options {
+            target: Target::Object(object::Options { headers, ..s3 }),
+            concurrency: Some(8),
+            timeout: Duration::from_secs(10),
+            deadline: Some(Duration::from_secs(30)),
+            is_required: true,
+            keeps_expired: true,
+        };
+        assert_eq!(found[0], s3);
+        let gcs = Gcs {
+            credentials: hidden("/home/me/gcs.json"),
+            storage_class: Some("NEARLINE".into()),
+            acl: Some("publicRead".into()),
+        };
+        assert_eq!(found[1].target, Target::Object(bucket(Service::Gcs(gcs), "bucket", "a b", None)));
+        let azure = |access_key, sas_token, access_tier: Option<&str>| {
+            Service::Azure(Azure {
+                account: "me".into(),
+                access_key,
+                sas_token,
+                access_tier: access_tier.map(Into::into),
+            })
+        };
+        let web = bucket(azure(hidden("hunter2"), None, Some("Cool")), "$web", "live", None);
+        assert_eq!(found[2].target, Target::Object(web));
+        let other = azure(None, hidden("hunter2"), None);
+        let other = bucket(other, "other", "", Some("http://127.0.0.1:10000/me"));
+        assert_eq!(found[3].target, Target::Object(other));
+        assert!(
+            !format!(
+                "{:?}",
+                ours(&with("url = 's3://b', access_key_id = 'hunter2', secret_access_key = 'hunter2'"))
+            )
+            .contains("hunter2")
+        );
+    }
+
+    #[test]
+    fn the_same_bucket_at_two_services_is_two_places() {
+        let two = |one: &str, other: &str| {
+            all(&with("url = 'x'").replace("{ url = 'x' }", &format!("{{ {one} }}, {{ {other} }}")))
+        };
+        let here = "url = 's3://b/p?endpoint=http://127.0.0.1:1/'";
+        assert!(two(here, "url = 's3://b/p'").is_ok());
+        let error = two(here, "url = 's3://b//p/', endpoint = 'http://127.0.0.1:1'").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "live.toml: destination[1].url: is the same place as destination[0].url"
+        );
+    }
+}

@@ -161,3 +161,115 @@ pub(super) fn host_and_port(host: &str, port: Option<u16>) -> String {
         None => host,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::super::tests::sample;
+    use super::super::Entry;
+    use super::super::tests::{all, hidden, one};
+    use super::*;
+    use crate::delivery;
+    use crate::destination::Headers;
+    use crate::destination::ssh::Protocol;
+
+    #[test]
+    fn hosts_are_read() {
+        let found = all(&sample("destinations.toml")).unwrap();
+        let web = |url: &str, auth| http::Options {
+            url: url.into(),
+            auth: Some(auth),
+            ca: None,
+            is_insecure: false,
+            headers: Headers::default(),
+        };
+        let basic = http::Auth::Basic("deploy".into(), Secret::new("hunter2"));
+        let basic = web("https://[::1]:8443/live/ü%20x", basic);
+        let basic = http::Options { ca: Some("/etc/segcast/ca.pem".into()), is_insecure: true, ..basic };
+        assert_eq!(found[4].target, Target::Http(basic));
+        let bearer = web("http://origin/live", http::Auth::Bearer(Secret::new("hunter2")));
+        assert_eq!(found[5].target, Target::Http(bearer));
+        assert_eq!(found[5].timeout, Duration::from_millis(2500));
+        let plain = ftp::Options {
+            host: "web1".into(),
+            port: 21,
+            directory: "live".into(),
+            user: "deploy".into(),
+            password: Secret::new("hunter3"),
+            security: ftp::Security::Plain,
+        };
+        assert_eq!(found[6].target, Target::Ftp(plain.clone()));
+        let secured = ftp::Options {
+            port: 2121,
+            directory: "/srv/live".into(),
+            user: "de@ploy".into(),
+            security: ftp::Security::Tls { ca: Some("/etc/segcast/ca.pem".into()), is_insecure: true },
+            ..plain
+        };
+        assert_eq!(found[7].target, Target::Ftp(secured));
+        let sftp = ssh::Options {
+            protocol: Protocol::Sftp,
+            host: "web1".into(),
+            port: 2222,
+            directory: "/var/www/live".into(),
+            user: "deploy".into(),
+            password: None,
+            private_key: Some("/etc/segcast/id_ed25519".into()),
+            passphrase: hidden("hunter2"),
+            known_hosts: Some("/etc/segcast/known_hosts".into()),
+            host_key: HostKey::Strict,
+        };
+        assert_eq!(found[8].target, Target::Ssh(sftp.clone()));
+        let scp = ssh::Options {
+            protocol: Protocol::Scp,
+            host: "2001:db8::7".into(),
+            port: 22,
+            directory: "live".into(),
+            password: hidden("hunter3"),
+            private_key: None,
+            passphrase: None,
+            known_hosts: None,
+            host_key: HostKey::AcceptNew,
+            ..sftp
+        };
+        assert_eq!(found[9].target, Target::Ssh(scp));
+    }
+
+    #[test]
+    fn folders_of_servers_are_taken_from_the_login_folder_or_the_root() {
+        for (url, directory) in [
+            ("ftp://u@h", ""),
+            ("ftp://u@h/", ""),
+            ("ftp://u@h/~/live/", "live"),
+            ("ftp://u@h//", "/"),
+            ("ftp://u@h/%2Fsrv/live", "/srv/live"),
+            ("ftp://u@h/a%20%C3%BC", "a ü"),
+            ("sftp://u@h", ""),
+            ("sftp://u@h/", "/"),
+            ("sftp://u@h/~", ""),
+            ("sftp://u@h/~/live/", "live"),
+            ("sftp://u@h/~you/live", "/~you/live"),
+        ] {
+            let directory_of = |target: &Target| match target {
+                Target::Ftp(options) => options.directory.clone(),
+                Target::Ssh(options) => options.directory.clone(),
+                _ => panic!(),
+            };
+            let target = one(&format!("url = '{url}', password = 'x'")).target;
+            assert_eq!(directory_of(&target), directory, "{url}");
+            let again = Entry::of(&delivery::Options::new(target)).url;
+            assert_eq!(
+                directory_of(&one(&format!("url = '{again}', password = 'x'")).target),
+                directory,
+                "{again}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_anonymous_user_needs_no_password() {
+        let Target::Ftp(options) = one("url = 'ftp://anonymous@h/in'").target else { panic!() };
+        assert_eq!((options.user.as_str(), options.password.expose()), ("anonymous", "segcast@"));
+    }
+}

@@ -13,6 +13,7 @@ const number = (value, digits = 0) =>
 const rate = (bps) => (bps == null ? "–" : bps >= 1e6 ? `${number(bps / 1e6, 2)} Mbit/s` : `${number(bps / 1e3)} kbit/s`);
 const size = (bytes) => (bytes >= 1e6 ? `${number(bytes / 1e6, 1)} MB` : `${number(bytes / 1e3)} kB`);
 const seconds = (value, digits = 2) => (value == null ? "–" : `${number(value, digits)} s`);
+const brief = (value) => (value == null || value >= 1 ? seconds(value) : `${number(value * 1000)} ms`);
 
 function span(total) {
   const parts = [[86400, "d"], [3600, "h"], [60, "min"]];
@@ -156,7 +157,7 @@ function plot(card, title, values) {
   card.querySelector(".line").setAttribute("d", line);
   card.querySelector(".area").setAttribute("d", `${line}L240 48L0 48Z`);
   const [least, most, last] = [Math.min(...values), Math.max(...values), values[values.length - 1]];
-  const text = `${title}: latest ${seconds(last)}, from ${seconds(least)} to ${seconds(most)}`;
+  const text = `${title}: latest ${brief(last)}, from ${brief(least)} to ${brief(most)}`;
   say(card.querySelector("svg title"), text);
   say(figure.querySelector("figcaption"), text);
 }
@@ -215,7 +216,7 @@ function show(status) {
   say(at("uptime"), span(status.uptime_seconds));
   cards("renditions", status.renditions, (card, one) => {
     const pairs = [["Bitrate", rate(one.bitrate_bps)], ["Segments", number(one.segments)], ["Bytes", size(one.bytes)]];
-    if (one.encoder_speed != null) pairs.push(["Encoder", `${number(one.encoder_speed, 2)} × real time`]);
+    if (one.encoder_speed != null) pairs.push(["Encoder speed", `${number(one.encoder_speed, 2)} ×`]);
     facts(card, pairs);
     plot(card, "Segment duration", one.segment_seconds);
   });
@@ -223,7 +224,7 @@ function show(status) {
   cards("destinations", status.destinations, (card, one) => {
     facts(card, [
       ["Bitrate", rate(measured(one.name, one.bytes, now))],
-      ["Shown after", seconds(one.latency_median_seconds)],
+      ["Shown after", brief(one.latency_median_seconds)],
       ["Waiting", `${number(one.queued_segments)} (${size(one.queued_bytes)})`],
       ["Retries", number(one.retries)],
       ["Lost", number(one.lost)],
