@@ -7,9 +7,11 @@
 #![cfg(feature = "cli")]
 
 mod clip;
+mod cmaf;
 mod folder;
 mod harness;
 mod live;
+mod low_latency;
 mod page;
 mod player;
 mod preview;

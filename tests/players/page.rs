@@ -8,6 +8,7 @@ use crate::player::drive;
 
 /// What was found.
 #[derive(Debug, Deserialize)]
+#[allow(dead_code, reason = "people read all of it where a test fails")]
 pub struct Page {
     /// From the address to a moving picture; none if none moved.
     pub startup_s: Option<f64>,

@@ -4,6 +4,8 @@
 // Falling behind the clock on the wall by less than this is not seen.
 const STILL_MS = 250;
 const LOOK_MS = 50;
+// Pictures that are so far apart have others missing between them; a busy machine leaves out a few.
+const HOLE_S = 0.5;
 
 const video = document.getElementById("video");
 let adapter;
@@ -95,6 +97,15 @@ class Watch {
       this.isOver = true;
     });
     setInterval(() => this.look(), LOOK_MS);
+    this.holes = [];
+    video.requestVideoFrameCallback((_, { mediaTime }) => this.show(mediaTime));
+  }
+
+  // A picture is on the screen.
+  show(time) {
+    if (this.hasBegun && time - this.shown > HOLE_S) this.holes.push([this.shown, time]);
+    this.shown = time;
+    video.requestVideoFrameCallback((_, { mediaTime }) => this.show(mediaTime));
   }
 
   error(text) {
@@ -178,6 +189,7 @@ function report() {
     stalled_s: stalls.reduce((sum, one) => sum + one, 0),
     waits: watch.waits,
     jumps: watch.jumps,
+    holes: watch.holes,
     latency_s: latencies.length
       ? { median: median(latencies), max: Math.max(...latencies), last: latencies.at(-1) }
       : null,

@@ -24,6 +24,7 @@ pub const PLAYERS: [Player; 3] = [Player::Native, Player::Hls, Player::Shaka];
 
 /// What a player saw of a stream.
 #[derive(Debug, Deserialize)]
+#[allow(dead_code, reason = "people read all of it where a test fails")]
 pub struct Report {
     /// Name and version.
     pub player: String,
@@ -43,6 +44,8 @@ pub struct Report {
     pub waits: u32,
     /// Seeks, its own among them.
     pub jumps: u32,
+    /// From which picture to which none was shown, where that is half a second or more.
+    pub holes: Vec<(f64, f64)>,
     /// Behind EXT-X-PROGRAM-DATE-TIME; none if there is no date, or the player tells none.
     pub latency_s: Option<Latency>,
     /// The sizes of the picture in the order in which they came, such as `320x180`.
@@ -59,6 +62,7 @@ pub struct Report {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[allow(dead_code, reason = "people read all of it where a test fails")]
 pub struct Latency {
     pub median: f64,
     pub max: f64,
@@ -109,6 +113,7 @@ impl Report {
         assert_eq!(self.errors.iter().find(is_wrong), None, "{self:#?}");
         assert!(self.startup_s.is_some() && self.stalls == 0, "{self:#?}");
         assert!(self.played_s >= 0.9 * self.elapsed_s - 0.5, "{self:#?}");
+        assert!(self.holes.is_empty(), "{self:#?}");
         // At 25 a second; a busy machine drops some.
         let expected = self.played_s * 25.0;
         assert!(f64::from(self.decoded) >= 0.9 * expected && self.dropped * 4 <= self.decoded, "{self:#?}");

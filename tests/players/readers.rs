@@ -22,7 +22,12 @@ fn ffmpeg_reads(server: &Server) {
     command.args(["-v", "warning", "-nostdin", "-i", &server.url("index.m3u8")]);
     command.args(["-t", &seconds().to_string(), "-fps_mode", "passthrough", "-f", "framecrc", "-"]);
     let (output, text) = run(&mut command);
-    assert!(output.status.success() && output.stderr.is_empty(), "{text}");
+    // ffmpeg reads EXT-X-MAP again whenever it reads a live playlist again, its own too.
+    let is_complaint = |line: &&str| {
+        !line.ends_with("Found duplicated MOOV Atom. Skipped it") && !line.contains("Last message repeated")
+    };
+    let complaints = String::from_utf8_lossy(&output.stderr).lines().find(is_complaint).map(str::to_owned);
+    assert!(output.status.success() && complaints.is_none(), "{text}");
     // stream, dts, pts, …: each picture lasts 1 of 1/25 s.
     let pictures =
         text.lines().filter_map(|line| line.strip_prefix("0,")?.split(',').nth(1)?.trim().parse().ok());
