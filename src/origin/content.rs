@@ -28,9 +28,11 @@ pub async fn wait(
     let patience = scenes.borrow().patience.max(Duration::from_secs(1));
     let found = async {
         loop {
-            if let Look::Now(found) = scenes.borrow_and_update().look(key, directives) {
+            let scene = Arc::clone(&scenes.borrow_and_update());
+            if let Look::Now(found) = scene.look(key, directives) {
                 return Some(found);
             }
+            drop(scene);
             scenes.changed().await.ok()?;
         }
     };

@@ -87,11 +87,13 @@ impl Scene {
 
     /// What is at `key` for who says `directives`.
     pub(super) fn look(&self, key: &str, directives: Directives) -> Look {
-        if let Some(object) = self.shelf.object(key) {
-            return Look::Now(Found::Object(object.clone()));
-        }
+        // Playlists first: it is for them that thousands wait, and look again at every change.
         let Some(promise) = self.promises.iter().find(|one| one.key == key) else {
-            return if self.is_hinted(key) { Look::Later } else { Look::Now(Found::Nothing) };
+            return match self.shelf.object(key) {
+                Some(object) => Look::Now(Found::Object(object.clone())),
+                None if self.is_hinted(key) => Look::Later,
+                None => Look::Now(Found::Nothing),
+            };
         };
         let playlist = self.playlists.get(key);
         match (self.reload(promise, directives), playlist) {

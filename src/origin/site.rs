@@ -55,13 +55,12 @@ impl Site {
         // Bodies of requests mean nothing to us.
         let (parts, _) = request.into_parts();
         let asked = Asked { path: parts.uri.path(), query: parts.uri.query(), headers: &parts.headers, peer };
-        let answer = match parts.method {
+        let mut answer = match parts.method {
             Method::GET => self.found(&asked, &mut exchange).await,
             Method::HEAD => reply::without_body(self.found(&asked, &mut exchange).await),
             Method::OPTIONS => preflight(),
             _ => not_allowed(),
         };
-        let mut answer = answer;
         self.cors.mark(&parts.headers, answer.headers_mut());
         self.dashboard.tallies.answered(exchange.told(), answer.status().as_u16());
         answer.map(|body| body.under(exchange))
@@ -133,7 +132,10 @@ impl Site {
         } else {
             Directives::default()
         };
-        let look = scenes.borrow().look(key, directives);
+        // Nothing is locked but for the moment in which the scene is taken.
+        let scene = Arc::clone(&scenes.borrow());
+        let look = scene.look(key, directives);
+        drop(scene);
         let found = match look {
             Look::Now(found) => found,
             Look::Later => {

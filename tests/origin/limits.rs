@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::channel::{Channel, body, limited, options};
+use super::channel::{Channel, Server, body, limited, options};
 use super::client::{DEADLINE, get, raw};
 
 /// Short enough for tests, long enough for a busy machine.
@@ -207,6 +207,26 @@ async fn thousands_of_held_requests_are_answered_when_their_part_comes() {
     }
     println!("{} requests: shown in {shown:?}, all answered in {:?}", waiting.len(), began.elapsed());
     assert!(shown < Duration::from_millis(100), "{shown:?}");
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_not_waited_for() {
+    let (mut channel, server) = Channel::serve(options(), &["hd"], false);
+    channel.segment(0, body(10));
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /hd/index.m3u8?_HLS_msn=2 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    says(&server, "segcast_origin_held_requests 1").await;
+    drop(stream);
+    says(&server, "segcast_origin_held_requests 0").await;
+}
+
+/// Waits until the metrics say so, for less long than a request is held.
+async fn says(server: &Server, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while !get(server.address, "/metrics").await.text().contains(line) {
+        assert!(Instant::now() < deadline, "never {line}");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,242 @@
+//! The origin under load; `benches/origin.sh` runs it beside nginx.
+//!
+//! - `memory FOLDER ADDRESS`: serves the segments `*.ts` of a folder from memory, as a channel does, until its standard
+//!   input ends.
+//! - `held COUNT`: how soon so many held requests are answered when their part comes, and what each takes in memory. It
+//!   starts itself a second time as the server.
+#![allow(clippy::unwrap_used)]
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use segcast::live::{self, Presentation};
+use segcast::origin::{Limits, Options, Origin, Stage};
+use segcast::segment::{Extent, Head, Part};
+use segcast::time::Ticks;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Rounds of held requests.
+const ROUNDS: usize = 5;
+
+#[tokio::main]
+async fn main() -> Outcome {
+    raise_open_files();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["memory", folder, address] => memory(folder.as_ref(), address).await,
+        ["server"] => server().await,
+        ["held", count] => held(count.parse()?).await,
+        [] => held(10_000).await,
+        _ => Err("expected: memory FOLDER ADDRESS, or held COUNT".into()),
+    }
+}
+
+fn raise_open_files() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+}
+
+/// A channel with one rendition, whose segments last a second.
+struct Channel {
+    stage: Stage,
+    presentation: Presentation,
+    closed: i64,
+}
+
+impl Channel {
+    fn serve(listen: &str, has_parts: bool) -> Outcome<(Self, String)> {
+        let options = live::Options {
+            kind: live::Kind::Event,
+            target: SECOND,
+            multivariants: vec![],
+            url_prefix: String::new(),
+            has_date_time: true,
+            has_parts,
+            renditions: vec![live::Rendition { playlist: "index.m3u8".to_owned(), ..Default::default() }],
+        };
+        let limits = Limits { connections: 1 << 20, held: 1 << 20, ..Limits::default() };
+        let mut origin = Origin::bind(Options { listen: listen.parse()?, limits, ..Options::default() })?;
+        let stage = origin.stage("bench", &options);
+        let address = origin.address().to_string();
+        tokio::spawn(origin.run(std::future::pending()));
+        Ok((Self { stage, presentation: Presentation::new(options), closed: 0 }, address))
+    }
+
+    fn start(&self) -> Ticks {
+        Ticks::new(self.closed * 90_000)
+    }
+
+    fn open(&mut self) {
+        let head = Head { start: self.start(), is_discontinuity: false, is_independent: true };
+        self.presentation.open(0, &head, SystemTime::UNIX_EPOCH);
+    }
+
+    fn part(&mut self) {
+        let start = self.start();
+        let part = Part {
+            index: 0,
+            decode_start: start,
+            decode_end: start + Ticks::new(90_000),
+            duration: SECOND,
+            is_independent: true,
+            longest: SECOND,
+        };
+        let number = self.presentation.next_number(0);
+        let key = self.presentation.options().renditions[0].part_key(number, 0);
+        self.stage.put_part(&key, Bytes::from_static(b"part").into());
+        self.presentation.part(0, &part);
+        self.show();
+    }
+
+    fn close(&mut self, body: Bytes) {
+        let head = Head { start: self.start(), is_discontinuity: false, is_independent: true };
+        let number = self.presentation.next_number(0);
+        let key = self.presentation.options().renditions[0].segment_key(number);
+        let size_bytes = body.len() as u64;
+        self.stage.put(&key, body.into());
+        self.presentation.close(0, &Extent { head, duration: SECOND, size_bytes, longest: SECOND });
+        self.closed += 1;
+        self.show();
+    }
+
+    fn show(&mut self) {
+        self.stage.show(&self.presentation.snapshot(), Duration::ZERO);
+    }
+}
+
+async fn memory(folder: &Path, address: &str) -> Outcome {
+    let (mut channel, address) = Channel::serve(address, false)?;
+    let mut paths: Vec<_> = std::fs::read_dir(folder)?.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "ts"));
+    paths.sort();
+    for path in paths {
+        channel.open();
+        channel.close(std::fs::read(path)?.into());
+    }
+    println!("{address}");
+    tokio::task::spawn_blocking(|| std::io::stdin().lines().for_each(drop)).await?;
+    Ok(())
+}
+
+/// Shows a part, or ends a segment, for each line that it reads.
+async fn server() -> Outcome {
+    let (mut channel, address) = Channel::serve("127.0.0.1:0", true)?;
+    channel.open();
+    channel.part();
+    channel.close(Bytes::from_static(b"segment"));
+    channel.open();
+    println!("{address}");
+    let (lines, mut read) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+    });
+    while let Some(line) = read.recv().await {
+        let began = Instant::now();
+        match line.as_str() {
+            "part" => channel.part(),
+            _ => {
+                channel.close(Bytes::from_static(b"segment"));
+                channel.open();
+            }
+        }
+        println!("{}", began.elapsed().as_micros());
+    }
+    Ok(())
+}
+
+async fn held(count: usize) -> Outcome {
+    let mut server = Command::new(std::env::current_exe()?)
+        .arg("server")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut commands = server.stdin.take().ok_or("no standard input")?;
+    let mut said = BufReader::new(server.stdout.take().ok_or("no standard output")?).lines();
+    let address = said.next().ok_or("no address")??;
+    let before = resident_bytes(server.id())?;
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        streams.push(TcpStream::connect(&address).await?);
+    }
+    for round in 0..ROUNDS {
+        let msn = round + 1;
+        let request = format!("GET /index.m3u8?_HLS_msn={msn}&_HLS_part=0 HTTP/1.1\r\nHost: x\r\n\r\n");
+        for stream in &mut streams {
+            stream.write_all(request.as_bytes()).await?;
+        }
+        until_held(&address, count).await?;
+        let each = (resident_bytes(server.id())? - before) / count as u64;
+        let mut reading = JoinSet::new();
+        for mut stream in streams.drain(..) {
+            reading.spawn(async move {
+                let mut answer = vec![0; 4096];
+                let size = stream.read(&mut answer).await.unwrap();
+                assert!(
+                    answer[..size].starts_with(b"HTTP/1.1 200"),
+                    "{}",
+                    String::from_utf8_lossy(&answer[..size])
+                );
+                (Instant::now(), stream)
+            });
+        }
+        // Every reader waits by then.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let start = Instant::now();
+        writeln!(commands, "part")?;
+        let shown: u64 = said.next().ok_or("no answer")??.parse()?;
+        let mut came = Vec::new();
+        for (at, stream) in reading.join_all().await {
+            came.push(at - start);
+            streams.push(stream);
+        }
+        writeln!(commands, "segment")?;
+        said.next().ok_or("no answer")??;
+        came.sort_unstable();
+        println!(
+            "{count} held requests: {each} bytes each; the part was shown in {:.1} ms; answered after {:.1} ms (first), \
+             {:.1} ms (median), {:.1} ms (last)",
+            shown as f64 / 1000.0,
+            millis(came[0]),
+            millis(came[count / 2]),
+            millis(came[count - 1]),
+        );
+    }
+    drop(commands);
+    server.wait()?;
+    Ok(())
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+async fn until_held(address: &str, count: usize) -> Outcome {
+    let line = format!("segcast_origin_held_requests {count}\n");
+    loop {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        if text.contains(&line) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn resident_bytes(pid: u32) -> Outcome<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
