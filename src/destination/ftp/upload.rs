@@ -68,7 +68,7 @@ async fn delete_temporary(
     match connection.command("DELE", temporary, &DONE).await {
         Ok(_) => remote.attempts.deleted(temporary),
         Err(failure) if failure.code() == Some(550) && !failure.is_denied() => {
-            remote.attempts.absent(temporary);
+            remote.attempts.deleted(temporary);
         }
         Err(failure) if failure.is_answer() => {}
         Err(failure) => return Err(failure),
