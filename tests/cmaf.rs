@@ -3,13 +3,17 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support {
+    pub mod boxes;
     pub mod fragments;
 }
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use segcast::cmaf::{Layout, Role};
-use support::fragments::{Made, make, packets, read};
+use segcast::cmaf::{AnomalyKind, Init, Layout, Role};
+use segcast::codec::{Codec, Format};
+use support::boxes::fragments;
+use support::fragments::{Made, complaints, make, packets, read};
 
 const PART: Option<Duration> = Some(Duration::from_millis(320));
 
@@ -48,6 +52,10 @@ fn each(names: &[&str], layouts: &[Layout], check: impl Fn(&str, &Made)) {
     }
 }
 
+fn samples(body: &[u8]) -> usize {
+    fragments(body).iter().flat_map(|fragment| &fragment.trafs).map(|traf| traf.samples.len()).sum()
+}
+
 /// Whether two times in seconds are the same, but for rounding and for turns of the 33-bit clock.
 fn is_same(a: f64, b: f64) -> bool {
     const TURN: f64 = (1_u64 << 33) as f64 / 90_000.0;
@@ -79,4 +87,136 @@ fn every_packet_of_the_segments_is_a_sample_with_its_times() {
     });
     let faults = faults.into_inner();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn what_is_made_decodes_without_a_complaint() {
+    each(WHOLE, &[Layout::Demuxed], |name, made| {
+        let folder = tempfile::tempdir().unwrap();
+        for track in 0..made.tracks.len() {
+            let file = folder.path().join("in.mp4");
+            std::fs::write(&file, made.joined(track)).unwrap();
+            assert_eq!(complaints(&file), "", "{name}, track {track}");
+        }
+    });
+}
+
+/// Tracks without a gap of their own, sound counted.
+#[test]
+fn decoding_times_go_on_from_segment_to_segment_and_from_part_to_part() {
+    each(WHOLE, &[Layout::Demuxed, Layout::Muxed], |name, made| {
+        for (track, of) in made.fragmented.iter().enumerate() {
+            let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
+            for (_, body) in &of.segments {
+                for traf in fragments(body).into_iter().flat_map(|fragment| fragment.trafs) {
+                    let end = ends.insert(traf.track_id, traf.end());
+                    assert!(end.is_none_or(|end| end == traf.decode), "{name}, track {track}: {end:?}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn segments_are_the_cutters_and_their_parts() {
+    each(WHOLE, &[Layout::Demuxed, Layout::Muxed], |name, made| {
+        for (of, track) in made.fragmented.iter().zip(&made.tracks) {
+            assert_eq!(of.segments.len(), made.segments.len(), "{name}");
+            assert_eq!(of.inits.len(), 1, "{name}");
+            for (n, (extent, body)) in of.segments.iter().enumerate() {
+                let (head, _, cut) = &made.segments[n];
+                if track.role != Role::Audio {
+                    assert_eq!((extent.head, extent.duration), (*head, cut.unwrap().duration), "{name}");
+                    let first = &fragments(body)[0].trafs[0];
+                    let present = first.decode as i64 + i64::from(first.samples[0].offset);
+                    let is_video = !name.contains("audio-only");
+                    assert!(!is_video || present == head.start.count(), "{name}, segment {n}");
+                    let is_sync = first.samples[0].flags & 0x1_0000 == 0;
+                    assert!(is_sync || !head.is_independent, "{name}, segment {n}");
+                }
+                let parts = &of.parts[n];
+                if !parts.is_empty() {
+                    let joined: Vec<u8> = parts.iter().flat_map(|(_, body)| body.iter().copied()).collect();
+                    assert!(joined == *body, "{name}, segment {n}");
+                    for (index, (part, _)) in parts.iter().enumerate() {
+                        assert_eq!(part.index as usize, index);
+                        assert!(part.duration <= part.longest, "{name}: {part:?}");
+                        let is_last = index + 1 == parts.len();
+                        let is_long = part.duration >= part.longest.mul_f64(0.85);
+                        // Sound is independent, of which the rule does not ask it.
+                        assert!(is_last || is_long || part.is_independent, "{name}: {part:?}");
+                    }
+                }
+            }
+            let sum: Duration = of.segments.iter().map(|(extent, _)| extent.duration).sum();
+            let cut: Duration = made.segments.iter().map(|(_, _, extent)| extent.unwrap().duration).sum();
+            let each: Vec<_> =
+                of.segments.iter().map(|(extent, _)| (extent.head.start, extent.duration)).collect();
+            assert!(sum.abs_diff(cut) < Duration::from_millis(200), "{name}: {each:?} of {cut:?}");
+        }
+    });
+}
+
+#[test]
+fn how_the_stream_is_pushed_changes_nothing() {
+    for name in ["h264-aac.ts", "h264-latm.ts", "h264-opus.ts", "hevc-open-gop.ts", "audio-only.ts"] {
+        let stream = read(name);
+        for part in [None, PART] {
+            let whole = make(&stream, stream.len(), Layout::Demuxed, part);
+            for chunk in [188, 1000, 65_537] {
+                let pieces = make(&stream, chunk, Layout::Demuxed, part);
+                assert!(whole.fragmented == pieces.fragmented, "{name} in chunks of {chunk}");
+            }
+        }
+    }
+}
+
+/// An independent reader finds the tracks and counts the samples.
+#[test]
+fn another_reader_finds_the_same() {
+    each(WHOLE, &[Layout::Demuxed], |name, made| {
+        for (track, of) in made.tracks.iter().enumerate() {
+            let bytes = made.joined(track);
+            let len = bytes.len() as u64;
+            let reader = mp4::Mp4Reader::read_header(std::io::Cursor::new(bytes), len)
+                .unwrap_or_else(|error| panic!("{name}, track {track}: {error}"));
+            let samples: usize = made.fragmented[track].segments.iter().map(|(_, body)| samples(body)).sum();
+            assert_eq!(reader.tracks()[&1].sample_count() as usize, samples, "{name}");
+            let kind = if of.role == Role::Video { mp4::TrackType::Video } else { mp4::TrackType::Audio };
+            assert_eq!(reader.tracks()[&1].track_type().unwrap(), kind);
+        }
+    });
+}
+
+/// Where the line would begin below zero, it begins a turn of the clock later; and it goes on over the wrap.
+#[test]
+fn decoding_times_are_never_negative_and_go_on_over_the_wrap() {
+    let made = make(&read("wrap.ts"), 65_536, Layout::Demuxed, None);
+    let starts: Vec<u64> =
+        made.fragmented[0].segments.iter().map(|(_, body)| fragments(body)[0].trafs[0].decode).collect();
+    assert!(starts.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(starts.first() < Some(&(1 << 33)) && starts.last() > Some(&(1 << 33)), "{starts:?}");
+}
+
+#[test]
+fn what_is_not_carried_is_told_once() {
+    let made = make(&read("mpeg2-mp2.ts"), 65_536, Layout::Demuxed, None);
+    let told: Vec<_> = made.anomalies.iter().map(|anomaly| anomaly.kind).collect();
+    assert_eq!(told, [AnomalyKind::Unsupported(Codec::Mpeg2Video)]);
+    assert_eq!(made.tracks.iter().map(|track| track.role).collect::<Vec<_>>(), [Role::Audio]);
+    assert_eq!(made.fragmented[0].segments.len(), made.segments.len());
+}
+
+#[test]
+fn a_stream_of_another_size_has_another_initialization() {
+    let made = make(&read("size-change.ts"), 65_536, Layout::Demuxed, None);
+    let widths = |init: &Init| match init.formats.first() {
+        Some(Format::Video(video)) => video.width,
+        other => panic!("{other:?}"),
+    };
+    let inits: Vec<_> =
+        made.fragmented[0].inits.iter().map(|(ordinal, init)| (*ordinal, widths(init))).collect();
+    assert_eq!(inits.len(), 2, "{inits:?}");
+    assert!(made.fragmented[0].heads[inits[1].0 as usize].is_discontinuity);
+    assert_eq!(made.fragmented[1].inits.len(), 1);
 }

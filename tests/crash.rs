@@ -52,6 +52,11 @@ fn the_segmenter_holds() {
 }
 
 #[test]
+fn the_fragmenter_holds() {
+    replay("cmaf", "media", usize::MAX, holds::cmaf);
+}
+
+#[test]
 fn playlists_hold() {
     replay("playlist", "playlist", 4096, holds::playlist);
 }

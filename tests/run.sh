@@ -94,7 +94,7 @@ documentation() {
 # seeds TARGET: the folders of test data that a fuzz target begins with, its own crashes among them.
 seeds() {
     case $1 in
-        demuxer | segmenter) echo testdata/media ;;
+        demuxer | segmenter | cmaf) echo testdata/media ;;
         codec | pes) echo testdata/codec ;;
         playlist) echo testdata/playlist ;;
         config) echo testdata/config ;;

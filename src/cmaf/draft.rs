@@ -15,6 +15,9 @@ use super::track::Role;
 use crate::segment::{Extent, Head, Part};
 use crate::time::Ticks;
 
+/// How far sound lies behind the pictures that it is sent with at most.
+const MAX_LAG: Ticks = Ticks::new(Ticks::PER_SECOND);
+
 /// A segment that is not whole.
 #[derive(Debug)]
 pub struct Draft {
@@ -127,6 +130,7 @@ impl Draft {
         let limit = line.samples(Ticks::from(limit));
         while let Some((count, until)) = self.fragments[at].due(limit) {
             let Some(whole) = self.fragments[at].take(count, until) else { return };
+            generation.streams[at].end = Some(until);
             let taken = Taken {
                 start: line.ticks(whole.start()),
                 end: line.ticks(until),
@@ -165,30 +169,43 @@ impl Draft {
             extent.duration = start.until(end);
             extent.decode_end = end;
         }
+        generation.states[track].end = Some(extent.decode_end);
         self.queue.push(Event::Segment { track, ordinal: self.ordinal, extent, body });
     }
 
     /// A track of which nothing came: a fragment without samples, if its description is known from before.
     fn fill(&mut self, generation: &mut Generation, track: usize, extent: &Extent) {
+        let (start, end) = self.void(generation, track, extent);
         let mut fragments = Vec::new();
         for at in generation.of_track(track) {
             let stream = &generation.streams[at];
-            let start = self.head.decode_start + self.place.shift;
             let point = match &stream.media {
-                Media::Pictures(_) => start.count(),
-                Media::Sounds(sounds) => sounds.line().end().unwrap_or_else(|| sounds.line().samples(start)),
+                Media::Pictures(_) => (start + self.place.shift).count(),
+                Media::Sounds(sounds) => {
+                    let known = stream.end.filter(|_| !self.head.is_discontinuity);
+                    known.unwrap_or_else(|| sounds.line().samples(start + self.place.shift))
+                }
             };
             let mut empty = Fragment { entry: stream.entry().cloned(), ..Fragment::default() };
             fragments.extend(empty.take(0, point).map(|whole| (stream.track_id, whole)));
         }
-        let head = self.head;
         if fragments.is_empty() {
-            return self.open_track(track, head);
+            self.open_track(track, sound_head(&self.head, start));
+            self.outputs[track].end = Some(end);
+        } else {
+            let shift = self.place.shift;
+            self.write(generation, track, Taken { fragments, start: start + shift, end: end + shift });
         }
-        let taken = Taken { fragments, start: head.start, end: head.start + Ticks::from(extent.duration) };
-        let taken =
-            Taken { start: taken.start + self.place.shift, end: taken.end + self.place.shift, ..taken };
-        self.write(generation, track, taken);
+    }
+
+    /// From when to when a track of which nothing came has nothing. Sound that is only late comes yet, behind the
+    /// sound before it.
+    fn void(&self, generation: &Generation, track: usize, extent: &Extent) -> (Ticks, Ticks) {
+        let end = self.head.start + Ticks::from(extent.duration);
+        match generation.states[track].end.filter(|_| !self.head.is_discontinuity) {
+            Some(start) => (start, start.max(end - MAX_LAG)),
+            None => (self.head.start, end),
+        }
     }
 
     /// Takes all samples of a track; pictures end at `decode_end`.
@@ -216,6 +233,7 @@ impl Draft {
             };
             let Some(whole) = fragment.take(fragment.samples.len(), end) else { continue };
             stream.expected = fragment.expected;
+            stream.end = Some(end);
             let ticks = |point| line.map_or(Ticks::new(point), |line| line.ticks(point));
             span = span.or(Some((ticks(whole.start()), ticks(end))));
             fragments.push((stream.track_id, whole));

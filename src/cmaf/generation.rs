@@ -6,6 +6,7 @@ use super::Layout;
 use super::anomaly::Anomaly;
 use super::stream::Stream;
 use super::track::{Track, tracks};
+use crate::time::Ticks;
 use crate::ts::{self, Pid, Program};
 
 /// The streams of a program, and what tracks they make.
@@ -25,6 +26,8 @@ pub struct State {
     pub sequence: u32,
     /// Of the last initialization.
     pub digest: Option<u64>,
+    /// When what follows the last segment is decoded, on the cutter's line.
+    pub end: Option<Ticks>,
 }
 
 impl Generation {

@@ -120,8 +120,9 @@ pub enum Event {
         /// moof and mdat.
         body: Chunks,
     },
-    /// A segment is whole: its parts, or one fragment. A track of which nothing came has a segment all the same, with
-    /// the cutter's duration: a fragment without samples, or no byte at all where it was never described.
+    /// A segment is whole: its parts, or one fragment. A track of which nothing came has a segment all the same: a
+    /// fragment without samples, or no byte at all where it was never described. Its duration is zero where sound may
+    /// only be late.
     Segment {
         /// The track.
         track: usize,

@@ -24,6 +24,8 @@ pub struct Stream {
     pub language: Option<[u8; 3]>,
     /// The segment of the PES packet in hand.
     pub ordinal: Option<u64>,
+    /// Where its last fragment ended, in the track's timescale, in this timeline.
+    pub end: Option<i64>,
     /// How large its last fragment was.
     pub expected: usize,
     told: Vec<AnomalyKind>,
@@ -67,6 +69,7 @@ impl Stream {
             track_id,
             language: stream.language,
             ordinal: None,
+            end: None,
             expected: 0,
             told: Vec::new(),
         })

@@ -23,7 +23,7 @@ fn is_part(path: &str) -> bool {
 fn stays_close(player: Player, format: &str) -> Report {
     let _machine = alone();
     let server = pattern(format);
-    let report = player.play(&server.url("index.m3u8"), seconds()).is_smooth();
+    let report = player.play(&server.url("index.m3u8"), seconds()).smooth();
     assert!(
         report.fetched.iter().filter(|path| is_part(path)).count() >= 2 * seconds() as usize,
         "{report:#?}"

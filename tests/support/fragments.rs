@@ -151,3 +151,11 @@ pub fn packets(file: &Path, stream: &str) -> Vec<f64> {
     let stamp = |line: &str| line.trim_end_matches(',').parse().unwrap_or(f64::NAN);
     text.lines().filter(|line| !line.is_empty()).map(stamp).collect()
 }
+
+/// What ffmpeg complains about when it decodes `file`.
+pub fn complaints(file: &Path) -> String {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(file).args(["-f", "null", "-"]);
+    let output = command.output().expect("ffmpeg can be started");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use segcast::cmaf::{self, Fragmenter, Layout};
 use segcast::codec::{AccessUnit, Codec, Examiner, Format};
 use segcast::playlist::{Media, Multivariant};
 use segcast::segment::{Cutter, Event as CutEvent, OnMissingRandomAccess, Options};
 use segcast::ts::section::{Gathered, Gatherer, MAX_SECTION_LEN, crc32};
+#[path = "boxes.rs"]
+pub mod boxes;
+
 use segcast::ts::{self, Demuxer, Event, PACKET_LEN, Packet, Pat, Pid, Program, Selection, packets, pes};
 
 /// The same bytes cut into chunks by a hash of their tail.
@@ -379,6 +383,146 @@ pub fn segmenter(input: &[u8]) {
             }
         }
     }
+}
+
+/// Any chunking gives the same fragments; every length in them adds up; a track's segments come one behind the other,
+/// each opened and described first; its parts are all of it; decoding times never go back within a timeline.
+pub fn cmaf(input: &[u8]) {
+    let stream = stream(input);
+    for layout in [Layout::Demuxed, Layout::Muxed] {
+        for part in [None, Some(Duration::from_millis(300))] {
+            let options = Options { target: Duration::from_secs(2), part, ..Options::default() };
+            let whole = fragment(&options, layout, [stream.clone()]);
+            let pieces = fragment(&options, layout, chunks(&stream));
+            assert!(whole.log == pieces.log, "other fragments in chunks: {:?} {:?}", whole.log, pieces.log);
+        }
+    }
+}
+
+/// What came of a stream, checked as it came.
+#[derive(Debug, Default)]
+pub struct Fragments {
+    /// All events, their bytes as digests.
+    log: Vec<String>,
+    tracks: Vec<TrackFragments>,
+    anomalies: Vec<cmaf::Anomaly>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct TrackFragments {
+    is_open: bool,
+    is_described: bool,
+    parts: Vec<u8>,
+    has_parts: bool,
+    /// When what follows is decoded, by track_ID.
+    ends: BTreeMap<u32, u64>,
+}
+
+fn fragment(options: &Options, layout: Layout, chunks: impl IntoIterator<Item = Bytes>) -> Fragments {
+    let mut cutter = Cutter::new(options);
+    let mut fragmenter = Fragmenter::new(&cmaf::Options { layout });
+    let mut found = Fragments::default();
+    for chunk in chunks {
+        for event in cutter.push(chunk) {
+            fragmenter.push(&event).for_each(|event| found.take(event));
+        }
+    }
+    for event in cutter.finish() {
+        fragmenter.push(&event).for_each(|event| found.take(event));
+    }
+    fragmenter.finish().for_each(|event| found.take(event));
+    assert!(found.tracks.iter().all(|track| !track.is_open), "a segment is never whole");
+    found
+}
+
+impl Fragments {
+    fn take(&mut self, event: cmaf::Event) {
+        match &event {
+            cmaf::Event::Part { body, .. } | cmaf::Event::Segment { body, .. } => {
+                let bytes = body.to_bytes();
+                assert_eq!(body.size_bytes(), bytes.len() as u64);
+                self.log.push(format!("{:x}", digest(&bytes)));
+            }
+            _ => {}
+        }
+        match event {
+            cmaf::Event::Tracks(tracks) => {
+                assert!(self.tracks.iter().all(|track| !track.is_open));
+                self.log.push(format!("{tracks:?}"));
+                self.tracks = vec![TrackFragments::default(); tracks.len()];
+            }
+            cmaf::Event::Open { track, ordinal, head } => {
+                self.log.push(format!("{track} {ordinal} {head:?}"));
+                self.tracks[track].open(head.is_discontinuity);
+            }
+            cmaf::Event::Init { track, ordinal, init } => {
+                self.log.push(format!("{track} {ordinal} {init:?}"));
+                let found = boxes::boxes(&init.bytes);
+                assert_eq!(found.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["ftyp", "moov"]);
+                assert!(self.tracks[track].is_open && !init.formats.is_empty());
+                self.tracks[track].is_described = true;
+            }
+            cmaf::Event::Part { track, ordinal, part, body } => {
+                self.log.push(format!("{track} {ordinal} {part:?}"));
+                self.tracks[track].part(&body.to_bytes());
+            }
+            cmaf::Event::Segment { track, ordinal, extent, body } => {
+                self.log.push(format!("{track} {ordinal} {extent:?}"));
+                assert_eq!(extent.size_bytes, body.size_bytes());
+                self.tracks[track].close(&body.to_bytes());
+            }
+            cmaf::Event::Anomaly(anomaly) => {
+                assert!(!self.anomalies.contains(&anomaly) || self.log.len() > 1, "{anomaly} is told twice");
+                self.anomalies.push(anomaly);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl TrackFragments {
+    fn open(&mut self, is_discontinuity: bool) {
+        assert!(
+            !std::mem::replace(&mut self.is_open, true),
+            "a segment opens before the one before is whole"
+        );
+        if is_discontinuity {
+            self.ends.clear();
+        }
+    }
+
+    fn part(&mut self, body: &[u8]) {
+        assert!(self.is_open && self.is_described);
+        self.check(body);
+        self.has_parts = true;
+        self.parts.extend_from_slice(body);
+    }
+
+    fn close(&mut self, body: &[u8]) {
+        assert!(std::mem::replace(&mut self.is_open, false) && (self.is_described || body.is_empty()));
+        if std::mem::take(&mut self.has_parts) {
+            assert!(self.parts == body, "the parts are not the segment");
+        } else {
+            self.check(body);
+        }
+        self.parts.clear();
+    }
+
+    fn check(&mut self, body: &[u8]) {
+        for fragment in boxes::fragments(body) {
+            for traf in fragment.trafs {
+                let end = self.ends.entry(traf.track_id).or_default();
+                assert!(traf.decode >= *end, "decoding times go back from {end} to {}", traf.decode);
+                *end = traf.end();
+            }
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn check_parts(segment: &Segment, extent: &segcast::segment::Extent) {
