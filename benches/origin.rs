@@ -78,7 +78,8 @@ impl Channel {
     }
 
     fn open(&mut self) {
-        let head = Head { start: self.start(), is_discontinuity: false, is_independent: true };
+        let start = self.start();
+        let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
         self.presentation.open(0, &head, SystemTime::UNIX_EPOCH);
     }
 
@@ -100,12 +101,15 @@ impl Channel {
     }
 
     fn close(&mut self, body: Bytes) {
-        let head = Head { start: self.start(), is_discontinuity: false, is_independent: true };
+        let start = self.start();
+        let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
         let number = self.presentation.next_number(0);
         let key = self.presentation.options().renditions[0].segment_key(number);
         let size_bytes = body.len() as u64;
         self.stage.put(&key, body.into());
-        self.presentation.close(0, &Extent { head, duration: SECOND, size_bytes, longest: SECOND });
+        let decode_end = start + Ticks::from(SECOND);
+        let extent = Extent { head, duration: SECOND, size_bytes, longest: SECOND, decode_end };
+        self.presentation.close(0, &extent);
         self.closed += 1;
         self.show();
     }
