@@ -4,7 +4,8 @@
 # What is missing is installed (ffmpeg, fonts, a C compiler, cargo-fuzz, nightly Rust for it, and by tests/servers.sh the
 # servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
 # exit code is 1 then.
-# FUZZ_SECONDS=N fuzzes every target for N seconds (default 5; 0 leaves fuzzing out).
+# FUZZ_SECONDS=N fuzzes every target of the core for N seconds (default 5; 0 leaves fuzzing out). FUZZ_ALL=yes fuzzes what
+# reads configuration files and servers' answers as well: building that takes some minutes more.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -108,7 +109,7 @@ fuzz() {
     local target=$1 corpus=fuzz/corpus/$1 seeds
     mkdir -p "$corpus"
     mapfile -t seeds < <(seeds "$target")
-    cargo +nightly fuzz run --sanitizer none --fuzz-dir fuzz --features cli "$target" "$corpus" "${seeds[@]}" -- \
+    cargo +nightly fuzz run --sanitizer none --fuzz-dir fuzz "${fuzz_features[@]}" "$target" "$corpus" "${seeds[@]}" -- \
         -max_total_time="$fuzz_seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
         -print_final_stats=1 2>&1 | grep -vE '^#|NEW_FUNC|DE: |# Uses: |dictionary\. ######'
 }
@@ -126,7 +127,10 @@ step "servers of the tests" tests/servers.sh
 step "tests" cargo test --quiet
 step "tests, core alone" cargo test --quiet --no-default-features
 if [[ $fuzz_seconds -gt 0 ]]; then
+    fuzz_features=()
+    [[ ${FUZZ_ALL:-} != yes ]] || fuzz_features=(--features cli)
     for target in $(cargo fuzz list --fuzz-dir fuzz); do
+        [[ ${FUZZ_ALL:-} == yes || " config answers " != *" $target "* ]] || continue
         step "fuzz: $target" fuzz "$target"
     done
 fi
