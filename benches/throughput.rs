@@ -1,10 +1,11 @@
-//! Parsing and cutting in memory, beside a copy of the same bytes in the same run.
+//! Parsing, cutting and fragmenting in memory, beside a copy of the same bytes in the same run.
 #![allow(missing_docs)]
 
 use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use segcast::cmaf::{self, Fragmenter};
 use segcast::segment::{Cutter, Options};
 use segcast::ts::Demuxer;
 
@@ -45,6 +46,18 @@ fn throughput(criterion: &mut Criterion) {
             let mut cutter = Cutter::new(&Options::default());
             let events: usize = chunks().map(|chunk| cutter.push(chunk).count()).sum();
             black_box(events + cutter.finish().count())
+        });
+    });
+    group.bench_function("fragment", |bencher| {
+        bencher.iter(|| {
+            let mut cutter = Cutter::new(&Options::default());
+            let mut fragmenter = Fragmenter::new(&cmaf::Options::default());
+            let mut events = 0;
+            for chunk in chunks() {
+                events += cutter.push(chunk).map(|event| fragmenter.push(&event).count()).sum::<usize>();
+            }
+            events += cutter.finish().map(|event| fragmenter.push(&event).count()).sum::<usize>();
+            black_box(events + fragmenter.finish().count())
         });
     });
     group.finish();

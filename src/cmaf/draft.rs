@@ -87,6 +87,19 @@ impl Draft {
         }
     }
 
+    /// Opens a track of sound, once the first sample of its stream is there.
+    pub fn open_sound(&mut self, generation: &Generation, at: usize) {
+        let stream = &generation.streams[at];
+        let is_sound = generation.tracks[stream.track].role == Role::Audio;
+        if !is_sound || self.outputs[stream.track].start.is_some() {
+            return;
+        }
+        if let (Media::Sounds(sounds), Some(first)) = (&stream.media, self.fragments[at].samples.first()) {
+            let start = sounds.line().ticks(first.decode) - self.place.shift;
+            self.open_track(stream.track, sound_head(&self.head, start));
+        }
+    }
+
     /// A part of the cutter's is whole: one of each track that is not of sound alone, whose own parts may be due.
     pub fn part(&mut self, generation: &mut Generation, part: &Part) {
         self.part_limit = Some(part.longest);
@@ -270,7 +283,7 @@ impl Draft {
 
     /// Writes a fragment, behind the initialization and the head of the segment where they are due.
     fn write(&mut self, generation: &mut Generation, track: usize, mut taken: Taken) -> Vec<Bytes> {
-        // Only sound opens its segment here: with its own first frame.
+        // Only a track of which nothing came is not open yet.
         self.open_track(track, sound_head(&self.head, taken.start - self.place.shift));
         self.describe(generation, track);
         let described = self.outputs[track].init.as_deref().unwrap_or_default();

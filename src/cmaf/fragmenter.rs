@@ -117,6 +117,7 @@ impl Fragmenter {
         let (_, draft) = &mut self.drafts[index];
         stream.take(packet, &draft.place, &mut draft.fragments[at]);
         draft.queue.extend(stream.troubles().into_iter().map(Event::Anomaly));
+        draft.open_sound(generation, at);
         draft.part_sound(generation, at);
     }
 

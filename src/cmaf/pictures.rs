@@ -215,3 +215,77 @@ impl InHand {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+
+    const CLOSED: &[u8] = include_bytes!("../../testdata/codec/closed.h264");
+
+    fn pictures() -> Pictures {
+        Pictures::new(Syntax::new(Codec::H264).unwrap())
+    }
+
+    fn push(pictures: &mut Pictures, at: i64, payload: &[u8], fragment: &mut Fragment) {
+        pictures.begin(Ticks::new(at), Ticks::new(at + 3600), 0, fragment);
+        payload.chunks(184).for_each(|piece| pictures.push(piece, fragment));
+        pictures.end(fragment);
+    }
+
+    fn access_units() -> Vec<&'static [u8]> {
+        let mut starts: Vec<_> = memchr::memmem::find_iter(CLOSED, &[0, 0, 0, 1, 9]).collect();
+        starts.push(CLOSED.len());
+        starts.windows(2).map(|pair| &CLOSED[pair[0]..pair[1]]).collect()
+    }
+
+    /// nal_unit_type of each unit.
+    fn kinds(mut media: &[u8]) -> Vec<u8> {
+        let mut kinds = Vec::new();
+        while let Some((len, rest)) = media.split_first_chunk::<LENGTH>() {
+            let (unit, behind) = rest.split_at(u32::from_be_bytes(*len) as usize);
+            kinds.push(unit[0] & 0x1f);
+            media = behind;
+        }
+        kinds
+    }
+
+    #[test]
+    fn a_sample_is_an_access_unit_without_delimiter_and_parameter_sets() {
+        let (mut pictures, mut fragment) = (pictures(), Fragment::default());
+        for (at, unit) in (0..).zip(access_units()) {
+            push(&mut pictures, at * 3600, unit, &mut fragment);
+        }
+        assert_eq!(fragment.samples.len(), access_units().len());
+        assert!(kinds(&fragment.media).iter().all(|kind| [1, 5, 6].contains(kind)));
+        assert!(fragment.samples[0].dependency.is_sync && !fragment.samples[1].dependency.is_sync);
+        assert!(fragment.samples.iter().all(|sample| sample.offset == 3600));
+        assert!(fragment.entry.is_some());
+    }
+
+    #[test]
+    fn access_units_of_one_pes_packet_share_its_time() {
+        let (mut pictures, mut fragment) = (pictures(), Fragment::default());
+        push(&mut pictures, 0, CLOSED, &mut fragment);
+        let count = access_units().len();
+        assert_eq!(fragment.samples.len(), count);
+        assert_eq!(fragment.samples.iter().filter(|sample| sample.is_unstamped).count(), count - 1);
+    }
+
+    #[test]
+    fn pictures_that_nothing_describes_are_left_out() {
+        let (mut pictures, mut fragment) = (pictures(), Fragment::default());
+        push(&mut pictures, 0, access_units()[1], &mut fragment);
+        assert!(fragment.samples.is_empty() && fragment.media.is_empty());
+        push(&mut pictures, 3600, access_units()[0], &mut fragment);
+        assert_eq!(fragment.samples.len(), 1);
+    }
+
+    #[test]
+    fn decoding_times_do_not_run_back() {
+        let (mut pictures, mut fragment) = (pictures(), Fragment::default());
+        push(&mut pictures, 7200, access_units()[0], &mut fragment);
+        push(&mut pictures, 3600, access_units()[1], &mut fragment);
+        assert_eq!((fragment.samples[1].decode, fragment.samples[1].offset), (7201, -1));
+    }
+}

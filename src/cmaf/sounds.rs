@@ -379,3 +379,87 @@ impl Coder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEREO: &[u8] = include_bytes!("../../testdata/codec/stereo.aac");
+    const LATM: &[u8] = include_bytes!("../../testdata/codec/stereo.latm");
+
+    /// Samples of PES packets with these payloads, each told to be presented at its second.
+    fn samples(codec: Codec, payloads: &[&[u8]], is_lost: bool) -> (Fragment, Vec<AnomalyKind>) {
+        let (mut sounds, mut fragment) = (Sounds::new(codec, None).unwrap(), Fragment::default());
+        let start = Ticks::new(Ticks::PER_SECOND);
+        for (n, payload) in (1..).zip(payloads) {
+            if is_lost && n > 1 {
+                sounds.lose();
+            }
+            sounds.begin(Some(Ticks::new(n * Ticks::PER_SECOND)));
+            for piece in payload.chunks(184) {
+                sounds.push(piece, &mut Target { fragment: &mut fragment, start, timeline: 0 });
+            }
+        }
+        let troubles = sounds.troubles().collect();
+        (fragment, troubles)
+    }
+
+    fn frames(mut stream: &[u8]) -> Vec<&[u8]> {
+        let mut frames = Vec::new();
+        while let Look::Frame(len, _) = Adts.look(stream) {
+            let (frame, rest) = stream.split_at(len.min(stream.len()));
+            frames.push(frame);
+            stream = rest;
+        }
+        frames
+    }
+
+    #[test]
+    fn a_sample_is_a_frame_without_its_header() {
+        let (fragment, troubles) = samples(Codec::AacAdts, &[STEREO], false);
+        let bare: Vec<u8> = frames(STEREO).iter().flat_map(|frame| frame[7..].iter().copied()).collect();
+        assert!(fragment.media == bare && troubles.is_empty());
+        assert_eq!(fragment.samples.len(), frames(STEREO).len());
+        assert_eq!(fragment.samples[0].decode, 48_000);
+        assert!(fragment.samples.windows(2).all(|pair| pair[1].decode - pair[0].decode == 1024));
+    }
+
+    #[test]
+    fn a_frame_may_lie_in_two_pes_packets() {
+        let cut = frames(STEREO)[0].len() + 20;
+        let (head, tail) = STEREO.split_at(cut);
+        let (fragment, _) = samples(Codec::AacAdts, &[head, tail], false);
+        assert_eq!(fragment.samples.len(), frames(STEREO).len());
+        // The timestamp is that of the first frame that begins in the packet.
+        assert_eq!([fragment.samples[1].decode, fragment.samples[2].decode], [48_000 + 1024, 96_000]);
+    }
+
+    #[test]
+    fn what_is_lost_takes_one_frame_with_it() {
+        let cut = frames(STEREO)[0].len() + 20;
+        let tail = &STEREO[cut + 5..];
+        let (fragment, _) = samples(Codec::AacAdts, &[&STEREO[..cut], tail], true);
+        assert_eq!(fragment.samples.len(), frames(STEREO).len() - 1);
+    }
+
+    #[test]
+    fn latm_becomes_what_adts_is() {
+        let (fragment, troubles) = samples(Codec::AacLatm, &[LATM], false);
+        assert!(troubles.is_empty() && fragment.samples.len() > 20);
+        let Some(mp4_atom::Codec::Mp4a(entry)) = fragment.entry.as_ref().map(|entry| entry.codec.clone())
+        else {
+            panic!("{:?}", fragment.entry)
+        };
+        let config = entry.esds.es_desc.dec_config.dec_specific.map(|specific| specific.raw);
+        assert_eq!(config, Some(vec![0x11, 0x90]));
+    }
+
+    #[test]
+    fn a_lone_frame_of_another_format_is_left_out() {
+        let mut odd = frames(STEREO)[0].to_vec();
+        odd[2] = odd[2] & !0x3c | 4 << 2;
+        let (fragment, _) = samples(Codec::AacAdts, &[STEREO, &odd, STEREO], false);
+        assert_eq!(fragment.samples.len(), 2 * frames(STEREO).len());
+        assert_eq!(fragment.entry.map(|entry| entry.timescale), Some(48_000));
+    }
+}

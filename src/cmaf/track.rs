@@ -34,7 +34,8 @@ pub enum Role {
 /// The tracks of a program, and what of it they leave out.
 pub fn tracks(program: &Program, layout: Layout) -> (Vec<Track>, Vec<Anomaly>) {
     let mut anomalies = Vec::new();
-    let video = program.streams.iter().find(|stream| is_video(stream));
+    // The stream that cuts are made by: others' pictures need not end where parts do.
+    let video = program.reference().filter(|stream| is_video(stream));
     let mut tracks: Vec<Track> = video.map(|stream| track(stream, Role::Video)).into_iter().collect();
     for stream in program.streams.iter().filter(|stream| stream.codec.is_video() || stream.codec.is_audio()) {
         let kind = match stream.codec {
