@@ -24,6 +24,14 @@ impl Line {
         Self { rate_hz: i64::from(rate_hz.max(1)), next: None, end: None, suspect: None }
     }
 
+    /// The same timeline, counted at another rate from the next timestamp on.
+    pub fn at_rate(&self, rate_hz: u32) -> Self {
+        let line = Self::new(rate_hz);
+        // One more, so that no rounding lets a frame begin before the end of the last.
+        let end = self.end.map(|end| line.samples(self.ticks(end)).saturating_add(1));
+        Self { end, ..line }
+    }
+
     /// Another timeline begins.
     pub const fn restart(&mut self) {
         (self.next, self.end, self.suspect) = (None, None, None);

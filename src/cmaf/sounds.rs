@@ -281,7 +281,7 @@ impl Sounds {
             self.format.is_stale = false;
             if self.format.entry.as_deref() != Some(&entry) {
                 if self.format.entry.as_ref().is_none_or(|known| known.timescale != entry.timescale) {
-                    self.line = Line::new(entry.timescale);
+                    self.line = self.line.at_rate(entry.timescale);
                 }
                 self.format.entry = Some(Arc::new(entry));
             }

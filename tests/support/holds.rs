@@ -461,6 +461,8 @@ impl Fragments {
                 assert_eq!(found.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["ftyp", "moov"]);
                 assert!(self.tracks[track].is_open && !init.formats.is_empty());
                 self.tracks[track].is_described = true;
+                // It may count at another rate: the timeline breaks wherever there is another one.
+                self.tracks[track].ends.clear();
             }
             cmaf::Event::Part { track, ordinal, part, body } => {
                 self.log.push(format!("{track} {ordinal} {part:?}"));
