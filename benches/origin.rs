@@ -58,7 +58,8 @@ impl Channel {
     fn serve(listen: &str, has_parts: bool) -> Outcome<(Self, String)> {
         let options = live::Options {
             kind: live::Kind::Event,
-            target: SECOND,
+            // A request waits for three of these.
+            target: 10 * SECOND,
             multivariants: vec![],
             url_prefix: String::new(),
             has_date_time: true,
@@ -108,7 +109,7 @@ impl Channel {
         let size_bytes = body.len() as u64;
         self.stage.put(&key, body.into());
         let decode_end = start + Ticks::from(SECOND);
-        let extent = Extent { head, duration: SECOND, size_bytes, longest: SECOND, decode_end };
+        let extent = Extent { head, duration: SECOND, size_bytes, longest: 10 * SECOND, decode_end };
         self.presentation.close(0, &extent);
         self.closed += 1;
         self.show();
@@ -173,8 +174,9 @@ async fn held(count: usize) -> Outcome {
     for _ in 0..count {
         streams.push(TcpStream::connect(&address).await?);
     }
+    // Segment 1 is whole, and after each round one more.
     for round in 0..ROUNDS {
-        let msn = round + 1;
+        let msn = round + 2;
         let request = format!("GET /index.m3u8?_HLS_msn={msn}&_HLS_part=0 HTTP/1.1\r\nHost: x\r\n\r\n");
         for stream in &mut streams {
             stream.write_all(request.as_bytes()).await?;
