@@ -180,7 +180,7 @@ pub fn scripts(folder: &str) -> PathBuf {
 /// How long each stream is played, in seconds.
 pub fn seconds() -> u32 {
     std::env::var("SEGCAST_PLAYER_SECONDS")
-        .map_or(8, |text| text.parse().expect("SEGCAST_PLAYER_SECONDS is a number"))
+        .map_or(5, |text| text.parse().expect("SEGCAST_PLAYER_SECONDS is a number"))
 }
 
 static MACHINE: RwLock<()> = RwLock::new(());
