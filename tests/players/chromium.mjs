@@ -8,7 +8,15 @@ import { fileURLToPath } from "node:url";
 // Where tests/servers.sh puts what is npm's.
 const servers = process.env.SEGCAST_SERVERS ?? fileURLToPath(new URL("../../target/servers", import.meta.url));
 export const modules = join(servers, "node_modules");
-const { chromium } = createRequire(join(modules, "x"))("playwright-core");
+const { chromium } = requireInstalled("playwright-core");
+
+function requireInstalled(name) {
+  try {
+    return createRequire(join(modules, "x"))(name);
+  } catch {
+    throw new Error(`${name} is not in ${modules}: run tests/servers.sh first`);
+  }
+}
 
 // Without these Chromium asks for hosts that are none of the test's, and plays nothing before a click.
 const FLAGS = [

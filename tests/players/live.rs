@@ -6,6 +6,8 @@ use crate::server::Server;
 
 /// Players that keep three segments away from the live edge find them.
 const ENOUGH: usize = 4;
+/// From one break to the next.
+const LOOP_S: u32 = 3;
 
 /// A channel of the pattern, in segments of a second.
 pub fn pattern(output: &str) -> Server {
@@ -16,7 +18,7 @@ pub fn pattern(output: &str) -> Server {
 
 pub fn plays_everywhere(server: &Server, extension: &str) {
     for report in all_play(&PLAYERS, &server.url("index.m3u8"), seconds()) {
-        let report = report.smooth();
+        let report = report.is_smooth();
         assert!(report.fetched.iter().any(|path| path.ends_with(extension)), "{report:#?}");
         assert_does_not_lag(&report);
     }
@@ -48,7 +50,7 @@ pub fn switches(server: &Server) {
         for player in [Player::Hls, Player::Shaka] {
             let url = server.url("index.m3u8");
             scope.spawn(move || {
-                let report = player.switch(&url, seconds().max(10)).smooth();
+                let report = player.switch(&url, seconds().max(8)).is_smooth();
                 assert_eq!(report.sizes, ["160x90", "320x180"], "{report:#?}");
             });
         }
@@ -62,10 +64,10 @@ fn a_variant_is_switched_to_without_a_stall() {
     switches(&pattern(""));
 }
 
-/// An encoder that begins anew every four seconds, timestamps and all.
+/// An encoder that begins anew every three seconds, timestamps and all.
 pub fn plays_over_discontinuities(output: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let clip = clip(folder.path().join("clip.ts"), "testsrc2", 4);
+    let clip = clip(folder.path().join("clip.ts"), "testsrc2", LOOP_S);
     let source = format!(
         "while :; do ffmpeg -v error -nostdin -re -i {} -c copy -f mpegts - || exit; done",
         clip.display()
@@ -82,13 +84,13 @@ pub fn plays_over_discontinuities(output: &str) {
         media.discontinuity_sequence + media.segments.iter().filter(|one| one.is_discontinuity).count() as u64
     };
     let before = breaks(&server);
-    let seconds = seconds().max(12);
+    let seconds = seconds().max(3 * LOOP_S);
     for report in all_play(&PLAYERS, &server.url("index.m3u8"), seconds) {
         let report = report.survives();
         assert!(report.timelines.is_empty() || report.timelines.len() >= 3, "{report:#?}");
     }
     // The last one may not be shown yet.
-    assert!(breaks(&server) >= before + u64::from(seconds) / 4 - 1, "{before} {}", breaks(&server));
+    assert!(breaks(&server) >= before + u64::from(seconds / LOOP_S) - 1, "{before} {}", breaks(&server));
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn told(report: Report) -> Report {
 impl Report {
     /// It began, went on, with sound, and nothing was wrong.
     #[track_caller]
-    pub fn smooth(self) -> Self {
+    pub fn is_smooth(self) -> Self {
         // hls.js says so where the first picture is shown after the first sound: that is how encoders begin.
         let is_wrong = |error: &&String| {
             !error.contains("bufferSeekOverHole: fragment loaded with buffer holes, seeking from 0 to 0.")
@@ -180,7 +180,7 @@ pub fn scripts(folder: &str) -> PathBuf {
 /// How long each stream is played, in seconds.
 pub fn seconds() -> u32 {
     std::env::var("SEGCAST_PLAYER_SECONDS")
-        .map_or(8, |text| text.parse().expect("SEGCAST_PLAYER_SECONDS is a number"))
+        .map_or(5, |text| text.parse().expect("SEGCAST_PLAYER_SECONDS is a number"))
 }
 
 static MACHINE: RwLock<()> = RwLock::new(());
