@@ -18,7 +18,7 @@ pub fn pattern(output: &str) -> Server {
 
 pub fn plays_everywhere(server: &Server, extension: &str) {
     for report in all_play(&PLAYERS, &server.url("index.m3u8"), seconds()) {
-        let report = report.is_smooth();
+        let report = report.smooth();
         assert!(report.fetched.iter().any(|path| path.ends_with(extension)), "{report:#?}");
         assert_does_not_lag(&report);
     }
@@ -50,7 +50,7 @@ pub fn switches(server: &Server) {
         for player in [Player::Hls, Player::Shaka] {
             let url = server.url("index.m3u8");
             scope.spawn(move || {
-                let report = player.switch(&url, seconds().max(8)).is_smooth();
+                let report = player.switch(&url, seconds().max(8)).smooth();
                 assert_eq!(report.sizes, ["160x90", "320x180"], "{report:#?}");
             });
         }

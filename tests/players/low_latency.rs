@@ -26,7 +26,7 @@ fn stay_close(format: &str, players: &[(Player, f64)]) {
     let server = pattern(format);
     let url = server.url("index.m3u8");
     let play = |(player, limit_s): &(Player, f64)| {
-        let report = player.play(&url, seconds()).is_smooth();
+        let report = player.play(&url, seconds()).smooth();
         let parts = report.fetched.iter().filter(|path| is_part(path)).count();
         assert!(parts >= 2 * seconds() as usize, "{parts} parts: {report:#?}");
         assert!(report.latency_s.is_some_and(|latency| latency.median <= *limit_s), "{report:#?}");

@@ -105,7 +105,7 @@ fn told(report: Report) -> Report {
 impl Report {
     /// It began, went on, with sound, and nothing was wrong.
     #[track_caller]
-    pub fn is_smooth(self) -> Self {
+    pub fn smooth(self) -> Self {
         // hls.js says so where the first picture is shown after the first sound: that is how encoders begin.
         let is_wrong = |error: &&String| {
             !error.contains("bufferSeekOverHole: fragment loaded with buffer holes, seeking from 0 to 0.")
