@@ -58,7 +58,9 @@ async function shaka_(url, isLowLatency, isLow) {
     // Parts of HLS have no start times that it could trust before it has them.
     manifest: { hls: { sequenceMode: isLowLatency } },
     streaming: { lowLatencyMode: isLowLatency },
-    abr: { enabled: !isLow },
+    // With low latency it goes to another variant in the middle of a segment, at parts that are not independent, and shows
+    // nothing new until the next segment.
+    abr: { enabled: !isLow && !isLowLatency },
   });
   const choose = (place) => {
     const tracks = player.getVariantTracks().toSorted((one, other) => one.bandwidth - other.bandwidth);

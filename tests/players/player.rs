@@ -135,6 +135,15 @@ impl Report {
     }
 }
 
+impl Report {
+    /// It went on without a stall, whatever the player said of its own doings.
+    #[track_caller]
+    pub fn never_stands_still(self) -> Self {
+        assert_eq!(self.stalls, 0, "{self:#?}");
+        self.survives()
+    }
+}
+
 /// Each of `players` plays `url` at the same time.
 pub fn all_play(players: &[Player], url: &str, seconds: u32) -> Vec<Report> {
     std::thread::scope(|scope| {

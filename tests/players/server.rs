@@ -59,14 +59,19 @@ impl Server {
         Self::start(&["run".as_ref(), config.as_os_str()], port, folder)
     }
 
-    /// What `examples/quickstart.sh` runs.
-    pub fn quickstart() -> Self {
+    /// What `examples/quickstart.sh` runs, with the script at `player` for its page.
+    pub fn quickstart(player: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart.toml");
         let (port, output) = (free_port(), folder.path().join("live"));
-        let listen = port.to_string();
+        let (listen, player) = (port.to_string(), format!("origin.player={player}"));
         let arguments = ["run".as_ref(), config.as_os_str(), "--output".as_ref(), output.as_os_str()];
-        Self::start(&[&arguments[..], &["--listen".as_ref(), listen.as_ref()]].concat(), port, folder)
+        Self::start(
+            &[&arguments[..], &["--listen".as_ref(), listen.as_ref(), "--set".as_ref(), player.as_ref()]]
+                .concat(),
+            port,
+            folder,
+        )
     }
 
     /// `segcast serve` of `path`.
