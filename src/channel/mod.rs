@@ -28,6 +28,7 @@ mod places;
 mod prepare;
 mod report;
 mod run;
+mod serving;
 mod summary;
 
 use std::time::Duration;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::ingest::{Ending, Given, Shared, ingest};
@@ -15,6 +15,7 @@ use super::package::{Item, Lineup, Packager};
 use super::places::Places;
 use super::prepare::{Prepared, prepare};
 use super::report::Reporter;
+use super::serving::Serving;
 use super::summary::{Rendition, Summary};
 use super::{BURIAL, Error, LAST_PUTS, Options, Stop};
 use crate::chunks::Chunks;
@@ -119,21 +120,6 @@ fn cutting(options: &Options) -> segment::Options {
         program: Selection::First,
         on_missing,
         part: options.part,
-    }
-}
-
-/// An origin at work.
-struct Serving {
-    end: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Serving {
-    /// Lets nobody else in, and waits for those who are served.
-    async fn end(self) {
-        drop(self.end);
-        // It does not panic; if it did, it has ended.
-        let _ = self.task.await;
     }
 }
 
@@ -296,10 +282,7 @@ impl Channel {
         let (url, entry) = (origin.url(), options.presentation.entry());
         tracing::info!("{}: watch at {url}, the stream is {url}{entry}", options.name);
         self.places.stage = Some(stage);
-        let (end, ended) = oneshot::channel();
-        // Whoever drops the sender ends it too.
-        let shutdown = async { drop(ended.await) };
-        Serving { end, task: tokio::spawn(origin.run(shutdown)) }
+        Serving::start(origin)
     }
 
     /// Tells the origin how the channel is doing.
