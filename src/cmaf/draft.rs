@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::fragment::{Fragment, Whole, write};
 use super::generation::Generation;
 use super::init::{Described, Init};
+use super::line::Line;
 use super::stream::{Media, Place};
 use super::track::Role;
 use crate::segment::{Extent, Head, Part};
@@ -94,8 +95,9 @@ impl Draft {
         if !is_sound || self.outputs[stream.track].start.is_some() {
             return;
         }
-        if let (Media::Sounds(sounds), Some(first)) = (&stream.media, self.fragments[at].samples.first()) {
-            let start = sounds.line().ticks(first.decode) - self.place.shift;
+        let Fragment { entry, samples, .. } = &self.fragments[at];
+        if let Some((entry, first)) = entry.as_ref().zip(samples.first()) {
+            let start = Line::new(entry.timescale).ticks(first.decode) - self.place.shift;
             self.open_track(stream.track, sound_head(&self.head, start));
         }
     }
@@ -132,23 +134,19 @@ impl Draft {
     /// Writes the parts of a stream that is a track of sound that no further frame fits into.
     pub fn part_sound(&mut self, generation: &mut Generation, at: usize) {
         let Some(limit) = self.part_limit else { return };
-        let (track, Media::Sounds(sounds)) = (generation.streams[at].track, &generation.streams[at].media)
-        else {
-            return;
-        };
+        let track = generation.streams[at].track;
+        let Some(entry) = self.fragments[at].entry.as_ref() else { return };
         if generation.tracks[track].role != Role::Audio {
             return;
         }
-        let line = *sounds.line();
-        let limit = line.samples(Ticks::from(limit));
+        let limit = Line::new(entry.timescale).samples(Ticks::from(limit));
         while let Some((count, until)) = self.fragments[at].due(limit) {
-            let Some(whole) = self.fragments[at].take(count, until) else { return };
-            generation.streams[at].end = Some(until);
-            let taken = Taken {
-                start: line.ticks(whole.start()),
-                end: line.ticks(until),
-                fragments: vec![(1, whole)],
+            let stream = &mut generation.streams[at];
+            let Some(whole) = stream.take_samples(&self.place, &mut self.fragments[at], count, until) else {
+                return;
             };
+            let (start, end) = whole.span();
+            let taken = Taken { fragments: vec![(1, whole)], start, end };
             self.write_part(generation, track, taken, None);
         }
     }
@@ -191,16 +189,18 @@ impl Draft {
         let (start, end) = self.void(generation, track, extent);
         let mut fragments = Vec::new();
         for at in generation.of_track(track) {
-            let stream = &generation.streams[at];
-            let point = match &stream.media {
-                Media::Pictures(_) => (start + self.place.shift).count(),
-                Media::Sounds(sounds) => {
-                    let known = stream.end.filter(|_| !self.head.is_discontinuity);
-                    known.unwrap_or_else(|| sounds.line().samples(start + self.place.shift))
-                }
+            let stream = &mut generation.streams[at];
+            let Some(entry) = stream.entry().cloned() else { continue };
+            let since = match &stream.media {
+                Media::Pictures(_) => self.head.decode_start,
+                Media::Sounds(_) => start,
             };
-            let mut empty = Fragment { entry: stream.entry().cloned(), ..Fragment::default() };
-            fragments.extend(empty.take(0, point).map(|whole| (stream.track_id, whole)));
+            let known = stream.end(&self.place, entry.timescale);
+            let point =
+                known.unwrap_or_else(|| Line::new(entry.timescale).samples(since + self.place.shift));
+            let mut empty = Fragment { entry: Some(entry), ..Fragment::default() };
+            let whole = stream.take_samples(&self.place, &mut empty, 0, point);
+            fragments.extend(whole.map(|whole| (stream.track_id, whole)));
         }
         if fragments.is_empty() {
             self.open_track(track, sound_head(&self.head, start));
@@ -228,27 +228,21 @@ impl Draft {
         for at in generation.of_track(track) {
             let stream = &mut generation.streams[at];
             let fragment = &mut self.fragments[at];
-            let line = match &mut stream.media {
+            let end = match &mut stream.media {
                 Media::Pictures(pictures) => {
                     if stream.ordinal == Some(self.ordinal) {
                         pictures.end(fragment);
                     }
-                    None
+                    (decode_end + self.place.shift).count()
                 }
-                Media::Sounds(sounds) => Some(*sounds.line()),
+                Media::Sounds(_) => fragment.end,
             };
             if fragment.samples.is_empty() {
                 continue;
             }
-            let end = match &line {
-                None => (decode_end + self.place.shift).count(),
-                Some(_) => fragment.end,
-            };
-            let Some(whole) = fragment.take(fragment.samples.len(), end) else { continue };
-            stream.expected = fragment.expected;
-            stream.end = Some(end);
-            let ticks = |point| line.map_or(Ticks::new(point), |line| line.ticks(point));
-            span = span.or(Some((ticks(whole.start()), ticks(end))));
+            let count = fragment.samples.len();
+            let Some(whole) = stream.take_samples(&self.place, fragment, count, end) else { continue };
+            span = span.or(Some(whole.span()));
             fragments.push((stream.track_id, whole));
         }
         span.map(|(start, end)| Taken { fragments, start, end })
