@@ -30,6 +30,8 @@ pub struct Draft {
     outputs: Vec<Output>,
     /// The cutter's promise, once it has made a part.
     part_limit: Option<Duration>,
+    /// Parts that wait until the segment is the oldest that is not whole.
+    marks: Vec<Mark>,
     /// Events that wait for the segment before to become whole.
     pub queue: Vec<Event>,
     /// Events that come when it is whole.
@@ -49,6 +51,14 @@ struct Output {
     init: Option<Vec<(u32, Arc<Entry>)>>,
     /// Parts that wait until all streams of the track can be described.
     waiting: Vec<(Taken, Part)>,
+}
+
+/// Where a part of the cutter's ends.
+#[derive(Debug)]
+struct Mark {
+    part: Part,
+    /// For each stream how many samples of the segment lie before it, and up to when they last.
+    ends: Vec<(usize, i64)>,
 }
 
 /// Samples of a track that are to be written.
@@ -71,6 +81,7 @@ impl Draft {
                 .collect(),
             outputs: generation.tracks.iter().map(|_| Output::default()).collect(),
             part_limit: None,
+            marks: Vec::new(),
             queue: Vec::new(),
             behind: Vec::new(),
         };
@@ -102,20 +113,46 @@ impl Draft {
         }
     }
 
-    /// A part of the cutter's is whole: one of each track that is not of sound alone, whose own parts may be due.
+    /// A part of the cutter's is whole.
     pub fn part(&mut self, generation: &mut Generation, part: &Part) {
         self.part_limit = Some(part.longest);
-        for track in 0..self.outputs.len() {
-            if generation.tracks[track].role == Role::Audio {
-                for at in generation.of_track(track) {
-                    self.part_sound(generation, at);
-                }
-            } else if let Some(taken) = self.take(generation, track, part.decode_end) {
-                self.outputs[track].waiting.push((taken, *part));
-                if self.is_described(generation, track) {
-                    self.write_waiting(generation, track);
+        let ends = self.ends(generation, part.decode_end);
+        self.marks.push(Mark { part: *part, ends });
+    }
+
+    /// Where the samples that are there end; pictures at `decode_end`.
+    fn ends(&mut self, generation: &mut Generation, decode_end: Ticks) -> Vec<(usize, i64)> {
+        let mut ends = Vec::with_capacity(self.fragments.len());
+        for (stream, fragment) in generation.streams.iter_mut().zip(&mut self.fragments) {
+            if stream.ordinal == Some(self.ordinal) {
+                stream.end_picture(fragment);
+            }
+            let end = match &stream.media {
+                Media::Pictures(_) => (decode_end + self.place.shift).count(),
+                Media::Sounds(_) => fragment.end,
+            };
+            ends.push((fragment.taken + fragment.samples.len(), end));
+        }
+        ends
+    }
+
+    /// All segments before are whole: writes the parts that are, one of each track that is not of sound alone for each
+    /// of the cutter's, and those of sound that are due.
+    pub fn write_parts(&mut self, generation: &mut Generation) {
+        for Mark { part, ends } in std::mem::take(&mut self.marks) {
+            for track in 0..self.outputs.len() {
+                if generation.tracks[track].role != Role::Audio
+                    && let Some(taken) = self.take(generation, track, &ends)
+                {
+                    self.outputs[track].waiting.push((taken, part));
+                    if self.is_described(generation, track) {
+                        self.write_waiting(generation, track);
+                    }
                 }
             }
+        }
+        for at in 0..self.fragments.len() {
+            self.part_sound(generation, at);
         }
     }
 
@@ -153,9 +190,11 @@ impl Draft {
 
     /// The cutter's segment is whole.
     pub fn close(&mut self, generation: &mut Generation, extent: &Extent) {
+        self.write_parts(generation);
+        let ends = self.ends(generation, extent.decode_end);
         for track in 0..self.outputs.len() {
             self.write_waiting(generation, track);
-            if let Some(taken) = self.take(generation, track, extent.decode_end) {
+            if let Some(taken) = self.take(generation, track, &ends) {
                 if self.part_limit.is_some() {
                     self.write_part(generation, track, taken, None);
                 } else {
@@ -221,26 +260,18 @@ impl Draft {
         }
     }
 
-    /// Takes all samples of a track; pictures end at `decode_end`.
-    fn take(&mut self, generation: &mut Generation, track: usize, decode_end: Ticks) -> Option<Taken> {
+    /// Takes the samples of a track up to `ends`.
+    fn take(&mut self, generation: &mut Generation, track: usize, ends: &[(usize, i64)]) -> Option<Taken> {
         let mut fragments = Vec::new();
         let mut span: Option<(Ticks, Ticks)> = None;
         for at in generation.of_track(track) {
             let stream = &mut generation.streams[at];
             let fragment = &mut self.fragments[at];
-            let end = match &mut stream.media {
-                Media::Pictures(pictures) => {
-                    if stream.ordinal == Some(self.ordinal) {
-                        pictures.end(fragment);
-                    }
-                    (decode_end + self.place.shift).count()
-                }
-                Media::Sounds(_) => fragment.end,
-            };
-            if fragment.samples.is_empty() {
+            let (count, end) = ends[at];
+            let count = count.saturating_sub(fragment.taken);
+            if count == 0 {
                 continue;
             }
-            let count = fragment.samples.len();
             let Some(whole) = stream.take_samples(&self.place, fragment, count, end) else { continue };
             span = span.or(Some(whole.span()));
             fragments.push((stream.track_id, whole));

@@ -25,6 +25,8 @@ pub struct Fragment {
     pub end: i64,
     /// How large the one before was.
     pub expected: usize,
+    /// How many samples of the segment have been taken out.
+    pub taken: usize,
 }
 
 /// A fragment whose end is known.
@@ -67,6 +69,7 @@ impl Fragment {
         let size: usize = samples.iter().map(|sample| sample.size_bytes as usize).sum();
         let rest = self.media.split_off(size.min(self.media.len()));
         self.expected = size;
+        self.taken += samples.len();
         let media = std::mem::replace(&mut self.media, rest);
         let end = samples.iter().fold(start, |latest, sample| latest.max(sample.decode)).max(end);
         spread(&mut samples, end);
