@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::fragment::{Fragment, Whole, write};
 use super::generation::Generation;
 use super::init::{Described, Init};
+use super::line::Line;
 use super::stream::{Media, Place};
 use super::track::Role;
 use crate::segment::{Extent, Head, Part};
@@ -29,6 +30,8 @@ pub struct Draft {
     outputs: Vec<Output>,
     /// The cutter's promise, once it has made a part.
     part_limit: Option<Duration>,
+    /// Parts that wait until the segment is the oldest that is not whole.
+    marks: Vec<Mark>,
     /// Events that wait for the segment before to become whole.
     pub queue: Vec<Event>,
     /// Events that come when it is whole.
@@ -48,6 +51,14 @@ struct Output {
     init: Option<Vec<(u32, Arc<Entry>)>>,
     /// Parts that wait until all streams of the track can be described.
     waiting: Vec<(Taken, Part)>,
+}
+
+/// Where a part of the cutter's ends.
+#[derive(Debug)]
+struct Mark {
+    part: Part,
+    /// For each stream how many samples of the segment lie before it, and up to when they last.
+    ends: Vec<(usize, i64)>,
 }
 
 /// Samples of a track that are to be written.
@@ -70,6 +81,7 @@ impl Draft {
                 .collect(),
             outputs: generation.tracks.iter().map(|_| Output::default()).collect(),
             part_limit: None,
+            marks: Vec::new(),
             queue: Vec::new(),
             behind: Vec::new(),
         };
@@ -94,26 +106,53 @@ impl Draft {
         if !is_sound || self.outputs[stream.track].start.is_some() {
             return;
         }
-        if let (Media::Sounds(sounds), Some(first)) = (&stream.media, self.fragments[at].samples.first()) {
-            let start = sounds.line().ticks(first.decode) - self.place.shift;
+        let Fragment { entry, samples, .. } = &self.fragments[at];
+        if let Some((entry, first)) = entry.as_ref().zip(samples.first()) {
+            let start = Line::new(entry.timescale).ticks(first.decode) - self.place.shift;
             self.open_track(stream.track, sound_head(&self.head, start));
         }
     }
 
-    /// A part of the cutter's is whole: one of each track that is not of sound alone, whose own parts may be due.
+    /// A part of the cutter's is whole.
     pub fn part(&mut self, generation: &mut Generation, part: &Part) {
         self.part_limit = Some(part.longest);
-        for track in 0..self.outputs.len() {
-            if generation.tracks[track].role == Role::Audio {
-                for at in generation.of_track(track) {
-                    self.part_sound(generation, at);
-                }
-            } else if let Some(taken) = self.take(generation, track, part.decode_end) {
-                self.outputs[track].waiting.push((taken, *part));
-                if self.is_described(generation, track) {
-                    self.write_waiting(generation, track);
+        let ends = self.ends(generation, part.decode_end);
+        self.marks.push(Mark { part: *part, ends });
+    }
+
+    /// Where the samples that are there end; pictures at `decode_end`.
+    fn ends(&mut self, generation: &mut Generation, decode_end: Ticks) -> Vec<(usize, i64)> {
+        let mut ends = Vec::with_capacity(self.fragments.len());
+        for (stream, fragment) in generation.streams.iter_mut().zip(&mut self.fragments) {
+            if stream.ordinal == Some(self.ordinal) {
+                stream.end_picture(fragment);
+            }
+            let end = match &stream.media {
+                Media::Pictures(_) => (decode_end + self.place.shift).count(),
+                Media::Sounds(_) => fragment.end,
+            };
+            ends.push((fragment.taken + fragment.samples.len(), end));
+        }
+        ends
+    }
+
+    /// All segments before are whole: writes the parts that are, one of each track that is not of sound alone for each
+    /// of the cutter's, and those of sound that are due.
+    pub fn write_parts(&mut self, generation: &mut Generation) {
+        for Mark { part, ends } in std::mem::take(&mut self.marks) {
+            for track in 0..self.outputs.len() {
+                if generation.tracks[track].role != Role::Audio
+                    && let Some(taken) = self.take(generation, track, &ends)
+                {
+                    self.outputs[track].waiting.push((taken, part));
+                    if self.is_described(generation, track) {
+                        self.write_waiting(generation, track);
+                    }
                 }
             }
+        }
+        for at in 0..self.fragments.len() {
+            self.part_sound(generation, at);
         }
     }
 
@@ -132,32 +171,30 @@ impl Draft {
     /// Writes the parts of a stream that is a track of sound that no further frame fits into.
     pub fn part_sound(&mut self, generation: &mut Generation, at: usize) {
         let Some(limit) = self.part_limit else { return };
-        let (track, Media::Sounds(sounds)) = (generation.streams[at].track, &generation.streams[at].media)
-        else {
-            return;
-        };
+        let track = generation.streams[at].track;
+        let Some(entry) = self.fragments[at].entry.as_ref() else { return };
         if generation.tracks[track].role != Role::Audio {
             return;
         }
-        let line = *sounds.line();
-        let limit = line.samples(Ticks::from(limit));
+        let limit = Line::new(entry.timescale).samples(Ticks::from(limit));
         while let Some((count, until)) = self.fragments[at].due(limit) {
-            let Some(whole) = self.fragments[at].take(count, until) else { return };
-            generation.streams[at].end = Some(until);
-            let taken = Taken {
-                start: line.ticks(whole.start()),
-                end: line.ticks(until),
-                fragments: vec![(1, whole)],
+            let stream = &mut generation.streams[at];
+            let Some(whole) = stream.take_samples(&self.place, &mut self.fragments[at], count, until) else {
+                return;
             };
+            let (start, end) = whole.span();
+            let taken = Taken { fragments: vec![(1, whole)], start, end };
             self.write_part(generation, track, taken, None);
         }
     }
 
     /// The cutter's segment is whole.
     pub fn close(&mut self, generation: &mut Generation, extent: &Extent) {
+        self.write_parts(generation);
+        let ends = self.ends(generation, extent.decode_end);
         for track in 0..self.outputs.len() {
             self.write_waiting(generation, track);
-            if let Some(taken) = self.take(generation, track, extent.decode_end) {
+            if let Some(taken) = self.take(generation, track, &ends) {
                 if self.part_limit.is_some() {
                     self.write_part(generation, track, taken, None);
                 } else {
@@ -191,16 +228,18 @@ impl Draft {
         let (start, end) = self.void(generation, track, extent);
         let mut fragments = Vec::new();
         for at in generation.of_track(track) {
-            let stream = &generation.streams[at];
-            let point = match &stream.media {
-                Media::Pictures(_) => (start + self.place.shift).count(),
-                Media::Sounds(sounds) => {
-                    let known = stream.end.filter(|_| !self.head.is_discontinuity);
-                    known.unwrap_or_else(|| sounds.line().samples(start + self.place.shift))
-                }
+            let stream = &mut generation.streams[at];
+            let Some(entry) = stream.entry().cloned() else { continue };
+            let since = match &stream.media {
+                Media::Pictures(_) => self.head.decode_start,
+                Media::Sounds(_) => start,
             };
-            let mut empty = Fragment { entry: stream.entry().cloned(), ..Fragment::default() };
-            fragments.extend(empty.take(0, point).map(|whole| (stream.track_id, whole)));
+            let known = stream.end(&self.place, entry.timescale);
+            let point =
+                known.unwrap_or_else(|| Line::new(entry.timescale).samples(since + self.place.shift));
+            let mut empty = Fragment { entry: Some(entry), ..Fragment::default() };
+            let whole = stream.take_samples(&self.place, &mut empty, 0, point);
+            fragments.extend(whole.map(|whole| (stream.track_id, whole)));
         }
         if fragments.is_empty() {
             self.open_track(track, sound_head(&self.head, start));
@@ -221,34 +260,20 @@ impl Draft {
         }
     }
 
-    /// Takes all samples of a track; pictures end at `decode_end`.
-    fn take(&mut self, generation: &mut Generation, track: usize, decode_end: Ticks) -> Option<Taken> {
+    /// Takes the samples of a track up to `ends`.
+    fn take(&mut self, generation: &mut Generation, track: usize, ends: &[(usize, i64)]) -> Option<Taken> {
         let mut fragments = Vec::new();
         let mut span: Option<(Ticks, Ticks)> = None;
         for at in generation.of_track(track) {
             let stream = &mut generation.streams[at];
             let fragment = &mut self.fragments[at];
-            let line = match &mut stream.media {
-                Media::Pictures(pictures) => {
-                    if stream.ordinal == Some(self.ordinal) {
-                        pictures.end(fragment);
-                    }
-                    None
-                }
-                Media::Sounds(sounds) => Some(*sounds.line()),
-            };
-            if fragment.samples.is_empty() {
+            let (count, end) = ends[at];
+            let count = count.saturating_sub(fragment.taken);
+            if count == 0 {
                 continue;
             }
-            let end = match &line {
-                None => (decode_end + self.place.shift).count(),
-                Some(_) => fragment.end,
-            };
-            let Some(whole) = fragment.take(fragment.samples.len(), end) else { continue };
-            stream.expected = fragment.expected;
-            stream.end = Some(end);
-            let ticks = |point| line.map_or(Ticks::new(point), |line| line.ticks(point));
-            span = span.or(Some((ticks(whole.start()), ticks(end))));
+            let Some(whole) = stream.take_samples(&self.place, fragment, count, end) else { continue };
+            span = span.or(Some(whole.span()));
             fragments.push((stream.track_id, whole));
         }
         span.map(|(start, end)| Taken { fragments, start, end })

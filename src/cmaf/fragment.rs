@@ -6,7 +6,9 @@ use bytes::Bytes;
 use mp4_atom::{Encode, FourCC, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
 
 use super::entry::Entry;
+use super::line::Line;
 use super::sample::Sample;
+use crate::time::Ticks;
 
 /// The media of a fragment at most: sizes and offsets are 32 bits.
 pub const MAX_BYTES: usize = 1 << 30;
@@ -23,6 +25,8 @@ pub struct Fragment {
     pub end: i64,
     /// How large the one before was.
     pub expected: usize,
+    /// How many samples of the segment have been taken out.
+    pub taken: usize,
 }
 
 /// A fragment whose end is known.
@@ -56,16 +60,20 @@ impl Fragment {
         ends.clone().nth(fitting - 1).map(|until| (fitting, until))
     }
 
-    /// The first `count` samples, the last of which lasts until `end`. The rest, and bytes of one under way, stay.
-    pub fn take(&mut self, count: usize, end: i64) -> Option<Whole> {
+    /// The first `count` samples, none of which begins before `start` or an earlier one; the last lasts until `end`.
+    /// The rest, and bytes of one under way, stay.
+    pub fn take(&mut self, count: usize, start: i64, end: i64) -> Option<Whole> {
         let entry = self.entry.clone()?;
         let later = self.samples.split_off(count.min(self.samples.len()));
         let mut samples = std::mem::replace(&mut self.samples, later);
         let size: usize = samples.iter().map(|sample| sample.size_bytes as usize).sum();
         let rest = self.media.split_off(size.min(self.media.len()));
         self.expected = size;
+        self.taken += samples.len();
         let media = std::mem::replace(&mut self.media, rest);
+        let end = samples.iter().fold(start, |latest, sample| latest.max(sample.decode)).max(end);
         spread(&mut samples, end);
+        hold(&mut samples, start);
         Some(Whole { entry, media, samples, end })
     }
 }
@@ -84,10 +92,27 @@ fn spread(samples: &mut [Sample], end: i64) {
     }
 }
 
+/// Delays what would begin before `start` or an earlier sample; when it is presented stays the same.
+fn hold(samples: &mut [Sample], start: i64) {
+    let mut least = start;
+    for sample in samples {
+        let late = least.saturating_sub(sample.decode).max(0);
+        sample.decode += late;
+        sample.offset = sample.offset.saturating_sub(i32::try_from(late).unwrap_or(i32::MAX));
+        least = sample.decode;
+    }
+}
+
 impl Whole {
     /// The first sample's decoding time, or the end where there is none.
-    pub fn start(&self) -> i64 {
+    fn start(&self) -> i64 {
         self.samples.first().map_or(self.end, |sample| sample.decode)
+    }
+
+    /// From when to when it lasts.
+    pub fn span(&self) -> (Ticks, Ticks) {
+        let line = Line::new(self.entry.timescale);
+        (line.ticks(self.start()), line.ticks(self.end))
     }
 
     fn traf(&self, track_id: u32) -> Traf {

@@ -118,7 +118,9 @@ impl Fragmenter {
         stream.take(packet, &draft.place, &mut draft.fragments[at]);
         draft.queue.extend(stream.troubles().into_iter().map(Event::Anomaly));
         draft.open_sound(generation, at);
-        draft.part_sound(generation, at);
+        if index == 0 {
+            draft.part_sound(generation, at);
+        }
     }
 
     fn part(&mut self, ordinal: u64, part: &Part) {
@@ -127,6 +129,7 @@ impl Fragmenter {
         {
             draft.part(generation, part);
         }
+        self.write_parts();
         self.tell();
     }
 
@@ -144,7 +147,17 @@ impl Fragmenter {
             }
         }
         self.forget();
+        self.write_parts();
         self.tell();
+    }
+
+    /// Writes the parts of the oldest segment: those of the next are numbered and described behind them.
+    fn write_parts(&mut self) {
+        if let Some((number, draft)) = self.drafts.front_mut()
+            && let Some(generation) = generation(&mut self.generations, self.ended, *number)
+        {
+            draft.write_parts(generation);
+        }
     }
 
     /// Hands out what is told of the oldest segment.

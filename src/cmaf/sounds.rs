@@ -98,11 +98,6 @@ impl Sounds {
         self.format.entry.as_ref()
     }
 
-    /// Its timeline.
-    pub const fn line(&self) -> &Line {
-        &self.line
-    }
-
     /// What was wrong since the last call.
     pub fn troubles(&mut self) -> impl Iterator<Item = AnomalyKind> {
         self.troubles.drain(..)
@@ -198,14 +193,17 @@ impl Sounds {
         if !self.describe(heard, frame, target) {
             return self.pass(stamp, samples, target);
         }
+        let mut is_placed = false;
         for (n, payload) in bare.sizes.iter().enumerate() {
             let Some(at) = self.line.place(stamp.filter(|_| n == 0), samples, target.start) else { continue };
             let from = bare.sizes.iter().take(n).sum::<usize>();
             let payload = bare.bytes(frame).get(from..from + payload).unwrap_or_default();
+            is_placed = true;
             put(payload, at, target.fragment);
             target.fragment.end = self.line.end().unwrap_or(at);
         }
         if let Coder::Opus(_) = self.coder
+            && is_placed
             && let Some(control) = opus::control(frame)
         {
             self.line.trim(control.trims.1.min(u16::try_from(samples).unwrap_or(0)));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::anomaly::{Anomaly, AnomalyKind};
 use super::assembly::{Assembly, Piece};
 use super::entry::Entry;
-use super::fragment::Fragment;
+use super::fragment::{Fragment, Whole};
+use super::line::Line;
 use super::pictures::Pictures;
 use super::sounds::{Sounds, Target};
 use super::syntax::Syntax;
@@ -24,11 +25,19 @@ pub struct Stream {
     pub language: Option<[u8; 3]>,
     /// The segment of the PES packet in hand.
     pub ordinal: Option<u64>,
-    /// Where its last fragment ended, in the track's timescale, in this timeline.
-    pub end: Option<i64>,
+    /// Where its last fragment ended.
+    end: Option<End>,
     /// How large its last fragment was.
     pub expected: usize,
     told: Vec<AnomalyKind>,
+}
+
+/// Where a fragment ended.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    timeline: u64,
+    timescale: u32,
+    point: i64,
 }
 
 /// What a stream carries.
@@ -109,6 +118,33 @@ impl Stream {
                 Piece::Payload(payload) => sounds.push(payload, &mut target(place, fragment)),
             }),
         }
+    }
+
+    /// Where its last fragment ended, counted at `timescale`; none in a timeline that had no fragment of it.
+    pub fn end(&self, place: &Place, timescale: u32) -> Option<i64> {
+        let end = self.end.filter(|end| end.timeline == place.timeline)?;
+        if end.timescale == timescale {
+            return Some(end.point);
+        }
+        Some(Line::new(timescale).samples(Line::new(end.timescale).ticks(end.point)))
+    }
+
+    /// Takes the first `count` samples out of `fragment`, of a segment at `place`; the last of them lasts until `end`.
+    /// None begins before the last fragment's end, whatever the timestamps say.
+    pub fn take_samples(
+        &mut self,
+        place: &Place,
+        fragment: &mut Fragment,
+        count: usize,
+        end: i64,
+    ) -> Option<Whole> {
+        let timescale = fragment.entry.as_ref()?.timescale;
+        let whole = fragment.take(count, self.end(place, timescale).unwrap_or(i64::MIN), end)?;
+        if count > 0 {
+            self.expected = fragment.expected;
+        }
+        self.end = Some(End { timeline: place.timeline, timescale, point: whole.end });
+        Some(whole)
     }
 
     /// The picture in hand is whole: another begins, or its segment ends.

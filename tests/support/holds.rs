@@ -386,7 +386,8 @@ pub fn segmenter(input: &[u8]) {
 }
 
 /// Any chunking gives the same fragments; every length in them adds up; a track's segments come one behind the other,
-/// each opened and described first; its parts are all of it; decoding times never go back within a timeline.
+/// each opened and described first; its parts are all of it; decoding times never go back within a timeline, and
+/// fragments are numbered in their order.
 pub fn cmaf(input: &[u8]) {
     let stream = stream(input);
     for layout in [Layout::Demuxed, Layout::Muxed] {
@@ -416,6 +417,8 @@ struct TrackFragments {
     has_parts: bool,
     /// When what follows is decoded, by track_ID.
     ends: BTreeMap<u32, u64>,
+    /// Of the last fragment.
+    sequence: u32,
 }
 
 fn fragment(options: &Options, layout: Layout, chunks: impl IntoIterator<Item = Bytes>) -> Fragments {
@@ -512,6 +515,8 @@ impl TrackFragments {
 
     fn check(&mut self, body: &[u8]) {
         for fragment in boxes::fragments(body) {
+            assert_eq!(fragment.sequence, self.sequence + 1, "fragments are numbered out of their order");
+            self.sequence = fragment.sequence;
             for traf in fragment.trafs {
                 let end = self.ends.entry(traf.track_id).or_default();
                 assert!(traf.decode >= *end, "decoding times go back from {end} to {}", traf.decode);
