@@ -43,7 +43,7 @@ fn both_containers_are_played_at_once() {
     let _machine = shared();
     let server = pattern("format = [\"ts\", \"cmaf\"]");
     for (entry, extension) in [("index.m3u8", ".ts"), ("index-cmaf.m3u8", ".m4s")] {
-        let report = Player::Hls.play(&server.url(entry), seconds()).smooth();
+        let report = Player::Hls.play(&server.url(entry), seconds()).plays_smoothly();
         assert!(report.fetched.iter().any(|path| path.ends_with(extension)), "{report:#?}");
     }
 }

@@ -14,7 +14,7 @@ fn what_others_write_is_played() {
         let folder = tempfile::tempdir().unwrap();
         hls(folder.path(), segment_type, 4);
         for report in all_play(&PLAYERS, &Folder::serve(folder.path()).url("index.m3u8"), 8) {
-            let report = report.smooth();
+            let report = report.plays_smoothly();
             assert!(report.is_ended && (report.position_s - 4.0).abs() < 0.2, "{segment_type}: {report:#?}");
             assert_eq!(report.sizes, ["320x180"]);
         }

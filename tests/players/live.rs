@@ -18,7 +18,7 @@ pub fn pattern(output: &str) -> Server {
 
 pub fn plays_everywhere(server: &Server, extension: &str) {
     for report in all_play(&PLAYERS, &server.url("index.m3u8"), seconds()) {
-        let report = report.smooth();
+        let report = report.plays_smoothly();
         assert!(report.fetched.iter().any(|path| path.ends_with(extension)), "{report:#?}");
         assert_does_not_lag(&report);
     }
@@ -50,11 +50,10 @@ pub fn switches(server: &Server) {
         for player in [Player::Hls, Player::Shaka] {
             let url = server.url("index.m3u8");
             scope.spawn(move || {
-                // hls.js says so where it fetches again what it has, now in the other variant.
                 let report = player.switch(&url, seconds().max(8)).never_stands_still();
+                // hls.js says so where it fetches again what it has, now in the other variant.
                 let is_wrong = |error: &&String| !error.contains("bufferAppendNoProgress");
-                assert_eq!(report.errors.iter().find(is_wrong), None, "{report:#?}");
-                assert!(report.holes.is_empty(), "{report:#?}");
+                assert_eq!(report.mistakes().find(is_wrong), None, "{report:#?}");
                 assert_eq!(report.sizes, ["160x90", "320x180"], "{report:#?}");
             });
         }

@@ -6,6 +6,8 @@ const STILL_MS = 250;
 const LOOK_MS = 50;
 // Pictures that are so far apart have others missing between them; a busy machine leaves out a few.
 const HOLE_S = 0.5;
+// So long a player may look for its place.
+const SETTLING_S = 1;
 
 const video = document.getElementById("video");
 let adapter;
@@ -62,12 +64,13 @@ async function shaka_(url, isLowLatency, isLow) {
     // nothing new until the next segment.
     abr: { enabled: !isLow && !isLowLatency },
   });
-  const choose = (place) => {
+  // What is buffered of another variant is played first, or thrown away.
+  const choose = (place, isAtOnce) => {
     const tracks = player.getVariantTracks().toSorted((one, other) => one.bandwidth - other.bandwidth);
-    player.selectVariantTrack(tracks.at(place), true);
+    player.selectVariantTrack(tracks.at(place), isAtOnce);
   };
   player.load(url).then(
-    () => isLow && choose(0),
+    () => isLow && choose(0, true),
     (error) => { watch.error(`shaka ${error.code}: ${error.message}`); watch.isOver = true; },
   );
   // Without EXT-X-PROGRAM-DATE-TIME its dates begin in 1970.
@@ -75,7 +78,7 @@ async function shaka_(url, isLowLatency, isLow) {
     const time = player.getPlayheadTimeAsDate()?.getTime() ?? 0;
     return time > Date.UTC(2000) ? time : null;
   };
-  return { name: `Shaka Player ${shaka.Player.version}`, takenAt, up: () => choose(-1) };
+  return { name: `Shaka Player ${shaka.Player.version}`, takenAt, up: () => choose(-1, false) };
 }
 
 class Watch {
@@ -105,7 +108,7 @@ class Watch {
 
   // A picture is on the screen.
   show(time) {
-    if (this.hasBegun && time - this.shown > HOLE_S) this.holes.push([this.shown, time]);
+    if (this.elapsed() > SETTLING_S && time - this.shown > HOLE_S) this.holes.push([this.shown, time]);
     this.shown = time;
     video.requestVideoFrameCallback((_, { mediaTime }) => this.show(mediaTime));
   }
@@ -177,8 +180,7 @@ function median(values) {
 function report() {
   const quality = video.getVideoPlaybackQuality();
   const stalls = watch.allStalls();
-  // The first second is that of finding the place.
-  const latencies = watch.latencies.slice(1000 / LOOK_MS);
+  const latencies = watch.latencies.slice((SETTLING_S * 1000) / LOOK_MS);
   return {
     player: adapter.name,
     startup_s: watch.hasBegun ? (watch.begun - watch.began) / 1000 : null,

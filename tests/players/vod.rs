@@ -26,7 +26,7 @@ pub fn plays_to_its_end(arguments: &[&str], extension: &str) {
     segment(&input, &vod, arguments);
     let server = Server::files(&vod);
     for report in all_play(&PLAYERS, &server.url("index.m3u8"), AMPLE_S) {
-        let report = report.smooth();
+        let report = report.plays_smoothly();
         assert!(report.is_ended && (report.position_s - 5.0).abs() < 0.2, "{report:#?}");
         assert!(report.fetched.iter().filter(|path| path.ends_with(extension)).count() >= 3, "{report:#?}");
     }
