@@ -141,12 +141,15 @@ impl Report {
 }
 
 impl Report {
-    /// What went wrong. Where sound and picture do not begin together, hls.js begins with both of them, and says so.
+    /// What went wrong. Where sound and picture do not begin together, hls.js begins with both of them, and says so; also
+    /// that it gives up a request of its own when it finds its place.
     pub fn mistakes(&self) -> impl Iterator<Item = &String> {
         let startup = self.startup_s.unwrap_or_default();
         let is_beginning = move |error: &str| {
             let at = error.split(' ').next().and_then(|at| at.parse::<f64>().ok());
-            error.contains("bufferSeekOverHole") && at.is_some_and(|at| at <= startup + 0.1)
+            let is_own =
+                ["bufferSeekOverHole", "networkError aborted"].iter().any(|name| error.contains(name));
+            is_own && at.is_some_and(|at| at <= startup + 0.1)
         };
         self.errors.iter().filter(move |error| !is_beginning(error))
     }
