@@ -25,6 +25,8 @@ pub struct Fragment {
     pub end: i64,
     /// How large the one before was.
     pub expected: usize,
+    /// Whether the last sample may become longer yet.
+    pub is_growing: bool,
     /// How many samples of the segment have been taken out.
     pub taken: usize,
 }
@@ -57,6 +59,9 @@ impl Fragment {
         }
         let ends = self.samples.iter().skip(1).map(|sample| sample.decode).chain([end]);
         let fitting = ends.clone().take_while(|end| end - first.decode <= limit).count().max(1);
+        if self.is_growing && fitting == self.samples.len() {
+            return None;
+        }
         ends.clone().nth(fitting - 1).map(|until| (fitting, until))
     }
 
@@ -198,4 +203,24 @@ fn head(moof: &mut Moof, fragments: &[(u32, Whole)], media: usize) -> Option<Vec
     u32::try_from(MDAT_HEAD + media).ok()?.encode(&mut head).ok()?;
     FourCC::new(b"mdat").encode(&mut head).ok()?;
     Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::Dependency;
+    use super::*;
+
+    fn sample(decode: i64) -> Sample {
+        Sample { decode, offset: 20, size_bytes: 1, dependency: Dependency::ALONE, is_unstamped: false }
+    }
+
+    #[test]
+    fn what_would_begin_before_its_fragment_is_delayed_and_presented_as_before() {
+        let mut samples = [10, 5, 30, 20].map(sample);
+        hold(&mut samples, 8);
+        let times = samples.map(|sample| (sample.decode, sample.decode + i64::from(sample.offset)));
+        assert_eq!(times, [(10, 30), (10, 25), (30, 50), (30, 40)]);
+        hold(&mut samples, 15);
+        assert_eq!(samples.map(|sample| sample.decode), [15, 15, 30, 30]);
+    }
 }

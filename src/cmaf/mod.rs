@@ -52,6 +52,7 @@ mod sets;
 mod sound;
 mod sounds;
 mod stream;
+mod substream;
 mod syntax;
 mod track;
 
