@@ -322,7 +322,7 @@ impl Draft {
         output.end = Some(end);
         let state = &mut generation.states[track];
         state.sequence = state.sequence.wrapping_add(1);
-        let slices = write(state.sequence, taken.fragments);
+        let slices = write(state.sequence, taken.fragments, generation.now);
         output.slices.extend_from_slice(&slices);
         slices
     }

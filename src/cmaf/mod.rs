@@ -47,6 +47,7 @@ mod init;
 mod language;
 mod line;
 mod pictures;
+mod reference;
 mod sample;
 mod sets;
 mod sound;
