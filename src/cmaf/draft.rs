@@ -235,8 +235,7 @@ impl Draft {
                 Media::Sounds(_) => start,
             };
             let known = stream.end(&self.place, entry.timescale);
-            let point =
-                known.unwrap_or_else(|| Line::new(entry.timescale).samples(since + self.place.shift));
+            let point = known.unwrap_or_else(|| Line::new(entry.timescale).samples(since + self.place.shift));
             let mut empty = Fragment { entry: Some(entry), ..Fragment::default() };
             let whole = stream.take_samples(&self.place, &mut empty, 0, point);
             fragments.extend(whole.map(|whole| (stream.track_id, whole)));
@@ -323,7 +322,7 @@ impl Draft {
         output.end = Some(end);
         let state = &mut generation.states[track];
         state.sequence = state.sequence.wrapping_add(1);
-        let slices = write(state.sequence, taken.fragments);
+        let slices = write(state.sequence, taken.fragments, generation.now);
         output.slices.extend_from_slice(&slices);
         slices
     }

@@ -1,12 +1,14 @@
 //! One fragment under way: samples of one stream, then moof and mdat.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mp4_atom::{Encode, FourCC, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
 
 use super::entry::Entry;
 use super::line::Line;
+use super::reference::prft;
 use super::sample::Sample;
 use crate::time::Ticks;
 
@@ -25,6 +27,8 @@ pub struct Fragment {
     pub end: i64,
     /// How large the one before was.
     pub expected: usize,
+    /// Whether the last sample may become longer yet.
+    pub is_growing: bool,
     /// How many samples of the segment have been taken out.
     pub taken: usize,
 }
@@ -57,6 +61,9 @@ impl Fragment {
         }
         let ends = self.samples.iter().skip(1).map(|sample| sample.decode).chain([end]);
         let fitting = ends.clone().take_while(|end| end - first.decode <= limit).count().max(1);
+        if self.is_growing && fitting == self.samples.len() {
+            return None;
+        }
         ends.clone().nth(fitting - 1).map(|until| (fitting, until))
     }
 
@@ -115,6 +122,12 @@ impl Whole {
         (line.ticks(self.start()), line.ticks(self.end))
     }
 
+    /// When the earliest sample is presented.
+    fn presented(&self) -> Option<u64> {
+        let times = self.samples.iter().map(|sample| sample.decode + i64::from(sample.offset));
+        times.min().map(|time| u64::try_from(time).unwrap_or(0))
+    }
+
     fn traf(&self, track_id: u32) -> Traf {
         let ends = self.samples.iter().skip(1).map(|sample| sample.decode).chain([self.end]);
         let spans: Vec<u32> =
@@ -171,18 +184,19 @@ fn common(values: &[u32]) -> Option<u32> {
     values.iter().all(|value| *value == first).then_some(first)
 }
 
-/// One moof with a traf for each, and the mdat behind it. Nothing, should it not fit in 32 bits.
-pub fn write(sequence: u32, fragments: Vec<(u32, Whole)>) -> Vec<Bytes> {
+/// One moof with a traf for each, and the mdat behind it; ahead of them the time `now`, where it is told. Nothing, should
+/// it not fit in 32 bits.
+pub fn write(sequence: u32, fragments: Vec<(u32, Whole)>, now: Option<Duration>) -> Vec<Bytes> {
     let trafs = fragments.iter().map(|(track_id, whole)| whole.traf(*track_id)).collect();
     let mut moof = Moof { mfhd: Mfhd { sequence_number: sequence }, traf: trafs };
     let media: usize = fragments.iter().map(|(_, whole)| whole.media.len()).sum();
-    let Some(head) = head(&mut moof, &fragments, media) else { return Vec::new() };
+    let Some(head) = head(&mut moof, &fragments, media, now) else { return Vec::new() };
     let bodies = fragments.into_iter().map(|(_, whole)| Bytes::from(whole.media));
     std::iter::once(Bytes::from(head)).chain(bodies.filter(|body| !body.is_empty())).collect()
 }
 
-/// The moof, once its length told where the media begin, and the head of the mdat.
-fn head(moof: &mut Moof, fragments: &[(u32, Whole)], media: usize) -> Option<Vec<u8>> {
+/// The moof, once its length told where the media begin, what stands ahead of it, and the head of the mdat.
+fn head(moof: &mut Moof, fragments: &[(u32, Whole)], media: usize, now: Option<Duration>) -> Option<Vec<u8>> {
     const MDAT_HEAD: usize = 8;
     let mut head = Vec::with_capacity(256);
     moof.encode(&mut head).ok()?;
@@ -194,8 +208,55 @@ fn head(moof: &mut Moof, fragments: &[(u32, Whole)], media: usize) -> Option<Vec
         at += whole.media.len();
     }
     head.clear();
+    let earliest = fragments.iter().find_map(|(track_id, whole)| Some((*track_id, whole.presented()?)));
+    if let Some((now, (track_id, at))) = now.zip(earliest) {
+        prft(track_id, now, at).encode(&mut head).ok()?;
+    }
     moof.encode(&mut head).ok()?;
     u32::try_from(MDAT_HEAD + media).ok()?.encode(&mut head).ok()?;
     FourCC::new(b"mdat").encode(&mut head).ok()?;
     Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::Dependency;
+    use super::*;
+    use crate::codec::{Audio, Codec, Format};
+
+    fn sample(decode: i64) -> Sample {
+        Sample { decode, offset: 20, size_bytes: 1, dependency: Dependency::ALONE, is_unstamped: false }
+    }
+
+    fn whole() -> Whole {
+        let format = Format::Audio(Audio {
+            codec: Codec::AacAdts,
+            rfc6381: None,
+            sample_rate_hz: 48_000,
+            channels: 2,
+            samples_per_frame: 1024,
+        });
+        let codec = mp4_atom::Codec::Unknown(FourCC::new(b"none"), Vec::new());
+        let entry = Arc::new(Entry { codec, timescale: 48_000, format });
+        Whole { entry, media: vec![1], samples: vec![sample(10)], end: 20 }
+    }
+
+    #[test]
+    fn the_time_stands_ahead_of_the_fragment_if_it_is_told() {
+        let [without, with] =
+            [None, Some(Duration::from_secs(1))].map(|now| write(1, vec![(1, whole())], now).concat());
+        let mut reference = Vec::new();
+        prft(1, Duration::from_secs(1), 30).encode(&mut reference).unwrap();
+        assert_eq!(with, [reference, without].concat());
+    }
+
+    #[test]
+    fn what_would_begin_before_its_fragment_is_delayed_and_presented_as_before() {
+        let mut samples = [10, 5, 30, 20].map(sample);
+        hold(&mut samples, 8);
+        let times = samples.map(|sample| (sample.decode, sample.decode + i64::from(sample.offset)));
+        assert_eq!(times, [(10, 30), (10, 25), (30, 50), (30, 40)]);
+        hold(&mut samples, 15);
+        assert_eq!(samples.map(|sample| sample.decode), [15, 15, 30, 30]);
+    }
 }

@@ -1,6 +1,7 @@
 //! From the cutter's events to tracks.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::draft::Draft;
 use super::generation::Generation;
@@ -21,6 +22,7 @@ pub struct Fragmenter {
     ended: u64,
     shift: Ticks,
     timeline: u64,
+    now: Option<Duration>,
     queue: VecDeque<Event>,
 }
 
@@ -34,8 +36,16 @@ impl Fragmenter {
             ended: 0,
             shift: Ticks::ZERO,
             timeline: 0,
+            now: None,
             queue: VecDeque::new(),
         }
+    }
+
+    /// What time it is by the wall clock, since 1970. Fragments that are made from now on tell it, each that has samples
+    /// in a prft ahead of its moof, by which players measure how far they are behind. With none they do not, as at first.
+    pub fn set_now(&mut self, now: Option<Duration>) {
+        self.now = now;
+        self.generations.iter_mut().for_each(|generation| generation.now = now);
     }
 
     /// Takes the cutter's next event. What comes of it is drawn from the iterator; what is not drawn is lost with it.
@@ -61,7 +71,8 @@ impl Fragmenter {
         if self.generations.back().is_some_and(|newest| newest.is_of(program)) {
             return;
         }
-        let (generation, anomalies) = Generation::new(program, self.layout);
+        let (mut generation, anomalies) = Generation::new(program, self.layout);
+        generation.now = self.now;
         let told = std::iter::once(Event::Tracks(generation.tracks.clone()));
         let told = told.chain(anomalies.into_iter().map(Event::Anomaly));
         match self.drafts.back_mut() {

@@ -1,6 +1,7 @@
 //! A program's streams and tracks, for as long as its table says the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Layout;
 use super::anomaly::Anomaly;
@@ -17,6 +18,8 @@ pub struct Generation {
     pub streams: Vec<Stream>,
     pub tracks: Arc<[Track]>,
     pub states: Vec<State>,
+    /// The wall clock, if fragments are to tell it: since 1970.
+    pub now: Option<Duration>,
 }
 
 /// What is remembered of a track from segment to segment.
@@ -49,7 +52,7 @@ impl Generation {
         }
         let states = vec![State::default(); tracks.len()];
         let described = program.streams.clone();
-        (Self { described, streams, tracks: tracks.into(), states }, anomalies)
+        (Self { described, streams, tracks: tracks.into(), states, now: None }, anomalies)
     }
 
     /// Whether `program` has the same streams.

@@ -47,11 +47,13 @@ mod init;
 mod language;
 mod line;
 mod pictures;
+mod reference;
 mod sample;
 mod sets;
 mod sound;
 mod sounds;
 mod stream;
+mod substream;
 mod syntax;
 mod track;
 

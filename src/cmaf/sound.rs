@@ -7,6 +7,7 @@ use mp4_atom::{
 };
 
 use super::entry::audio;
+use super::substream::Layers;
 use crate::codec::{self, Audio};
 
 /// objectTypeIndication (ISO/IEC 14496-1 §7.2.6.6).
@@ -64,8 +65,8 @@ pub fn ac3(format: &Audio, frame: &[u8]) -> Option<Codec> {
     Some(Ac3 { audio: audio(format.channels, format.sample_rate_hz), dac3 }.into())
 }
 
-/// The sample entry of E-AC-3 (ETSI TS 102 366 §F.6) from its first frame's head, and the length of a frame.
-pub fn eac3(format: &Audio, frame: &[u8], len: usize) -> Option<Codec> {
+/// The sample entry of E-AC-3 (ETSI TS 102 366 §F.6) from the head of its first frame and what other substreams add.
+pub fn eac3(format: &Audio, frame: &[u8], layers: Layers) -> Option<Codec> {
     let &[_, _, _, _, mode, stream, ..] = frame else { return None };
     let substream = Ec3IndependentSubstream {
         fscod: mode >> 6,
@@ -74,11 +75,11 @@ pub fn eac3(format: &Audio, frame: &[u8], len: usize) -> Option<Codec> {
         bsmod: 0,
         acmod: mode >> 1 & 7,
         lfeon: mode & 1 != 0,
-        num_dep_sub: 0,
-        chan_loc: None,
+        num_dep_sub: layers.count,
+        chan_loc: (layers.count > 0).then_some(layers.chan_loc),
     };
     // In thousands of bits a second; 13 bits.
-    let bits = len as u64 * 8 * u64::from(format.sample_rate_hz);
+    let bits = layers.size_bytes.max(frame.len()) as u64 * 8 * u64::from(format.sample_rate_hz);
     let data_rate = bits / u64::from(format.samples_per_frame.max(1)) / 1000;
     let dec3 = Ec3SpecificBox { data_rate: data_rate.min(0x1fff) as u16, substreams: vec![substream] };
     Some(Eac3 { audio: audio(format.channels, format.sample_rate_hz), dec3 }.into())

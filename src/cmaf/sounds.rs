@@ -10,6 +10,7 @@ use super::fragment::{Fragment, MAX_BYTES};
 use super::line::Line;
 use super::sample::{Dependency, Sample};
 use super::sound;
+use super::substream::{Layers, Substream};
 use crate::codec::aac::Adts;
 use crate::codec::ac3::Ac3;
 use crate::codec::latm::{Latm, Mux};
@@ -28,8 +29,8 @@ pub struct Sounds {
     coder: Coder,
     /// Bytes from which no frame was taken yet.
     held: Vec<u8>,
-    /// Where in them a PES packet's payload begins, and its PTS.
-    mark: Option<(usize, Ticks)>,
+    /// Where in them PES packets' payloads begin, and their PTS.
+    marks: Vec<(usize, Ticks)>,
     /// Whether a frame is due at their beginning.
     is_synced: bool,
     format: Heard,
@@ -37,6 +38,10 @@ pub struct Sounds {
     timeline: u64,
     /// LATM's configuration in force.
     mux: Option<Mux>,
+    /// What the first access unit of E-AC-3 has besides its first frame.
+    layers: Layers,
+    /// Whether the last access unit is a sample, so that frames of its other substreams belong there.
+    is_extensible: bool,
     troubles: Vec<AnomalyKind>,
 }
 
@@ -83,12 +88,14 @@ impl Sounds {
         Some(Self {
             coder,
             held: Vec::new(),
-            mark: None,
+            marks: Vec::new(),
             is_synced: false,
             format: Heard::default(),
             line: Line::new(1),
             timeline: 0,
             mux: None,
+            layers: Layers::default(),
+            is_extensible: false,
             troubles: Vec::new(),
         })
     }
@@ -106,7 +113,7 @@ impl Sounds {
     /// Packets are missing: so is the rest of the frame in hand.
     pub fn lose(&mut self) {
         self.held.clear();
-        self.mark = None;
+        self.marks.clear();
         self.is_synced = false;
     }
 
@@ -114,9 +121,10 @@ impl Sounds {
     pub fn begin(&mut self, stamp: Option<Ticks>) {
         if !self.is_synced {
             self.held.clear();
+            self.marks.clear();
         }
         if let Some(stamp) = stamp {
-            self.mark = Some((self.held.len(), stamp));
+            self.marks.push((self.held.len(), stamp));
         }
     }
 
@@ -143,8 +151,10 @@ impl Sounds {
                 }
                 Look::Frame(len, sound) => {
                     self.is_synced = true;
-                    let stamp = self.mark.filter(|(mark, _)| *mark <= at).map(|(_, stamp)| stamp);
-                    self.mark = self.mark.filter(|_| stamp.is_none());
+                    if self.awaits_layers(bytes, sound) {
+                        break;
+                    }
+                    let stamp = self.stamp(at);
                     self.take(bytes.get(..len).unwrap_or(bytes), sound, stamp, target);
                     at += len;
                 }
@@ -156,12 +166,29 @@ impl Sounds {
         self.keep(held, at);
     }
 
+    /// The PTS that counts for the frame at `at`.
+    fn stamp(&mut self, at: usize) -> Option<Ticks> {
+        let before = self.marks.iter().take_while(|(mark, _)| *mark <= at).count();
+        self.marks.drain(..before).next_back().map(|(_, stamp)| stamp)
+    }
+
+    /// Whether the first access unit of E-AC-3 is not all there, without which it cannot be described.
+    fn awaits_layers(&mut self, bytes: &[u8], sound: Option<Sound>) -> bool {
+        let is_due = self.format.entry.is_none() && sound.is_some_and(|sound| sound.codec == Codec::Eac3);
+        if !is_due || Substream::of(bytes) != Substream::First {
+            return false;
+        }
+        let layers = Layers::look(bytes);
+        self.layers = layers.unwrap_or_default();
+        layers.is_none()
+    }
+
     /// Keeps the bytes from `at` on, in the same buffer.
     fn keep(&mut self, mut held: Vec<u8>, at: usize) {
         let at = at.min(held.len());
         held.drain(..at);
         self.held = held;
-        self.mark = self.mark.map(|(mark, stamp)| (mark.saturating_sub(at), stamp));
+        self.marks.iter_mut().for_each(|(mark, _)| *mark = mark.saturating_sub(at));
     }
 
     /// Whether a whole frame begins here, one that was due or that another follows.
@@ -171,7 +198,7 @@ impl Sounds {
             return Look::Nothing;
         }
         let Some(behind) = bytes.get(len..) else { return Look::More };
-        let is_due = self.is_synced || self.mark.is_some_and(|(mark, _)| mark == at);
+        let is_due = self.is_synced || self.marks.iter().any(|(mark, _)| *mark == at);
         match if is_due { Look::Frame(0, None) } else { self.coder.look(behind) } {
             Look::More => Look::More,
             Look::Nothing => Look::Nothing,
@@ -184,11 +211,14 @@ impl Sounds {
         if std::mem::replace(&mut self.timeline, target.timeline) != target.timeline {
             self.line.restart();
         }
+        if sound.is_some_and(|sound| sound.codec == Codec::Eac3) && Substream::of(frame) != Substream::First {
+            return if self.is_extensible {
+                extend_last(frame, target)
+            };
+        }
+        self.is_extensible = false;
         let Some(heard) = self.hear(sound) else { return };
         let samples = sound.map_or(heard.samples_per_frame, |sound| sound.samples_per_frame);
-        if self.is_dependent(frame) {
-            return extend_last(frame, target);
-        }
         let Some(bare) = self.bare(frame) else { return self.pass(stamp, samples, target) };
         if !self.describe(heard, frame, target) {
             return self.pass(stamp, samples, target);
@@ -200,6 +230,7 @@ impl Sounds {
             let payload = bare.bytes(frame).get(from..from + payload).unwrap_or_default();
             is_placed = true;
             put(payload, at, target.fragment);
+            target.fragment.is_growing = self.layers.has_others;
             target.fragment.end = self.line.end().unwrap_or(at);
         }
         if let Coder::Opus(_) = self.coder
@@ -209,6 +240,7 @@ impl Sounds {
             self.line.trim(control.trims.1.min(u16::try_from(samples).unwrap_or(0)));
             target.fragment.end = self.line.end().unwrap_or(target.fragment.end);
         }
+        self.is_extensible = is_placed;
     }
 
     /// The frame takes its time, but does not become a sample.
@@ -240,13 +272,6 @@ impl Sounds {
         *known = Some(sound);
         *is_stale = true;
         *known
-    }
-
-    /// Whether an E-AC-3 frame belongs to the one before: a dependent substream, or another program's.
-    fn is_dependent(&self, frame: &[u8]) -> bool {
-        let is_enhanced = self.format.known.is_some_and(|known| known.codec == Codec::Eac3);
-        let is_other = frame.get(2).is_some_and(|byte| byte >> 6 == 1 || byte >> 3 & 7 != 0);
-        matches!(self.coder, Coder::Ac3) && is_enhanced && is_other
     }
 
     /// What of a frame becomes samples.
@@ -308,7 +333,7 @@ impl Sounds {
             Coder::Adts => aac::audio_specific_config(frame).map(|config| sound::aac(audio, config)),
             Coder::Latm => self.mux.as_ref().map(|mux| sound::aac(audio, mux.config.clone())),
             Coder::MpegAudio => Some(sound::mpeg(audio)),
-            Coder::Ac3 if audio.codec == codec::Codec::Eac3 => sound::eac3(audio, frame, frame.len()),
+            Coder::Ac3 if audio.codec == codec::Codec::Eac3 => sound::eac3(audio, frame, self.layers),
             Coder::Ac3 => sound::ac3(audio, frame),
             Coder::Opus(_) => sound::opus(audio, opus::control(frame)?.trims.0),
         }
@@ -380,6 +405,7 @@ impl Coder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::substream::DEPENDENT;
     use super::*;
 
     const STEREO: &[u8] = include_bytes!("../../testdata/codec/stereo.aac");
@@ -450,6 +476,26 @@ mod tests {
         };
         let config = entry.esds.es_desc.dec_config.dec_specific.map(|specific| specific.raw);
         assert_eq!(config, Some(vec![0x11, 0x90]));
+    }
+
+    #[test]
+    fn dependent_substreams_are_in_the_sample_and_in_its_description() {
+        const SURROUND: &[u8] = include_bytes!("../../testdata/codec/surround.eac3");
+        let Look::Frame(len, _) = Ac3.look(SURROUND) else { panic!("no frame") };
+        let units: Vec<_> = SURROUND.chunks_exact(len).map(|frame| [frame, &DEPENDENT].concat()).collect();
+        let payloads: Vec<_> = units.iter().map(Vec::as_slice).collect();
+        let (fragment, troubles) = samples(Codec::Eac3, &payloads, false);
+        assert_eq!(troubles, []);
+        assert_eq!(fragment.samples.len(), units.len());
+        assert_eq!(fragment.samples[0].decode, 48_000);
+        assert!(fragment.samples.iter().all(|sample| sample.size_bytes as usize == len + DEPENDENT.len()));
+        assert!(fragment.media == units.concat() && fragment.is_growing);
+        let Some(mp4_atom::Codec::Eac3(entry)) = fragment.entry.as_ref().map(|entry| entry.codec.clone())
+        else {
+            panic!("{:?}", fragment.entry)
+        };
+        let [substream] = &entry.dec3.substreams[..] else { panic!("{:?}", entry.dec3) };
+        assert_eq!((substream.num_dep_sub, substream.chan_loc), (1, Some(2)));
     }
 
     #[test]
