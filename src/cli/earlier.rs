@@ -37,9 +37,7 @@ impl Earlier {
             let sound = multivariant.audio.iter().filter_map(|rendition| rendition.uri.as_ref());
             let names = variants.chain(sound).filter_map(|uri| playlist::decode_path(uri));
             for name in names.filter(|name| is_playlist_of_track(name)) {
-                if let Some(media) =
-                    self::text(directory, &name)?.and_then(|text| Media::parse(&text).ok())
-                {
+                if let Some(media) = self::text(directory, &name)?.and_then(|text| Media::parse(&text).ok()) {
                     earlier.add(&name, media, prefix);
                 }
                 earlier.named.insert(name);

@@ -90,17 +90,19 @@ impl Tracks {
 
     /// The first segment begins.
     fn begin(&mut self, settings: &Settings, tally: &mut Tally) -> anyhow::Result<&mut Folder> {
-        if self.folder.is_none() {
-            tally.tracks = self.told.len();
-            let mut folder = Folder::open(settings, renditions(&settings.prefix, &self.told))?;
-            for (track, told) in self.told.iter().enumerate() {
-                if let Some(language) = &told.language {
-                    folder.presentation.language(track, language);
+        match &mut self.folder {
+            Some(folder) => Ok(folder),
+            none => {
+                tally.tracks = self.told.len();
+                let mut folder = Folder::open(settings, renditions(&settings.prefix, &self.told))?;
+                for (track, told) in self.told.iter().enumerate() {
+                    if let Some(language) = &told.language {
+                        folder.presentation.language(track, language);
+                    }
                 }
+                Ok(none.insert(folder))
             }
-            return Ok(self.folder.insert(folder));
         }
-        self.folder.as_mut().ok_or_else(|| anyhow::anyhow!("no folder"))
     }
 
     fn init(&mut self, track: usize, init: &Init) -> anyhow::Result<()> {
@@ -156,11 +158,9 @@ fn renditions(prefix: &str, tracks: &[Track]) -> Vec<Rendition> {
         };
         let role = match at {
             0 => Role::Variant { audio: (!is_lone).then(|| GROUP.to_owned()) },
-            _ => Role::Audio {
-                group: GROUP.to_owned(),
-                name: format!("Audio {sounds}"),
-                is_default: at == 1,
-            },
+            _ => {
+                Role::Audio { group: GROUP.to_owned(), name: format!("Audio {sounds}"), is_default: at == 1 }
+            }
         };
         let (playlist, segment_prefix) = match is_lone {
             true => (PLAYLIST.to_owned(), format!("{prefix}-")),

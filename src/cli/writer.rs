@@ -27,7 +27,7 @@ pub struct Writer {
 }
 
 enum Body {
-    Whole(Whole),
+    Whole(Box<Whole>),
     Fragments(Box<Fragments>),
 }
 
@@ -46,7 +46,7 @@ impl Writer {
     /// Nothing is touched yet, nor looked at: another may still be writing there.
     pub fn new(settings: Settings, format: Format) -> Self {
         let body = match format {
-            Format::Ts => Body::Whole(Whole::default()),
+            Format::Ts => Body::Whole(Box::default()),
             Format::Cmaf(layout) => Body::Fragments(Box::new(Fragments::new(layout))),
         };
         Self { settings, tally: Tally::default(), body }
