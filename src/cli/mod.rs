@@ -5,7 +5,10 @@
 
 mod configuration;
 mod destination;
+mod earlier;
 mod feed;
+mod folder;
+mod fragments;
 pub mod input;
 pub mod inspect;
 mod logging;
@@ -15,6 +18,7 @@ mod run;
 mod segment;
 mod serve;
 mod signals;
+mod whole;
 mod writer;
 
 use std::fmt;

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::{Args as Arguments, ValueEnum};
 
+use super::earlier::is_output_of;
 use super::feed::{Feed, Next};
+use super::folder::Settings;
 use super::input::{self, Input};
 use super::tell;
-use super::writer::{Settings, Writer, is_segment_of};
+use super::writer::{self, Writer};
+use crate::cmaf::Layout;
 use crate::live::Kind;
 use crate::segment::{Cutter, OnMissingRandomAccess, Options};
 use crate::ts::Selection;
@@ -25,8 +28,10 @@ Examples:
   segcast segment movie.ts --output vod                     a whole file: VOD
   ffmpeg -re -i movie.mp4 -c copy -f mpegts - | segcast segment - --output live
   segcast segment movie.ts --output vod --segment 4s --prefix movie --program 2
+  segcast segment movie.ts --output vod --format cmaf       fragmented MP4
 
-Writes index.m3u8 and PREFIX-00001.ts, PREFIX-00002.ts, … Files appear only when they are whole.")]
+Writes index.m3u8 and PREFIX-00001.ts, PREFIX-00002.ts, … In CMAF index.m3u8 leads to video.m3u8, audio-1.m3u8, …;
+with a lone track, or --muxed, it names PREFIX-00001.m4s, … itself. Files appear only when they are whole.")]
 pub struct Args {
     /// A transport stream (188, 192 or 204 bytes a packet); - is standard input.
     #[arg(default_value = "-", value_name = "INPUT")]
@@ -43,6 +48,12 @@ pub struct Args {
     /// Segments in a live playlist, at least.
     #[arg(short, long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(3..))]
     window: u16,
+    /// What segments are made of.
+    #[arg(short, long, value_name = "FORMAT", default_value = "ts")]
+    format: Format,
+    /// CMAF with pictures and sound in the same segments.
+    #[arg(long)]
+    muxed: bool,
     /// The program's number; the first with video, unless told.
     #[arg(long, value_name = "N")]
     program: Option<u16>,
@@ -62,6 +73,14 @@ enum Playlist {
     Event,
     /// A sliding window; expired segments are deleted.
     Live,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Transport stream segments: what came, as it came.
+    Ts,
+    /// Fragmented MP4, a playlist for each track.
+    Cmaf,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -87,12 +106,13 @@ fn prefix(text: &str) -> Result<String, String> {
 /// # Errors
 /// If it cannot be read, is no transport stream, or output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let format = format(args)?;
     let input = input::open(&args.input)?;
     refuse_own_output(args)?;
     let playlist = args.playlist.unwrap_or(if input.len.is_some() { Playlist::Vod } else { Playlist::Live });
     let name = input.name.clone();
     let began = Instant::now();
-    let mut writer = Writer::new(Settings {
+    let settings = Settings {
         directory: args.output.clone(),
         kind: match playlist {
             Playlist::Vod => Kind::Vod,
@@ -102,7 +122,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         target: args.segment,
         prefix: args.prefix.clone(),
         is_quiet: args.quiet,
-    });
+    };
+    let mut writer = Writer::new(settings, format);
     let mut cutter = Cutter::new(&Options {
         target: args.segment,
         program: args.program.map_or(Selection::First, Selection::Number),
@@ -139,7 +160,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match (rest, program) {
         (Some(input), _) if !has_packets => return Err(input.not_a_transport_stream()),
         (Some(input), None) => return Err(no_program(&input, args.program)),
-        (Some(_), Some(_)) if writer.segments == 0 => bail!(
+        (Some(_), Some(_)) if writer.segments() == 0 => bail!(
             "{name}: nothing to begin a segment with: no random access point was found{}",
             writer.describe_anomalies()
         ),
@@ -152,13 +173,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn format(args: &Args) -> anyhow::Result<writer::Format> {
+    match (args.format, args.muxed) {
+        (Format::Ts, false) => Ok(writer::Format::Ts),
+        (Format::Ts, true) => bail!("--muxed is for --format cmaf: transport stream segments always are"),
+        (Format::Cmaf, false) => Ok(writer::Format::Cmaf(Layout::Demuxed)),
+        (Format::Cmaf, true) => Ok(writer::Format::Cmaf(Layout::Muxed)),
+    }
+}
+
 /// A segment must not be written over the input.
 fn refuse_own_output(args: &Args) -> anyhow::Result<()> {
     let (Ok(input), Ok(folder)) = (fs::canonicalize(&args.input), fs::canonicalize(&args.output)) else {
         return Ok(());
     };
     let name = input.file_name().unwrap_or_default().to_string_lossy();
-    if input.parent() == Some(&folder) && is_segment_of(&name, &args.prefix) {
+    if input.parent() == Some(&folder) && is_output_of(&name, &args.prefix) {
         bail!(
             "{}: would be written over by a segment; choose another --output or --prefix",
             args.input.display()

@@ -1,0 +1,172 @@
+//! Segments of fragmented MP4, written whole, with a playlist for each track.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::folder::{Folder, PLAYLIST, Settings};
+use super::writer::Tally;
+use crate::chunks::Chunks;
+use crate::cmaf::{self, Event, Fragmenter, Init, Layout, Track};
+use crate::live::{Container, Rendition, Role};
+use crate::segment::{self, Extent};
+
+/// The group that sound is in, where it is beside pictures or other sound.
+const GROUP: &str = "audio";
+
+/// The stream in fragments.
+pub struct Fragments {
+    fragmenter: Fragmenter,
+    tracks: Tracks,
+}
+
+/// The renditions, one for each track.
+struct Tracks {
+    /// As they were told last.
+    told: Arc<[Track]>,
+    /// From the first segment on.
+    folder: Option<Folder>,
+}
+
+impl Fragments {
+    /// Nothing is known of the tracks yet.
+    pub fn new(layout: Layout) -> Self {
+        let fragmenter = Fragmenter::new(&cmaf::Options { layout });
+        Self { fragmenter, tracks: Tracks { told: Arc::new([]), folder: None } }
+    }
+
+    /// Takes what the cutter says.
+    pub fn take(
+        &mut self,
+        event: &segment::Event,
+        settings: &Settings,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        self.fragmenter.push(event).try_for_each(|event| self.tracks.take(event, settings, tally))
+    }
+
+    /// Where it is written, once something is.
+    pub const fn folder(&mut self) -> Option<&mut Folder> {
+        self.tracks.folder.as_mut()
+    }
+}
+
+impl Tracks {
+    fn take(&mut self, event: Event, settings: &Settings, tally: &mut Tally) -> anyhow::Result<()> {
+        match event {
+            Event::Tracks(tracks) => self.told(tracks, tally),
+            Event::Open { track, head, .. } => {
+                let folder = self.begin(settings, tally)?;
+                if is_there(folder, track) {
+                    folder.presentation.open(track, &head, SystemTime::now());
+                }
+                Ok(())
+            }
+            Event::Init { track, init, .. } => self.init(track, &init),
+            Event::Segment { track, extent, body, .. } => self.segment(track, &extent, &body, tally),
+            Event::Anomaly(anomaly) => {
+                tally.note(anomaly.kind.name(), &anomaly);
+                Ok(())
+            }
+            Event::Part { .. } => Ok(()),
+        }
+    }
+
+    /// Tracks became others: one that is gone has ended. One that is new came too late to get a playlist.
+    fn told(&mut self, tracks: Arc<[Track]>, tally: &mut Tally) -> anyhow::Result<()> {
+        self.told = tracks;
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        let renditions = folder.presentation.options().renditions.len();
+        for track in renditions..self.told.len() {
+            let pids: Vec<_> = self.told[track].pids.iter().map(ToString::to_string).collect();
+            let place = format!("PID {}: it came after the first segment; left out", pids.join(", "));
+            tally.note("late track", &place);
+        }
+        for track in self.told.len()..renditions {
+            let plan = folder.presentation.end(track);
+            folder.perform(plan)?;
+        }
+        Ok(())
+    }
+
+    /// The first segment begins.
+    fn begin(&mut self, settings: &Settings, tally: &mut Tally) -> anyhow::Result<&mut Folder> {
+        match &mut self.folder {
+            Some(folder) => Ok(folder),
+            none => {
+                tally.tracks = self.told.len();
+                let mut folder = Folder::open(settings, renditions(&settings.prefix, &self.told))?;
+                for (track, told) in self.told.iter().enumerate() {
+                    if let Some(language) = &told.language {
+                        folder.presentation.language(track, language);
+                    }
+                }
+                Ok(none.insert(folder))
+            }
+        }
+    }
+
+    fn init(&mut self, track: usize, init: &Init) -> anyhow::Result<()> {
+        let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) else {
+            return Ok(());
+        };
+        let key = folder.presentation.options().renditions[track].init_key(init.digest);
+        folder.put(&key, std::slice::from_ref(&init.bytes))?;
+        folder.presentation.map(track, init.digest);
+        folder.presentation.format(track, &init.formats);
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        track: usize,
+        extent: &Extent,
+        body: &Chunks,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) else {
+            return Ok(());
+        };
+        let number = folder.presentation.next_number(track);
+        let key = folder.presentation.options().renditions[track].segment_key(number);
+        let mut file = folder.stage(&key)?;
+        folder.write(&key, &mut file, body.slices())?;
+        folder.commit_segment(&key, file)?;
+        if track == 0 {
+            tally.add(extent);
+        }
+        let plan = folder.presentation.close(track, extent);
+        folder.perform(plan)
+    }
+}
+
+/// Whether the track has a playlist that goes on.
+fn is_there(folder: &Folder, track: usize) -> bool {
+    folder.presentation.snapshot().edge(track).is_some()
+}
+
+/// A lone track has the plain names. Of several the first is the variant, and all that follow are its sound.
+fn renditions(prefix: &str, tracks: &[Track]) -> Vec<Rendition> {
+    let is_lone = tracks.len() <= 1;
+    let mut sounds = 0;
+    let rendition = |(at, track): (usize, &Track)| {
+        let name = match track.role {
+            cmaf::Role::Audio => {
+                sounds += 1;
+                format!("audio-{sounds}")
+            }
+            cmaf::Role::Video | cmaf::Role::Muxed => "video".to_owned(),
+        };
+        let role = match at {
+            0 => Role::Variant { audio: (!is_lone).then(|| GROUP.to_owned()) },
+            _ => {
+                Role::Audio { group: GROUP.to_owned(), name: format!("Audio {sounds}"), is_default: at == 1 }
+            }
+        };
+        let (playlist, segment_prefix) = match is_lone {
+            true => (PLAYLIST.to_owned(), format!("{prefix}-")),
+            false => (format!("{name}.m3u8"), format!("{prefix}-{name}-")),
+        };
+        Rendition { name, playlist, segment_prefix, container: Container::Cmaf, role, bandwidth_bps: None }
+    };
+    tracks.iter().enumerate().map(rendition).collect()
+}
