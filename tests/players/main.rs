@@ -8,6 +8,7 @@
 
 mod clip;
 mod cmaf;
+mod cmaf_vod;
 mod folder;
 mod harness;
 mod live;
