@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -851,4 +852,24 @@ fn a_reader_of_the_log_that_goes_away_stops_nothing() {
     }
     assert_eq!(fs::read_to_string(&code).unwrap(), "0\n");
     assert!(whole(&folder.path().join("live/high/index.m3u8")).is_ended);
+}
+
+#[test]
+fn an_origin_goes_on_while_its_only_destination_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = pattern("live", "\"-re\"").replace("directory = \"live\"\n", "");
+    let text = format!(
+        "[origin]\nlisten = \"127.0.0.1:0\"\n{text}[[destination]]\nurl = \"http://{nobody}/live\"\n"
+    );
+    let config = write(folder.path().join("live.toml"), &text);
+    let mut run = Run::start(folder.path(), &[&config]);
+    let log = run.log.clone();
+    let is_said = |words: &str| fs::read_to_string(&log).unwrap().contains(words);
+    run.until("it is served", || is_said("watch at http://127.0.0.1:"));
+    run.until("the destination is tried again", || is_said("it is tried again until it works"));
+    run.signal("INT");
+    run.until("it finishes", || is_said("finishing"));
+    run.signal("INT");
+    run.end().expect(130, &[]);
 }

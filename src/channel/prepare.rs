@@ -29,11 +29,11 @@ pub struct Prepared {
     pub refused: Option<Error>,
 }
 
-/// The presentation goes on after `shown`. Where an origin is the only place, nothing tells of earlier runs: numbers
-/// begin so that they are above all of them.
-fn presentation(options: &Options, shown: &[Option<playlist::Media>]) -> Presentation {
+/// The presentation goes on after `shown`. Where the origin is the only place that is there, nothing tells of earlier
+/// runs: numbers begin so that they are above all of them.
+fn presentation(options: &Options, shown: Option<&[Option<playlist::Media>]>) -> Presentation {
     let presentation = options.presentation.clone();
-    if !options.destinations.is_empty() {
+    if let Some(shown) = shown {
         return Presentation::resume(presentation, shown);
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -44,8 +44,8 @@ fn presentation(options: &Options, shown: &[Option<playlist::Media>]) -> Present
 
 /// Sees that destinations take files, and goes on where an earlier run left off.
 ///
-/// One that refuses is said and left out; one that does not answer is looked at again while the others begin. If none
-/// takes files, or one that is required refuses, that is an error.
+/// One that refuses is said and left out; one that does not answer is looked at again while the others, or the origin,
+/// begin. If there is no place to begin at, or one that is required refuses, that is an error.
 pub async fn prepare(
     options: &Options,
     began: Instant,
@@ -70,12 +70,13 @@ pub async fn prepare(
     });
     let open: Vec<_> = open.collect();
     let shown = Arc::new(delivery::farthest(&open));
-    let is_any_open = !open.is_empty();
+    let has_place = !open.is_empty() || options.origin.is_some();
+    let told = (!open.is_empty()).then_some(shown.as_slice());
     let mut prepared =
-        Prepared { presentation: presentation(options, &shown), deliveries: Vec::new(), refused: None };
+        Prepared { presentation: presentation(options, told), deliveries: Vec::new(), refused: None };
     for (served, (_, looked)) in options.destinations.iter().zip(looked) {
         let entrance = match looked {
-            Ok(Entrance::Late(_, source)) if !is_any_open => Err(source),
+            Ok(Entrance::Late(_, source)) if !has_place => Err(source),
             looked => looked,
         };
         let entrance = match entrance {
@@ -85,7 +86,7 @@ pub async fn prepare(
                 if served.is_required {
                     return Err(error);
                 }
-                if options.destinations.len() > 1 {
+                if options.destinations.len() > 1 || options.origin.is_some() {
                     tracing::error!("{}", chain(&error));
                 }
                 prepared.refused.get_or_insert(error);

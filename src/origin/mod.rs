@@ -158,7 +158,7 @@ impl Default for Limits {
 #[non_exhaustive]
 pub enum Error {
     /// The port is not ours.
-    #[error("cannot listen on {listen}: {}", hint(.source))]
+    #[error("cannot listen on {listen}{}", hint(.source))]
     Listen {
         /// The address.
         listen: SocketAddr,
@@ -176,7 +176,7 @@ pub enum Error {
         why: String,
     },
     /// The folder is none.
-    #[error("cannot serve {}: {source}", path.display())]
+    #[error("cannot serve {}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -185,13 +185,12 @@ pub enum Error {
     },
 }
 
-/// What the system said, and what to do.
-fn hint(error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "; another program has it: end that, or choose another port",
-        io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 are the system's: choose a higher one",
+/// What it may be, and what to do; the system's own words are the source's.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program has it: end that, or choose another port)",
+        io::ErrorKind::AddrNotAvailable => " (it is no address of this machine)",
+        io::ErrorKind::PermissionDenied => " (ports below 1024 are the system's: choose a higher one)",
         _ => "",
-    };
-    format!("{error}{advice}")
+    }
 }

@@ -29,7 +29,7 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(name) => write!(f, "{name}: expected a whole number"),
+            Self::Number(name) => write!(f, "{name}: expected a whole number below 2⁶⁴"),
             Self::Skip => f.write_str("_HLS_skip: expected YES or v2"),
             Self::PartAlone => f.write_str("_HLS_part: has no meaning without _HLS_msn"),
             Self::Twice(name) => write!(f, "{name}: stands there twice"),

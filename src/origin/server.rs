@@ -19,7 +19,7 @@ use super::page::Page;
 use super::scene::Scene;
 use super::site::Site;
 use super::stage::Stage;
-use super::status::Status;
+use super::status::{State, Status};
 use super::tally::Open;
 use super::viewer::Viewers;
 use super::{Error, Options};
@@ -94,6 +94,7 @@ impl Origin {
             Folder::open(directory).map_err(|source| Error::Folder { path: directory.to_owned(), source })?;
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
         self.scenes.send_replace(Arc::new(Scene::of_folder(&name, folder.entry())));
+        self.status.send_replace(Arc::new(Status { state: State::Running, ..Status::default() }));
         self.folder = Some(folder);
         Ok(())
     }
