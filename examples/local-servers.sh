@@ -67,10 +67,10 @@ cat >s3/s3.json <<'JSON'
   {"name": "anonymous", "actions": ["Read:live"]}
 ]}
 JSON
-# The bucket comes with the first object.
+# The bucket comes with the first object. 8080, where volumes usually are, is where segcast itself serves.
 serve s3 $s3 "$tools/python/bin/weed" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=. -s3 -s3.port=$s3 \
     -s3.config=s3.json -s3.autoCreateBucket=true -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false \
-    -master.volumeSizeLimitMB=64 -volume.max=100
+    -master.volumeSizeLimitMB=64 -volume.max=100 -volume.port=8334
 cat >web/nginx.conf <<CONF
 daemon off;
 master_process off;
