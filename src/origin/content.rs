@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::folder::Folder;
+use super::herald::Herald;
 use super::reload::Directives;
 use super::scene::{Found, Look, Scene};
 
@@ -14,27 +15,43 @@ use super::scene::{Found, Look, Scene};
 #[derive(Debug)]
 pub enum Content {
     /// In memory: what a channel shows.
-    Stage(watch::Receiver<Arc<Scene>>),
+    Stage(Shown),
     /// On disk.
     Folder(Folder),
 }
 
-/// Waits until what is at `key` is there, as long as a request may wait.
-pub async fn wait(
-    mut scenes: watch::Receiver<Arc<Scene>>,
-    key: &str,
-    directives: Directives,
-) -> Option<Found> {
-    let patience = scenes.borrow().patience.max(Duration::from_secs(1));
-    let found = async {
-        loop {
-            let scene = Arc::clone(&scenes.borrow_and_update());
-            if let Look::Now(found) = scene.look(key, directives) {
-                return Some(found);
+/// What a channel shows.
+#[derive(Debug)]
+pub struct Shown {
+    scenes: watch::Receiver<Arc<Scene>>,
+    herald: Herald,
+}
+
+impl Shown {
+    /// Must be called within a tokio runtime.
+    pub fn new(scenes: watch::Receiver<Arc<Scene>>) -> Self {
+        Self { herald: Herald::start(scenes.clone()), scenes }
+    }
+
+    /// What is shown now.
+    pub fn scene(&self) -> Arc<Scene> {
+        Arc::clone(&self.scenes.borrow())
+    }
+
+    /// Waits until what is at `key` is there, as long as a request may wait.
+    pub async fn wait(&self, key: &str, directives: Directives) -> Option<Found> {
+        let patience = self.scene().patience.max(Duration::from_secs(1));
+        let mut word = self.herald.word();
+        let found = async {
+            loop {
+                // Before the look: what comes behind it is heard of.
+                word.mark_unchanged();
+                if let Look::Now(found) = self.scene().look(key, directives) {
+                    return Some(found);
+                }
+                word.changed().await.ok()?;
             }
-            drop(scene);
-            scenes.changed().await.ok()?;
-        }
-    };
-    timeout(patience, found).await.ok().flatten()
+        };
+        timeout(patience, found).await.ok().flatten()
+    }
 }

@@ -39,6 +39,7 @@ mod connection;
 mod content;
 mod cors;
 mod folder;
+mod herald;
 mod media_type;
 mod metric;
 mod paced;

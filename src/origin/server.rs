@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{self, Shared};
-use super::content::Content;
+use super::content::{Content, Shown};
 use super::folder::Folder;
 use super::metric::{self, Dashboard, Durations};
 use super::page::Page;
@@ -112,7 +112,7 @@ impl Origin {
         });
         let content = match self.folder {
             Some(folder) => Content::Folder(folder),
-            None => Content::Stage(self.scenes.subscribe()),
+            None => Content::Stage(Shown::new(self.scenes.subscribe())),
         };
         let site = Arc::new(Site {
             page: Page::new(self.options.player.as_deref(), &self.media_sites),

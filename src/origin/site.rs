@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::activity::Exchange;
 use super::body::Body;
-use super::content::{self, Content};
+use super::content::{Content, Shown};
 use super::cors::Cors;
 use super::media_type::{JSON, PLAYLIST};
 use super::metric::{self, Dashboard, OPEN_METRICS};
@@ -17,7 +17,7 @@ use super::page::Page;
 use super::path::{self, Wrong};
 use super::reload::Directives;
 use super::reply::{self, Facts, REVALIDATE, said};
-use super::scene::{Found, Look, Playlist, Scene, Text};
+use super::scene::{Found, Look, Playlist, Text};
 use super::status::Report;
 use super::tally::{Class, Held};
 use super::{Auth, Limits, coding};
@@ -105,14 +105,14 @@ impl Site {
             return answer;
         }
         match &self.content {
-            Content::Stage(scenes) => self.shown(scenes, key, asked, exchange).await,
+            Content::Stage(shown) => self.shown(shown, key, asked, exchange).await,
             Content::Folder(_) => nothing(),
         }
     }
 
     async fn shown(
         &self,
-        scenes: &tokio::sync::watch::Receiver<Arc<Scene>>,
+        shown: &Shown,
         key: &str,
         asked: &Asked<'_>,
         exchange: &mut Exchange,
@@ -133,7 +133,7 @@ impl Site {
             Directives::default()
         };
         // Nothing is locked but for the moment in which the scene is taken.
-        let scene = Arc::clone(&scenes.borrow());
+        let scene = shown.scene();
         let look = scene.look(key, directives);
         drop(scene);
         let found = match look {
@@ -142,7 +142,7 @@ impl Site {
                 let Some(_held) = Held::one_of(&self.dashboard.tallies.held, self.limits.held) else {
                     return later("too many requests wait");
                 };
-                match content::wait(scenes.clone(), key, directives).await {
+                match shown.wait(key, directives).await {
                     Some(found) => found,
                     None => return later("it did not come in time"),
                 }
@@ -156,7 +156,7 @@ impl Site {
             }
             Found::Playlist(playlist) => {
                 self.see_viewer(asked);
-                self.playlist(&playlist, directives, asked, scenes)
+                self.playlist(&playlist, directives, asked, shown)
             }
             Found::TooFar => said(StatusCode::BAD_REQUEST, "nobody can know yet of what is asked for"),
             Found::Nothing => nothing(),
@@ -168,12 +168,12 @@ impl Site {
         playlist: &Playlist,
         directives: Directives,
         asked: &Asked<'_>,
-        scenes: &tokio::sync::watch::Receiver<Arc<Scene>>,
+        shown: &Shown,
     ) -> Response<Body> {
         let cache = match directives.msn {
             // It says at least what was asked for, whoever asks the same: caches may answer for us for a while.
             Some(_) => {
-                let seconds = 2 * scenes.borrow().patience.as_secs();
+                let seconds = 2 * shown.scene().patience.as_secs();
                 reply::written(format!("max-age={seconds}"))
             }
             None => REVALIDATE,
@@ -189,7 +189,7 @@ impl Site {
 
     async fn is_ready(&self) -> bool {
         match &self.content {
-            Content::Stage(scenes) => scenes.borrow().is_ready(),
+            Content::Stage(shown) => shown.scene().is_ready(),
             Content::Folder(folder) => folder.is_ready().await,
         }
     }
