@@ -11,7 +11,7 @@ pub(super) const SUFFIX: &str = ".segcast-part";
 /// Bytes of a name that every file system takes.
 const MAX_NAME: usize = 255;
 /// How long what was sent before a connection was closed may still come to its server.
-const ON_ITS_WAY: Duration = Duration::from_secs(60);
+pub(super) const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 /// What attempts that were given up may have left at a server, the oldest first.
 #[derive(Debug, Default)]
@@ -61,9 +61,9 @@ impl Attempts {
         self.lock().retain(|left| left.path != path);
     }
 
-    /// Nothing was at `path`. What was sent before its connection was closed may still come.
-    pub fn absent(&self, path: &str) {
-        self.lock().retain(|left| left.path != path || left.since.elapsed() < ON_ITS_WAY);
+    /// Nothing was at `path`. What was sent before its connection was closed may still come within `time`.
+    pub fn absent_for(&self, path: &str, time: Duration) {
+        self.lock().retain(|left| left.path != path || left.since.elapsed() < time);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Abandoned>> {
@@ -130,7 +130,7 @@ mod tests {
         drop(dropped);
         assert_eq!(attempts.left("/a"), std::slice::from_ref(&path));
         assert!(attempts.left("/b").is_empty());
-        attempts.absent(&path);
+        attempts.absent_for(&path, ON_ITS_WAY);
         assert_eq!(attempts.left("/a"), std::slice::from_ref(&path), "it may still come");
         attempts.deleted(&path);
         assert!(attempts.lock().is_empty());

@@ -1,6 +1,7 @@
 //! Putting a file: under a temporary name first, renamed once it is whole.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use suppaftp::Status;
 use tokio::io::AsyncWriteExt;
@@ -9,6 +10,10 @@ use super::connection::{Connection, Transfer, answered};
 use super::failure::Failure;
 use super::{DONE, Remote};
 use crate::chunks::Chunks;
+
+/// How long a file may come after its connection was closed. Longer on a bad network; but each further upload asks for it
+/// until then, and what comes later is swept another time.
+const JUST_SENT: Duration = Duration::from_secs(2);
 
 /// Puts `body` at `path`, over what is there.
 pub(super) async fn put(
@@ -68,7 +73,7 @@ async fn delete_temporary(
     match connection.command("DELE", temporary, &DONE).await {
         Ok(_) => remote.attempts.deleted(temporary),
         Err(failure) if failure.code() == Some(550) && !failure.is_denied() => {
-            remote.attempts.deleted(temporary);
+            remote.attempts.absent_for(temporary, JUST_SENT);
         }
         Err(failure) if failure.is_answer() => {}
         Err(failure) => return Err(failure),

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::path::{folder_of, quote};
 use super::session::Session;
 use crate::chunks::Chunks;
-use crate::destination::attempt::{PREFIX, SUFFIX};
+use crate::destination::attempt::{ON_ITS_WAY, PREFIX, SUFFIX};
 use crate::destination::words::one_line;
 use crate::destination::{Kind, MOST_GOT_BYTES, TOO_LARGE};
 
@@ -63,7 +63,7 @@ async fn send(session: &Session, place: &Place, path: &str, body: &Chunks) -> Re
     let output = upload(session.run(&in_english(&command)).await?, body).await?;
     output.succeeded("write the file")?;
     attempt.done();
-    left.iter().for_each(|path| place.attempts.absent(path));
+    left.iter().for_each(|path| place.attempts.absent_for(path, ON_ITS_WAY));
     Ok(())
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn delete(session: &Session, place: &Place, path: &str) -> Resu
     let files = [&left[..], &[path.to_owned()]].concat();
     let command = remove(&files).unwrap_or_default();
     run(session, &command).await?.succeeded("delete the file")?;
-    left.iter().for_each(|path| place.attempts.absent(path));
+    left.iter().for_each(|path| place.attempts.absent_for(path, ON_ITS_WAY));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::packet::{Name, Status};
 use super::path::{folder_of, join};
 use crate::chunks::Chunks;
 use crate::destination::Kind;
-use crate::destination::attempt::is_temporary;
+use crate::destination::attempt::{ON_ITS_WAY, is_temporary};
 
 /// Files under a temporary name that nobody has written to for so many seconds are nobody's.
 const ABANDONED: u32 = 60;
@@ -103,7 +103,7 @@ async fn remove_temporary(sftp: &mut Sftp, place: &Place, path: &str) -> Result<
     if status.is_ok() {
         place.attempts.deleted(path);
     } else if status.is_absent() {
-        place.attempts.absent(path);
+        place.attempts.absent_for(path, ON_ITS_WAY);
     }
     Ok(status)
 }
