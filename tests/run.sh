@@ -4,7 +4,7 @@
 # What is missing is installed (ffmpeg, fonts, a C compiler, cargo-fuzz, nightly Rust for it, and by tests/servers.sh the
 # servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
 # exit code is 1 then.
-# FUZZ_SECONDS=N fuzzes every target of the core for N seconds (default 5; 0 leaves fuzzing out). FUZZ_ALL=yes fuzzes what
+# FUZZ_SECONDS=N fuzzes every target of the core for N seconds (default 3; 0 leaves fuzzing out). FUZZ_ALL=yes fuzzes what
 # reads configuration files and servers' answers as well: building that takes some minutes more.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=examples/need.sh
 source examples/need.sh
 
-fuzz_seconds=${FUZZ_SECONDS:-5}
+fuzz_seconds=${FUZZ_SECONDS:-3}
 # Neither backtraces nor colours make a log easier to read.
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 summary=()
@@ -87,6 +87,12 @@ core_without_tokio() {
     fi
 }
 
+# All of them are built; those that take long have just been run, and of them the core is the same.
+core_alone() {
+    cargo test --quiet --no-default-features --no-run
+    cargo test --quiet --no-default-features --lib
+}
+
 documentation() {
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet --no-default-features
@@ -125,7 +131,7 @@ step "documentation" documentation
 step "test media" testdata/make.sh
 step "servers of the tests" tests/servers.sh
 step "tests" cargo test --quiet
-step "tests, core alone" cargo test --quiet --no-default-features
+step "tests, core alone" core_alone
 if [[ $fuzz_seconds -gt 0 ]]; then
     fuzz_features=()
     [[ ${FUZZ_ALL:-} != yes ]] || fuzz_features=(--features cli)
