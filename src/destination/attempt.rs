@@ -23,6 +23,8 @@ struct Abandoned {
     /// What it was to become.
     target: String,
     since: Instant,
+    /// Whether it is not asked for before each further attempt any more, but only in its turn.
+    is_set_aside: bool,
 }
 
 /// One try to put a file. If it is dropped before it is done, what it left is remembered.
@@ -41,10 +43,11 @@ impl Attempts {
         Attempt { attempts: self, target, path, is_done: false }
     }
 
-    /// Paths that earlier attempts for `target` may have left.
+    /// Paths that earlier attempts for `target` may have left, but for those that were set aside.
     pub fn left(&self, target: &str) -> Vec<String> {
         let entries = self.lock();
-        entries.iter().filter(|left| left.target == target).map(|left| left.path.clone()).collect()
+        let left = entries.iter().filter(|left| left.target == target && !left.is_set_aside);
+        left.map(|left| left.path.clone()).collect()
     }
 
     /// A path that any earlier attempt may have left; each in its turn.
@@ -64,6 +67,11 @@ impl Attempts {
     /// Nothing was at `path`. What was sent before its connection was closed may still come within `time`.
     pub fn absent_for(&self, path: &str, time: Duration) {
         self.lock().retain(|left| left.path != path || left.since.elapsed() < time);
+    }
+
+    /// What may be at `path` holds up no further attempt for its target: it is deleted in its turn.
+    pub fn set_aside(&self, path: &str) {
+        self.lock().iter_mut().filter(|left| left.path == path).for_each(|left| left.is_set_aside = true);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Abandoned>> {
@@ -87,7 +95,12 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.is_done {
             let (path, target) = (std::mem::take(&mut self.path), self.target.to_owned());
-            self.attempts.lock().push_back(Abandoned { path, target, since: Instant::now() });
+            self.attempts.lock().push_back(Abandoned {
+                path,
+                target,
+                since: Instant::now(),
+                is_set_aside: false,
+            });
         }
     }
 }
@@ -132,6 +145,9 @@ mod tests {
         assert!(attempts.left("/b").is_empty());
         attempts.absent_for(&path, ON_ITS_WAY);
         assert_eq!(attempts.left("/a"), std::slice::from_ref(&path), "it may still come");
+        attempts.set_aside(&path);
+        assert!(attempts.left("/a").is_empty(), "it holds up nobody");
+        assert_eq!(attempts.next_left(), Some(path.clone()));
         attempts.deleted(&path);
         assert!(attempts.lock().is_empty());
         attempts.begin("/a").done();

@@ -23,7 +23,6 @@ pub(super) async fn put(
     body: &Chunks,
 ) -> Result<(), Failure> {
     clear_away(remote, connection, path).await?;
-    tidy(remote, connection).await?;
     let attempt = remote.attempts.begin(path);
     let transfer = open(remote, connection, path, attempt.path()).await?;
     let placed = async {
@@ -42,6 +41,7 @@ pub(super) async fn put(
         return Err(failure);
     }
     attempt.done();
+    tidy(remote, connection).await?;
     remote.folders.sweep(connection, path).await
 }
 
@@ -74,6 +74,7 @@ async fn delete_temporary(
         Ok(_) => remote.attempts.deleted(temporary),
         Err(failure) if failure.code() == Some(550) && !failure.is_denied() => {
             remote.attempts.absent_for(temporary, JUST_SENT);
+            remote.attempts.set_aside(temporary);
         }
         Err(failure) if failure.is_answer() => {}
         Err(failure) => return Err(failure),
