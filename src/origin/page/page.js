@@ -161,7 +161,7 @@ function lastOf(ranges) {
 
 async function look(status) {
   isLooking = true;
-  setTimeout(() => look(status), LOOK_MS);
+  setTimeout(() => look(status), begunAt === null ? LOOK_MS / 6 : LOOK_MS);
   if (hls || document.hidden || video.readyState === 0 || takenAt() !== null) return;
   try {
     const date = await endDate(status.entry);
