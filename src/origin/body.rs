@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::activity::Exchange;
 use super::range::Span;
+use super::slices::Slices;
 use crate::chunks::Chunks;
 
 /// The most bytes that are handed over at once: more would only make a slow reader's progress harder to see.
@@ -29,7 +30,7 @@ pub struct Body {
 #[derive(Debug)]
 enum Source {
     Nothing,
-    Slices { chunks: Chunks, next: usize, skip: usize },
+    Slices(Slices),
     File(Reading),
 }
 
@@ -49,18 +50,8 @@ impl Body {
 
     /// The bytes of `chunks` within `span`; they are shared, not copied.
     pub fn slices(chunks: Chunks, span: Span) -> Self {
-        let mut skip = span.first;
-        let mut next = 0;
-        for slice in chunks.slices() {
-            let len = slice.len() as u64;
-            if skip < len {
-                break;
-            }
-            skip -= len;
-            next += 1;
-        }
-        let rest_bytes = span.len();
-        Self { source: Source::Slices { chunks, next, skip: skip as usize }, rest_bytes, exchange: None }
+        let slices = Slices::of(chunks, span);
+        Self { rest_bytes: slices.len(), source: Source::Slices(slices), exchange: None }
     }
 
     /// `count` bytes of `file` from where it stands.
@@ -71,7 +62,7 @@ impl Body {
     /// Keeps `exchange` until the body is done with.
     pub fn under(mut self, mut exchange: Exchange) -> Self {
         if self.rest_bytes > 0 {
-            exchange.send(matches!(self.source, Source::Slices { .. }));
+            exchange.send(matches!(self.source, Source::Slices(_)));
         }
         self.exchange = Some(exchange);
         self
@@ -82,18 +73,16 @@ impl Body {
         self.rest_bytes
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Slices>>> {
         let most = usize::try_from(self.rest_bytes).unwrap_or(usize::MAX).min(FRAME_BYTES);
         if most == 0 {
             return Poll::Ready(None);
         }
         match &mut self.source {
             Source::Nothing => Poll::Ready(None),
-            Source::Slices { chunks, next, skip } => {
-                let Some(slice) = chunks.slices().get(*next) else { return Poll::Ready(None) };
-                let end = slice.len().min(skip.saturating_add(most));
-                let frame = slice.slice(*skip..end);
-                (*next, *skip) = if end == slice.len() { (*next + 1, 0) } else { (*next, end) };
+            Source::Slices(slices) => {
+                let frame = slices.beginning(most);
+                slices.advance(frame.remaining());
                 Poll::Ready(Some(Ok(frame)))
             }
             Source::File(reading) => reading.poll(most, context),
@@ -102,7 +91,7 @@ impl Body {
 }
 
 impl Reading {
-    fn poll(&mut self, most: usize, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    fn poll(&mut self, most: usize, context: &mut Context<'_>) -> Poll<Option<io::Result<Slices>>> {
         if let Self::Idle(file) = self {
             let file = Arc::clone(file);
             *self = Self::Busy(spawn_blocking(move || {
@@ -113,43 +102,33 @@ impl Reading {
         let Self::Busy(reading) = self else { return Poll::Ready(None) };
         let (file, read) = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other)?;
         *self = if read.is_ok() { Self::Idle(file) } else { Self::Done };
-        Poll::Ready(Some(read))
+        Poll::Ready(Some(read.map(|bytes| Slices::of(bytes.into(), Span::whole(most as u64)))))
     }
 }
 
-/// A piece of `file`, of `most` bytes unless it ends before.
-fn read(mut file: &File, most: usize) -> io::Result<Bytes> {
-    let mut piece = BytesMut::zeroed(most);
-    let mut filled = 0;
-    while filled < most {
-        match file.read(&mut piece[filled..]) {
-            Ok(0) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file was cut while it was sent",
-                ));
-            }
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// A piece of `file`, of `most` bytes; fewer are an error.
+fn read(file: &File, most: usize) -> io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(most);
+    file.take(most as u64).read_to_end(&mut piece)?;
+    if piece.len() < most {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut while it was sent"));
     }
-    Ok(piece.freeze())
+    Ok(piece.into())
 }
 
 impl http_body::Body for Body {
-    type Data = Bytes;
+    type Data = Slices;
     type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    ) -> Poll<Option<io::Result<Frame<Slices>>>> {
         let Some(next) = ready!(self.poll_next(context)) else { return Poll::Ready(None) };
         let frame = next?;
-        self.rest_bytes = self.rest_bytes.saturating_sub(frame.len() as u64);
+        self.rest_bytes = self.rest_bytes.saturating_sub(frame.len());
         if let Some(exchange) = &self.exchange {
-            exchange.sent(frame.len() as u64)?;
+            exchange.sent(frame.len())?;
         }
         Poll::Ready(Some(Ok(Frame::data(frame))))
     }
@@ -195,8 +174,8 @@ mod tests {
         let span = Span { first: 10, last: (600 << 10) - 1 };
         let mut body = Body::slices(buffer.clone().into(), span);
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(first.as_ptr(), buffer[10..].as_ptr());
-        assert_eq!(first.len(), FRAME_BYTES);
+        assert_eq!(first.chunk().as_ptr(), buffer[10..].as_ptr());
+        assert_eq!(first.remaining(), FRAME_BYTES);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ use super::Limits;
 use super::activity::Activity;
 use super::paced::Paced;
 use super::site::Site;
+use super::tally::Open;
 
 /// How often a connection is looked at, at most.
 const LONGEST_TICK: Duration = Duration::from_secs(5);
@@ -54,15 +55,23 @@ pub struct Shared {
     pub tls: Option<Arc<ServerConfig>>,
 }
 
-/// Serves one client until it leaves, costs too much, or `ending` says that the origin ends.
-pub async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: IpAddr, ending: watch::Receiver<bool>) {
+/// Serves one client until it leaves, costs too much, or `ending` says that the origin ends. What it returns is the
+/// state of a connection: there are thousands, so that it is spawned as it is, and not wrapped, which would double it.
+pub async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: IpAddr,
+    ending: watch::Receiver<bool>,
+    _open: Open,
+) {
     // Playlists and parts are small and waited for.
     let _ = stream.set_nodelay(true);
     let Some(tls) = &shared.tls else { return speak(&shared, stream, peer, ending).await };
-    let accepting = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+    let accepting = Box::pin(TlsAcceptor::from(Arc::clone(tls)).accept(stream));
     let handshake = timeout(shared.site.limits.handshake, accepting).await;
     match handshake {
-        Ok(Ok(stream)) => speak(&shared, stream, peer, ending).await,
+        // In a place of its own: those without TLS need not hold room for its state.
+        Ok(Ok(stream)) => Box::pin(speak(&shared, stream, peer, ending)).await,
         Ok(Err(error)) => tracing::debug!(%peer, "no TLS: {error}"),
         Err(_) => tracing::debug!(%peer, "no TLS in time"),
     }

@@ -41,7 +41,7 @@ impl Shown {
     /// Waits until what is at `key` is there, as long as a request may wait.
     pub async fn wait(&self, key: &str, directives: Directives) -> Option<Found> {
         let patience = self.scene().patience.max(Duration::from_secs(1));
-        let mut word = self.herald.word();
+        let mut word = self.herald.word(key);
         let found = async {
             loop {
                 // Before the look: what comes behind it is heard of.

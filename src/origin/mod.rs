@@ -2,7 +2,7 @@
 //!
 //! The channel's side is a [`Stage`]: bytes are put there ahead of the playlists that name them, then a snapshot is
 //! shown. Readers take an immutable [`Scene`] through one watch channel; no lock is held while a request is answered,
-//! and "wait until it is there" is a wait on that channel. Nothing here waits for a reader: one that is slow costs
+//! and "wait until it is there" is a wait on word of it. Nothing here waits for a reader: one that is slow costs
 //! itself alone.
 //!
 //! | file | what it knows |
@@ -11,10 +11,11 @@
 //! | `site`, `content`, `reload` | a request and its answer; what is at a path; `_HLS_` directives |
 //! | `reply`, `range`, `coding`, `validator`, `media_type` | HTTP: conditions, ranges, gzip, content types, caching |
 //! | `path`, `auth`, `cors` | what is asked for, and who may |
-//! | `body`, `activity`, `paced`, `connection`, `server` | bytes on their way, limits, connections, the port |
+//! | `body`, `slices`, `activity`, `paced` | bytes on their way, limits |
+//! | `connection`, `server`, `threads` | connections, the port, threads that are the readers' own |
 //! | `status`, `tally`, `viewer`, `metric` | what is told of it: `/status`, `/metrics` |
 //! | `page` | the page at `/` |
-//! | `folder` | a folder in place of a channel |
+//! | `folder`, `recent` | a folder in place of a channel; its files in memory |
 //!
 //! Routes are few and fixed, the rest is one look into a map: `site` matches on the path, without a router.
 //!
@@ -46,15 +47,18 @@ mod paced;
 mod page;
 mod path;
 mod range;
+mod recent;
 mod reload;
 mod reply;
 mod scene;
 mod server;
 mod shelf;
 mod site;
+mod slices;
 mod stage;
 mod status;
 mod tally;
+mod threads;
 mod tls;
 mod validator;
 mod viewer;
@@ -166,6 +170,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The system gives no threads to serve on.
+    #[error("cannot start threads")]
+    Threads(#[source] io::Error),
     /// The certificate or its key is none.
     #[error("cannot use the {what} in {}: {why}", path.display())]
     Tls {

@@ -106,6 +106,17 @@ impl Scene {
         }
     }
 
+    /// Whether more may be known of a playlist than in the scene `before`.
+    pub(super) fn has_news(&self, promise: &Promise, before: &Self) -> bool {
+        let place = |scene: &Self| scene.playlists.get(promise.key.as_str()).map(Arc::as_ptr);
+        let is_absent = |scene: &Self| {
+            let snapshot = scene.snapshot.as_ref().zip(promise.rendition);
+            snapshot.is_some_and(|(snapshot, rendition)| snapshot.is_absent(rendition))
+        };
+        // What both hold at the same time lies at the same place only if it is the same.
+        self.is_over != before.is_over || place(self) != place(before) || is_absent(self) != is_absent(before)
+    }
+
     fn reload(&self, promise: &Promise, directives: Directives) -> Reload {
         match (&self.snapshot, promise.rendition, directives.msn) {
             (Some(snapshot), Some(rendition), Some(msn)) => snapshot.answers(rendition, msn, directives.part),

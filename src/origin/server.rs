@@ -21,6 +21,7 @@ use super::site::Site;
 use super::stage::Stage;
 use super::status::{State, Status};
 use super::tally::Open;
+use super::threads::Threads;
 use super::viewer::Viewers;
 use super::{Error, Options};
 use crate::live;
@@ -34,7 +35,8 @@ const NO_ROOM: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Origin {
     options: Options,
-    listener: TcpListener,
+    listener: std::net::TcpListener,
+    threads: Threads,
     address: SocketAddr,
     tls: Option<Arc<rustls::ServerConfig>>,
     folder: Option<Folder>,
@@ -53,11 +55,14 @@ impl Origin {
     pub fn bind(options: Options) -> Result<Self, Error> {
         let tls = options.tls.as_ref().map(super::tls::Tls::config).transpose()?;
         let listen = options.listen;
-        let listener = listener(listen).map_err(|source| Error::Listen { listen, source })?;
+        let listener = listener(listen)
+            .and_then(TcpListener::into_std)
+            .map_err(|source| Error::Listen { listen, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { listen, source })?;
         Ok(Self {
             options,
             listener,
+            threads: Threads::start().map_err(Error::Threads)?,
             address,
             tls,
             folder: None,
@@ -101,8 +106,39 @@ impl Origin {
 
     /// Serves until `shutdown` comes; then nobody else is let in, and requests under way are ended, as long as
     /// [`Limits::drain`](super::Limits::drain) allows.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let (listener, limits) = (self.listener, self.options.limits);
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let drain = self.options.limits.drain;
+        let threads = std::mem::take(&mut self.threads);
+        let Some(readers) = threads.handle() else { return };
+        let (end, ending) = watch::channel(false);
+        let mut serving = readers.spawn(self.serve(ending));
+        tokio::select! {
+            _ = &mut serving => {}
+            () = shutdown => {}
+        }
+        end.send_replace(true);
+        if timeout(drain, end.closed()).await.is_err() {
+            tracing::debug!("clients that were still served were left");
+        }
+    }
+
+    /// Serves until `ending` says so, on the threads that this is called on.
+    async fn serve(self, mut ending: watch::Receiver<bool>) {
+        let (listener, shared) = self.into_shared();
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!("nobody can be let in: {error}"),
+        };
+        let of_clients = ending.clone();
+        tokio::select! {
+            () = accept(&listener, &shared, &of_clients) => {}
+            _ = ending.wait_for(|is_ending| *is_ending) => {}
+        }
+    }
+
+    /// What all connections share, and where they come in.
+    fn into_shared(self) -> (std::net::TcpListener, Arc<Shared>) {
+        let limits = self.options.limits;
         let dashboard = Arc::new(Dashboard {
             tallies: Arc::default(),
             viewers: Viewers::default(),
@@ -125,17 +161,7 @@ impl Origin {
             dashboard,
         });
         let builder = connection::builder(&limits);
-        let shared = Arc::new(Shared { site, builder, tls: self.tls });
-        let (end, ending) = watch::channel(false);
-        tokio::select! {
-            () = accept(&listener, &shared, &ending) => {}
-            () = shutdown => {}
-        }
-        drop((listener, ending));
-        end.send_replace(true);
-        if timeout(limits.drain, end.closed()).await.is_err() {
-            tracing::debug!("clients that were still served were left");
-        }
+        (self.listener, Arc::new(Shared { site, builder, tls: self.tls }))
     }
 }
 
@@ -160,11 +186,8 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, ending: &watch::Re
             tallies.refused.add(1);
             continue;
         };
-        let serving = connection::serve(Arc::clone(shared), stream, peer.ip(), ending.clone());
-        tokio::spawn(async move {
-            serving.await;
-            drop(open);
-        });
+        let (shared, ending) = (Arc::clone(shared), ending.clone());
+        tokio::spawn(connection::serve(shared, stream, peer.ip(), ending, open));
     }
 }
 
@@ -186,4 +209,24 @@ fn site_of(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split('/').next()?;
     Some(format!("{scheme}://{host}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand of them wait at once. What hyper reads and writes in comes to it: two times 8 KiB.
+    const LITTLE: usize = 4 << 10;
+
+    #[tokio::test]
+    async fn a_connections_own_state_is_little() {
+        let listen = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let origin = Origin::bind(Options { listen, ..Options::default() }).unwrap();
+        let stream = tokio::net::TcpStream::connect(origin.address()).await.unwrap();
+        let (_listener, shared) = origin.into_shared();
+        let (_end, ending) = watch::channel(false);
+        let open = Open::one_of(&shared.site.dashboard.tallies, 1).unwrap();
+        let serving = connection::serve(shared, stream, listen.ip(), ending, open);
+        assert!(size_of_val(&serving) <= LITTLE, "{}", size_of_val(&serving));
+    }
 }

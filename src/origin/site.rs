@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use prometheus_client::registry::Registry;
 
 use super::activity::Exchange;
@@ -44,6 +45,19 @@ pub struct Asked<'a> {
     pub peer: IpAddr,
 }
 
+impl<'a> Asked<'a> {
+    fn new(parts: &'a Parts, peer: IpAddr) -> Self {
+        Self { path: parts.uri.path(), query: parts.uri.query(), headers: &parts.headers, peer }
+    }
+}
+
+/// What is asked for will be there.
+#[derive(Debug)]
+struct Later {
+    key: String,
+    directives: Directives,
+}
+
 impl Site {
     /// The answer to a request, which is counted with `exchange`.
     pub async fn answer<B>(
@@ -53,11 +67,10 @@ impl Site {
         mut exchange: Exchange,
     ) -> Response<Body> {
         // Bodies of requests mean nothing to us.
-        let (parts, _) = request.into_parts();
-        let asked = Asked { path: parts.uri.path(), query: parts.uri.query(), headers: &parts.headers, peer };
+        let (mut parts, _) = request.into_parts();
         let mut answer = match parts.method {
-            Method::GET => self.found(&asked, &mut exchange).await,
-            Method::HEAD => reply::without_body(self.found(&asked, &mut exchange).await),
+            Method::GET => self.get(&mut parts, peer, &mut exchange).await,
+            Method::HEAD => reply::without_body(self.get(&mut parts, peer, &mut exchange).await),
             Method::OPTIONS => preflight(),
             _ => not_allowed(),
         };
@@ -66,88 +79,106 @@ impl Site {
         answer.map(|body| body.under(exchange))
     }
 
-    async fn found(&self, asked: &Asked<'_>, exchange: &mut Exchange) -> Response<Body> {
+    async fn get(&self, parts: &mut Parts, peer: IpAddr, exchange: &mut Exchange) -> Response<Body> {
+        let later = match self.found(&Asked::new(parts, peer), exchange).await {
+            Ok(answer) => return answer,
+            Err(later) => later,
+        };
+        let (Content::Stage(shown), Some(_held)) =
+            (&self.content, Held::one_of(&self.dashboard.tallies.held, self.limits.held))
+        else {
+            return self::later("too many requests wait");
+        };
+        forget_buffer(parts);
+        match shown.wait(&later.key, later.directives).await {
+            Some(found) => self.tell(found, later.directives, &Asked::new(parts, peer), shown, exchange),
+            None => self::later("it did not come in time"),
+        }
+    }
+
+    async fn found(&self, asked: &Asked<'_>, exchange: &mut Exchange) -> Result<Response<Body>, Later> {
         let key = match path::key(asked.path) {
             Ok(key) => key,
-            Err(Wrong::Unreadable) => return said(StatusCode::BAD_REQUEST, "the path cannot be read"),
-            Err(Wrong::Outside) => return nothing(),
+            Err(Wrong::Unreadable) => return Ok(said(StatusCode::BAD_REQUEST, "the path cannot be read")),
+            Err(Wrong::Outside) => return Ok(nothing()),
         };
         if key == "healthz" {
-            return said(StatusCode::OK, "ok");
+            return Ok(said(StatusCode::OK, "ok"));
         }
         if let Some(auth) = self.auth.as_ref().filter(|auth| !is_let_in(auth, asked.headers)) {
             let mut answer = said(StatusCode::UNAUTHORIZED, "authorization is needed");
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, auth.challenge());
-            return answer;
+            return Ok(answer);
         }
-        match &*key {
+        Ok(match &*key {
             "readyz" => self.ready().await,
             "status" => self.status().await,
             "metrics" => reply::text(StatusCode::OK, OPEN_METRICS, metric::render(&self.registry)),
-            key => self.stream(key, asked, exchange).await,
-        }
+            key => return self.stream(key, asked, exchange).await,
+        })
     }
 
     /// The page, or something of the stream.
-    async fn stream(&self, key: &str, asked: &Asked<'_>, exchange: &mut Exchange) -> Response<Body> {
+    async fn stream(
+        &self,
+        key: &str,
+        asked: &Asked<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, Later> {
         if let Content::Folder(folder) = &self.content
             && let Some(answer) = folder.answer(key, asked.headers, exchange).await
         {
             if exchange.told() == Class::Playlist {
                 self.see_viewer(asked);
             }
-            return answer;
+            return Ok(answer);
         }
         if let Some((text, media_type)) = self.page.file(key) {
             exchange.class(Class::Page);
             let mut answer = self::text(asked.headers, text, media_type, REVALIDATE);
             self.page.guard(answer.headers_mut());
-            return answer;
+            return Ok(answer);
         }
         match &self.content {
-            Content::Stage(shown) => self.shown(shown, key, asked, exchange).await,
-            Content::Folder(_) => nothing(),
+            Content::Stage(shown) => self.shown(shown, key, asked, exchange),
+            Content::Folder(_) => Ok(nothing()),
         }
     }
 
-    async fn shown(
+    fn shown(
         &self,
         shown: &Shown,
         key: &str,
         asked: &Asked<'_>,
         exchange: &mut Exchange,
-    ) -> Response<Body> {
+    ) -> Result<Response<Body>, Later> {
         let directives = if super::media_type::is_playlist(key) {
             exchange.class(Class::Playlist);
             match Directives::parse(asked.query) {
                 Ok(directives) => directives,
                 Err(wrong) => {
-                    return reply::text(
-                        StatusCode::BAD_REQUEST,
-                        super::media_type::TEXT,
-                        format!("{wrong}\n"),
-                    );
+                    let line = format!("{wrong}\n");
+                    return Ok(reply::text(StatusCode::BAD_REQUEST, super::media_type::TEXT, line));
                 }
             }
         } else {
             Directives::default()
         };
         // Nothing is locked but for the moment in which the scene is taken.
-        let scene = shown.scene();
-        let look = scene.look(key, directives);
-        drop(scene);
-        let found = match look {
-            Look::Now(found) => found,
-            Look::Later => {
-                let Some(_held) = Held::one_of(&self.dashboard.tallies.held, self.limits.held) else {
-                    return later("too many requests wait");
-                };
-                match shown.wait(key, directives).await {
-                    Some(found) => found,
-                    None => return later("it did not come in time"),
-                }
-            }
-        };
+        match shown.scene().look(key, directives) {
+            Look::Now(found) => Ok(self.tell(found, directives, asked, shown, exchange)),
+            Look::Later => Err(Later { key: key.to_owned(), directives }),
+        }
+    }
+
+    fn tell(
+        &self,
+        found: Found,
+        directives: Directives,
+        asked: &Asked<'_>,
+        shown: &Shown,
+        exchange: &mut Exchange,
+    ) -> Response<Body> {
         match found {
             Found::Object(object) => {
                 exchange.class(object.class);
@@ -249,6 +280,17 @@ pub fn text(asked: &HeaderMap, text: &Text, media_type: &'static str, cache: Hea
         has_ranges: false,
     };
     reply::found(asked, &facts, |span| Body::slices(bytes.clone().into(), span))
+}
+
+/// Copies what is needed yet of a request: its words lie in the connection's buffer, which would be held, beside a new
+/// one, as long as the request waits.
+fn forget_buffer(parts: &mut Parts) {
+    parts.uri = Uri::default();
+    for value in parts.headers.values_mut() {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+    }
 }
 
 fn is_let_in(auth: &Auth, headers: &HeaderMap) -> bool {

@@ -1,5 +1,6 @@
 //! What clients can cost: floods, idlers, slow readers.
 
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use segcast::origin::{Error, Limits, Options, Origin};
@@ -253,4 +254,18 @@ async fn the_end_waits_for_those_who_are_served() {
     channel.segment(0, body(10));
     assert_eq!(held.await.unwrap().status, 200);
     timeout(Duration::from_secs(2), server.task).await.expect("an end").unwrap();
+}
+
+#[tokio::test]
+async fn readers_are_served_on_other_threads_than_the_channels() {
+    let (mut channel, server) = Channel::serve(options(), &["hd"], false);
+    channel.segment(0, body(10));
+    tokio::task::yield_now().await;
+    // From here on the channel's only thread gives way to nobody.
+    let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"GET /hd/index.m3u8 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("00001.ts"), "{answer}");
 }

@@ -88,6 +88,7 @@ function startNative(status) {
   say(at("player"), "the browser’s own");
   video.src = status.entry;
   play();
+  if (!isLooking) look(status);
 }
 
 function again(status) {
@@ -129,10 +130,61 @@ function takenAt() {
   return null;
 }
 
-function showPlaying() {
+// Chromium's own player tells no date: it is estimated from the playlist's end, which is looked at every few seconds.
+const LOOK_MS = 3000;
+let isLooking = false;
+let begunAt = null;
+
+async function playlistAt(url) {
+  const answer = await fetch(url, { cache: "no-store" });
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return answer.text();
+}
+
+// The date at the end of the first variant's whole segments; all renditions are cut alike.
+async function endDate(entry) {
+  let text = await playlistAt(entry);
+  const variant = text.match(/^#EXT-X-STREAM-INF:.*\s+([^#\s].*)$/m);
+  if (variant) text = await playlistAt(new URL(variant[1], new URL(entry, location)));
+  let date = NaN;
+  for (const [, name, value] of text.matchAll(/^#(EXT-X-PROGRAM-DATE-TIME|EXTINF):([^,\s]+)/gm)) {
+    if (name === "EXTINF") date += parseFloat(value) * 1000;
+    else date = Date.parse(value);
+  }
+  return date;
+}
+
+function lastOf(ranges) {
+  const end = ranges.length ? ranges.end(ranges.length - 1) : NaN;
+  return Number.isFinite(end) ? end : null;
+}
+
+async function look(status) {
+  isLooking = true;
+  setTimeout(() => look(status), begunAt === null ? LOOK_MS / 6 : LOOK_MS);
+  if (hls || document.hidden || video.readyState === 0 || takenAt() !== null) return;
+  try {
+    const date = await endDate(status.entry);
+    const end = lastOf(video.seekable) || lastOf(video.buffered);
+    // What the player knows of lags behind the playlist: the earliest of all is the nearest.
+    const begun = date - end * 1000;
+    if (end && Number.isFinite(begun)) begunAt = begunAt === null ? begun : Math.min(begunAt, begun);
+  } catch {
+    // It is looked at again.
+  }
+}
+
+video.addEventListener("emptied", () => { begunAt = null; });
+
+function latency() {
   const taken = takenAt();
-  const isLive = video.readyState > 0;
-  say(at("latency"), isLive && taken !== null ? seconds((Date.now() - taken) / 1000, 1) : "–");
+  if (video.readyState === 0 || (taken === null && begunAt === null)) return "–";
+  if (taken !== null) return seconds((Date.now() - taken) / 1000, 1);
+  return `about ${seconds(Math.max(0, Date.now() - begunAt - video.currentTime * 1000) / 1000, 1)}`;
+}
+
+function showPlaying() {
+  say(at("latency"), latency());
   const level = hls && hls.levels[hls.currentLevel];
   const name = level ? `${rate(level.bitrate)}, ` : "";
   say(at("variant"), video.videoWidth ? `${name}${video.videoWidth} × ${video.videoHeight}` : name || "–");
