@@ -19,8 +19,9 @@ use super::atomic::{WATCH, newer, version, watch, watch_file};
 use super::{Case, View, body, open, run, said, text};
 use crate::proxy::{Fault, Proxy, Schedule};
 
-/// How long it may take until it is known that a connection is refused or reset.
-const KNOWN: Duration = Duration::from_secs(10);
+/// How long it may take until it is known that a connection is refused or reset: an answer that was lost with it is waited
+/// for as long as any, 20 s at most.
+const KNOWN: Duration = Duration::from_secs(30);
 /// How long one attempt may take under random faults, of which some last longer.
 const ATTEMPT: Duration = Duration::from_millis(700);
 /// How long a random fault lasts at most.
@@ -130,7 +131,12 @@ async fn an_upload_that_is_reset_is_transient_and_never_seen(case: &Case) {
     for (body, after) in resets.into_iter().cycle().take(4 * resets.len()) {
         proxy.set(Fault::ResetAfter(after));
         for key in [&fresh, &there] {
-            expect_transient(case, timeout(KNOWN, destination.put(key, body.clone())).await);
+            let begun = Instant::now();
+            let done = timeout(KNOWN, destination.put(key, body.clone())).await;
+            if let (Ok(Err(error)), true) = (&done, begun.elapsed() > Duration::from_secs(5)) {
+                println!("    reset after {after}: known after {:.1?}: {}", begun.elapsed(), said(error));
+            }
+            expect_transient(case, done);
         }
         case.check(case.seen(&fresh).await.is_none(), "a part of it is seen");
         case.expect(&there, &text("old")).await;
