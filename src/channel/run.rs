@@ -105,7 +105,7 @@ async fn run_with(
     }
     let result = channel.close(stop).await;
     if let Some(serving) = serving {
-        serving.end().await;
+        serving.end(&options.name, options.presentation.target, stop).await;
     }
     result
 }
@@ -278,11 +278,12 @@ impl Channel {
 
     /// Lets players come to `origin` for what this channel shows.
     fn serve(&mut self, options: &Options, mut origin: Origin) -> Serving {
+        let linger = options.origin.as_ref().map_or(Duration::ZERO, |origin| origin.linger);
         let stage = origin.stage(&options.name, &options.presentation);
         let (url, entry) = (origin.url(), options.presentation.entry());
         tracing::info!("{}: watch at {url}, the stream is {url}{entry}", options.name);
         self.places.stage = Some(stage);
-        Serving::start(origin)
+        Serving::start(origin, linger)
     }
 
     /// Tells the origin how the channel is doing.

@@ -1,27 +1,44 @@
 //! A channel's origin at work.
 
-use tokio::sync::oneshot;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::origin::Origin;
+use super::Stop;
+use crate::origin::{Audience, Origin};
 
 /// An origin at work; it ends when this is dropped.
 pub struct Serving {
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    audience: Audience,
+    linger: Duration,
 }
 
 impl Serving {
     /// Lets players in. Must be called within a tokio runtime.
-    pub fn start(origin: Origin) -> Self {
+    pub fn start(origin: Origin, linger: Duration) -> Self {
         let (end, ended) = oneshot::channel();
         // Whoever drops the sender ends it too.
         let shutdown = async { drop(ended.await) };
-        Self { end, task: tokio::spawn(origin.run(shutdown)) }
+        let audience = origin.audience();
+        Self { end, task: tokio::spawn(origin.run(shutdown)), audience, linger }
     }
 
-    /// Lets nobody else in, and waits for those who are served.
-    pub async fn end(self) {
+    /// Serves those who watch until they have the rest: until nothing was asked for in two durations of a segment of
+    /// `target`, for players that hold no request ask again within one. Whoever stops the channel at once ends it.
+    /// Then nobody else is let in, and requests under way are ended.
+    pub async fn end(self, name: &str, target: Duration, stop: &mut watch::Receiver<Stop>) {
+        let quiet = 2 * target;
+        if !self.linger.is_zero() && self.audience.is_there(quiet) {
+            let most = humantime::format_duration(self.linger);
+            tracing::info!("{name}: who still watches is served the rest, for {most} at most");
+        }
+        tokio::select! {
+            () = self.audience.gone(quiet, self.linger) => {}
+            Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => {}
+        }
         drop(self.end);
         // It does not panic; if it did, it has ended.
         let _ = self.task.await;

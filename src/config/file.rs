@@ -324,6 +324,9 @@ pub struct Origin {
     /// Origins whose pages may play the stream; all if absent.
     #[schemars(example = &["https://news.example"])]
     pub cors: Option<Vec<String>>,
+    /// How long those who watch are served the rest, at most, once the stream has ended; 30s if absent.
+    #[schemars(example = &"30s")]
+    pub linger: Option<Written<Duration>>,
 }
 
 /// What is logged, and where.

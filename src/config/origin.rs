@@ -22,6 +22,7 @@ impl Checker<'_> {
             auth: self.auth(origin, outside),
             player: self.player(origin).unwrap_or(usual.player),
             cors: self.cors(origin),
+            linger: origin.linger.map_or(usual.linger, |linger| linger.0),
             limits: usual.limits,
         };
         if options.auth.is_some() && options.tls.is_none() && !options.listen.ip().is_loopback() {
@@ -184,11 +185,12 @@ mod tests {
     fn everything_is_read() {
         let options = read(
             "user = 'me'\npassword = '${KEY}'\ncertificate = 'c.pem'\nkey = 'k.pem'\n\
-             player = 'https://x.example/p.js'\ncors = ['https://a.example:8443']",
+             player = 'https://x.example/p.js'\ncors = ['https://a.example:8443']\nlinger = '1m'",
         );
         assert_eq!(options.auth, Some(Auth::Basic { user: "me".into(), password: Secret::new("hunter2") }));
         assert_eq!(options.tls, Some(Tls { certificate: "c.pem".into(), key: "k.pem".into() }));
         assert_eq!(options.cors, Cors::Of(vec!["https://a.example:8443".into()]));
+        assert_eq!(options.linger, std::time::Duration::from_secs(60));
         assert_eq!(options.player.as_deref(), Some("https://x.example/p.js"));
         assert_eq!(read("token = '${KEY}'").auth, Some(Auth::Bearer(Secret::new("hunter2"))));
         assert_eq!(read("cors = ['*']").cors, Cors::Any);

@@ -14,6 +14,7 @@
 //! | `body`, `slices`, `activity`, `paced` | bytes on their way, limits |
 //! | `connection`, `server`, `threads` | connections, the port, threads that are the readers' own |
 //! | `status`, `tally`, `viewer`, `metric` | what is told of it: `/status`, `/metrics` |
+//! | `audience` | whether anybody still watches, when it is to end |
 //! | `page` | the page at `/` |
 //! | `folder`, `recent` | a folder in place of a channel; its files in memory |
 //!
@@ -33,6 +34,7 @@
 //! ```
 
 mod activity;
+mod audience;
 mod auth;
 mod body;
 mod coding;
@@ -68,6 +70,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use audience::Audience;
 pub use auth::Auth;
 pub use cors::Cors;
 pub use scene::Scene;
@@ -89,6 +92,8 @@ pub struct Options {
     pub player: Option<String>,
     /// Which pages of other sites may read the stream.
     pub cors: Cors,
+    /// How long those who watch are served the rest once the stream has ended.
+    pub linger: Duration,
     /// What one client, and all of them together, may cost.
     pub limits: Limits,
 }
@@ -108,6 +113,7 @@ impl Default for Options {
             auth: None,
             player: Some(Self::PLAYER.to_owned()),
             cors: Cors::default(),
+            linger: Duration::from_secs(30),
             limits: Limits::default(),
         }
     }

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::audience::Audience;
 use super::connection::{self, Shared};
 use super::content::{Content, Shown};
 use super::folder::Folder;
@@ -20,7 +21,7 @@ use super::scene::Scene;
 use super::site::Site;
 use super::stage::Stage;
 use super::status::{State, Status};
-use super::tally::Open;
+use super::tally::{Open, Tallies};
 use super::threads::Threads;
 use super::viewer::Viewers;
 use super::{Error, Options};
@@ -43,6 +44,7 @@ pub struct Origin {
     scenes: watch::Sender<Arc<Scene>>,
     status: watch::Sender<Arc<Status>>,
     durations: Durations,
+    audience: Audience,
     /// Sites that the playlists lead to.
     media_sites: Vec<String>,
 }
@@ -69,6 +71,7 @@ impl Origin {
             scenes: watch::Sender::default(),
             status: watch::Sender::default(),
             durations: Durations::default(),
+            audience: Audience::default(),
             media_sites: Vec::new(),
         })
     }
@@ -88,6 +91,11 @@ impl Origin {
     pub fn stage(&mut self, name: &str, options: &live::Options) -> Stage {
         self.media_sites.extend(site_of(&options.url_prefix));
         Stage::new(name, options, self.scenes.clone(), self.status.clone(), &self.durations)
+    }
+
+    /// Those who watch.
+    pub fn audience(&self) -> Audience {
+        self.audience.clone()
     }
 
     /// Serves what lies in a folder.
@@ -140,7 +148,7 @@ impl Origin {
     fn into_shared(self) -> (std::net::TcpListener, Arc<Shared>) {
         let limits = self.options.limits;
         let dashboard = Arc::new(Dashboard {
-            tallies: Arc::default(),
+            tallies: Arc::new(Tallies::of(self.audience)),
             viewers: Viewers::default(),
             status: self.status.subscribe(),
             scenes: self.scenes.subscribe(),

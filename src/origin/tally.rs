@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::audience::Audience;
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -17,6 +19,11 @@ pub enum Class {
 impl Class {
     pub const ALL: [Self; 6] =
         [Self::Playlist, Self::Segment, Self::Part, Self::Init, Self::Page, Self::Other];
+
+    /// Whether it is what players ask for.
+    const fn is_of_stream(self) -> bool {
+        matches!(self, Self::Playlist | Self::Segment | Self::Part | Self::Init)
+    }
 
     /// Its name in metrics.
     pub const fn name(self) -> &'static str {
@@ -65,18 +72,33 @@ pub struct Tallies {
     pub spent: Count,
     /// Requests that wait now.
     pub held: Count,
+    /// Those who ask for something of the stream.
+    pub audience: Audience,
 }
 
 impl Tallies {
+    /// None so far, of an origin with this audience.
+    pub fn of(audience: Audience) -> Self {
+        Self { audience, ..Self::default() }
+    }
+
     /// A request was answered.
     pub fn answered(&self, class: Class, status: u16) {
+        self.hear(class);
         let at = STATUSES.iter().position(|one| *one == status).unwrap_or(STATUSES.len() - 1);
         self.requests[class as usize][at].add(1);
     }
 
     /// Bytes of a body were taken.
     pub fn sent(&self, class: Class, size_bytes: u64) {
+        self.hear(class);
         self.bytes[class as usize].add(size_bytes);
+    }
+
+    fn hear(&self, class: Class) {
+        if class.is_of_stream() {
+            self.audience.note();
+        }
     }
 
     /// Requests by class and status, as far as there were any.

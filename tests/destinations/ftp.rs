@@ -194,6 +194,25 @@ async fn many_slices_arrive_in_order() {
     }
 }
 
+/// A task that has done much lately is told by the runtime that nothing is ready, so that others have their turn. A
+/// command that is written just then stayed behind in the TLS session, and its answer was waited for in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_task_sends_its_commands() {
+    /// What a task may do before others have their turn.
+    const TURN: usize = 128;
+    let ftpd = Ftpd::tls(Daemon::Vsftpd);
+    let destination = ftpd.open();
+    for left in 0..24 {
+        tokio::task::yield_now().await;
+        for _ in left..TURN {
+            tokio::task::coop::consume_budget().await;
+        }
+        let put = tokio::time::timeout(SOON / 2, destination.put("a.ts", text("x"))).await;
+        let put = put.unwrap_or_else(|_| panic!("{left} left: no answer"));
+        put.unwrap_or_else(|error| panic!("{left} left: {}", said(&error)));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_and_not_told() {
     for (kind, is_tls) in EVERY {

@@ -11,8 +11,18 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::channel::body;
+use super::channel::{SEGMENT, body};
 use super::client::{ask, curl, get};
+
+/// A channel of a test picture in segments of [`SEGMENT`].
+const NEWS: &str = "input = { url = 'test', args = ['-re'] }
+output.segment = '1s'
+[[rendition]]
+name = 'a'
+video = { codec = 'h264', size = '160x90', preset = 'ultrafast', fps = 25 }
+";
+/// How often something is looked at.
+const POLL: Duration = Duration::from_millis(50);
 
 /// A running segcast; it is killed when it is dropped.
 struct Running {
@@ -177,9 +187,7 @@ fn what_cannot_be_served_is_told() {
 async fn a_channel_is_watched_while_it_runs_and_its_end_is_seen() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("news.toml");
-    let text_of = "input = { url = 'test', args = ['-re'] }\noutput.segment = '1s'\n\
-        [[rendition]]\nname = 'a'\nvideo = { codec = 'h264', size = '160x90', preset = 'ultrafast', fps = 25 }\n";
-    fs::write(&config, text_of).unwrap();
+    fs::write(&config, NEWS).unwrap();
     let running = Running::start(&["run", text(&config), "--listen", "0"], false);
     let entry = get(running.address, "/index.m3u8").await;
     assert_eq!(entry.status, 200);
@@ -199,16 +207,45 @@ async fn a_channel_is_watched_while_it_runs_and_its_end_is_seen() {
     assert_eq!(status.pointer("/name").unwrap(), "news");
     let address = running.address;
     let last = tokio::spawn(async move {
-        // Whoever waits when it ends is told.
-        let mut ahead = next + 1;
-        loop {
+        // Whoever waits when it ends is told, and has time to come for the last segment.
+        for ahead in next + 1.. {
             let text = get(address, &format!("/a/index.m3u8?_HLS_msn={ahead}")).await.text();
             if text.contains("#EXT-X-ENDLIST") {
-                return ahead;
+                let media = segcast::playlist::Media::parse(&text).unwrap();
+                tokio::time::sleep(SEGMENT).await;
+                return get(address, &format!("/a/{}", media.segments.last().unwrap().uri)).await;
             }
-            ahead += 1;
         }
+        unreachable!();
     });
     assert_eq!(tokio::task::spawn_blocking(|| running.end()).await.unwrap(), Some(0));
-    assert!(last.await.unwrap() > next);
+    let last = last.await.unwrap();
+    assert_eq!((last.status, last.body.first()), (200, Some(&0x47)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_sends_those_away_who_still_watch() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("news.toml");
+    fs::write(&config, NEWS).unwrap();
+    let running = Running::start(&["run", text(&config), "--listen", "0"], false);
+    let (address, process) = (running.address, Pid::from_child(&running.child));
+    let entry = get(address, "/a/index.m3u8").await;
+    assert_eq!(entry.status, 200);
+    let ending = tokio::task::spawn_blocking(|| running.end());
+    while !get(address, "/a/index.m3u8").await.text().contains("#EXT-X-ENDLIST") {
+        tokio::time::sleep(POLL).await;
+    }
+    // Whoever asks without an end would be served for half a minute.
+    let watching = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(POLL).await;
+            get(address, "/a/index.m3u8").await;
+        }
+    });
+    tokio::time::sleep(3 * SEGMENT).await;
+    assert!(!watching.is_finished(), "it is there for who asks");
+    kill_process(process, Signal::INT).unwrap();
+    assert_eq!(ending.await.unwrap(), Some(0));
+    watching.abort();
 }

@@ -13,6 +13,7 @@ use suppaftp::types::{FileType, Response};
 use suppaftp::{Encoding, FtpError, FtpResult, Mode, Status, Utf8Encoding};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use super::super::Secret;
@@ -323,12 +324,16 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
+/// The result of `work`, if it comes within `limit`.
+///
+/// The library does not flush what it writes. A TLS session keeps a command to itself if the socket is said not to be
+/// ready just then, which the runtime says to a task that has had its turn, whatever the socket is: here it does not.
 async fn bounded<T>(
     command: &'static str,
     limit: Duration,
     work: impl Future<Output = FtpResult<T>>,
 ) -> Result<T, Failure> {
-    match timeout(limit, work).await {
+    match timeout(limit, unconstrained(work)).await {
         Ok(result) => result.map_err(|error| Failure::new(command, error)),
         Err(_) => Err(Failure::Silent { command, limit }),
     }
