@@ -313,31 +313,32 @@ async fn an_idle_connection_that_the_server_closed_is_replaced() {
         let ftpd = Ftpd::start(kind, false, idle);
         let destination = ftpd.open();
         destination.put("a", text("1")).await.unwrap();
-        until(|| connections_to(ftpd.port) == 0).await;
+        let told = || format!("{kind:?}, {:?}: {}", connections_to(ftpd.port), ftpd.output());
+        within(SOON, || connections_to(ftpd.port).is_empty(), told).await;
         destination.put("a", text("2")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
         assert_eq!(fs::read(ftpd.live().join("a")).unwrap(), b"2");
     }
 }
 
 /// TCP connections to `port` on loopback that neither end has closed.
-fn connections_to(port: u16) -> usize {
+fn connections_to(port: u16) -> Vec<String> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let remote = format!("0100007F:{port:04X}");
     let is_open = |line: &&str| {
         let fields: Vec<_> = line.split_whitespace().collect();
         fields.get(2) == Some(&remote.as_str()) && fields.get(3) == Some(&"01")
     };
-    table.lines().filter(is_open).count()
+    table.lines().filter(is_open).map(str::to_owned).collect()
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    within(SOON, holds).await;
+    within(SOON, holds, String::new).await;
 }
 
-async fn within(limit: Duration, holds: impl Fn() -> bool) {
+async fn within(limit: Duration, holds: impl Fn() -> bool, told: impl Fn() -> String) {
     let deadline = Instant::now() + limit;
     while !holds() {
-        assert!(Instant::now() < deadline, "it does not come true");
+        assert!(Instant::now() < deadline, "it does not come true: {}", told());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -351,7 +352,7 @@ async fn connections_are_used_again() {
     }
     assert_eq!(ftpd.output().matches("USER 'deploy' logged in").count(), 1, "{}", ftpd.output());
     drop(destination);
-    until(|| connections_to(ftpd.port) == 0).await;
+    until(|| connections_to(ftpd.port).is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,7 +361,7 @@ async fn the_server_hears_of_an_idle_connection() {
     let destination = ftpd.open();
     destination.put("a", text("1")).await.unwrap();
     // Twice 25 seconds would be too late.
-    within(Duration::from_secs(45), || ftpd.output().contains("NOOP")).await;
+    within(Duration::from_secs(45), || ftpd.output().contains("NOOP"), || ftpd.output()).await;
     destination.put("a", text("2")).await.unwrap();
     // It may still be hearing of it; then another is made.
     assert!(ftpd.output().matches("USER 'deploy' logged in").count() <= 2, "{}", ftpd.output());
