@@ -3,7 +3,7 @@
 #
 #   benches/deliver.sh [KIND...]       copy http s3 ftp sftp scp; all without one
 #   RUNS=5                             rounds; all take turns within each, after one round that does not count
-#   SEGCAST_BENCH=path                 another program than what cargo builds of benches/deliver.rs
+#   BENCH=path                 another program than what cargo builds of benches/deliver.rs
 #
 # Servers are started on loopback, over a folder in /dev/shm, and stopped at the end. Prints the medians.
 set -euo pipefail
@@ -18,11 +18,11 @@ need python3 command -v python3
 install_missing
 tests/servers.sh
 
-python=${SEGCAST_SERVERS:-target/servers}/python
+python=${TEST_SERVERS:-target/servers}/python
 export PATH=$PWD/$python/bin:$python/bin:$PATH:/usr/sbin
 python3 -c "import boto3" 2>/dev/null || "$python/bin/pip" install --quiet --disable-pip-version-check boto3
 
-program=${SEGCAST_BENCH:-}
+program=${BENCH:-}
 if [[ -z $program ]]; then
     program=$(cargo build --release --quiet --bench deliver --message-format json |
         python3 -c "import json, sys

@@ -2,7 +2,7 @@
 # The origin beside nginx, with the same files in the same run: benches/origin.sh [SECONDS-EACH]
 #
 #   HELD=10000                         how many requests are held
-#   SEGCAST=path SEGCAST_BENCH=path    other programs than what cargo builds of src and of benches/origin.rs
+#   SEGCAST=path BENCH=path    other programs than what cargo builds of src and of benches/origin.rs
 #
 # Requests per second by wrk, HTTP/1.1 with keep-alive, for a playlist, a part and a segment: nginx from a folder,
 # `segcast serve` from the same folder, and a channel's origin from memory. Then ten thousand held requests.
@@ -14,7 +14,7 @@ threads=2 connections=64
 for tool in nginx wrk curl; do
     command -v "$tool" >/dev/null || { echo "benches/origin.sh needs $tool: apt-get install $tool" >&2; exit 1; }
 done
-segcast=${SEGCAST:-} bench=${SEGCAST_BENCH:-}
+segcast=${SEGCAST:-} bench=${BENCH:-}
 if [[ -z $segcast || -z $bench ]]; then
     built=$(cargo build --release --quiet --bin segcast --bench origin --message-format json |
         python3 -c "import json, sys

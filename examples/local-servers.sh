@@ -23,7 +23,7 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p -- "${1:-$root/target/local-servers}"
 folder=$(cd -- "${1:-$root/target/local-servers}" && pwd)
 "$root/tests/servers.sh" ssh ftp http s3
-tools=${SEGCAST_SERVERS:-$root/target/servers}
+tools=${TEST_SERVERS:-$root/target/servers}
 PATH=$PATH:/usr/sbin:/sbin
 
 s3=8333 web=8081 ftp=2121 ssh=2222

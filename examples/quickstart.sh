@@ -63,11 +63,12 @@ cargo build --release --quiet
 
 cat <<TEXT
 
-A live stream in three renditions, with low latency, and put into $output too.
-${seconds:+It stops by itself after $seconds seconds. }Ctrl-C stops it. In a few seconds it plays, also with
-ffplay, VLC or any other player at http://$listen/index.m3u8. To watch it, open
+A live stream in three renditions, with low latency; its segments are put into $output too.
+${seconds:+It stops by itself after $seconds seconds. }Ctrl-C stops it. Once it is on air, in a few seconds, open
 
     http://$listen/
+
+or give http://$listen/index.m3u8 to ffplay, VLC or any other player.
 
 TEXT
 

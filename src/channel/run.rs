@@ -292,8 +292,8 @@ impl Channel {
         let linger = options.origin.as_ref().map_or(Duration::ZERO, |origin| origin.linger);
         let stage = origin.stage(&options.name, &options.presentation);
         let (url, entry) = (origin.url(), options.presentation.entry());
-        tracing::info!("{}: watch at {url}, the stream is {url}{entry}", options.name);
-        self.places.stage = Some(stage);
+        tracing::info!("{}: a page at {url}, the stream at {url}{entry}", options.name);
+        self.places.serve(stage, url);
         Serving::start(origin, linger)
     }
 
@@ -430,6 +430,14 @@ impl Channel {
     /// Waits until destinations have everything. Players can still read all of it.
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
         let deliveries = std::mem::take(&mut self.places.deliveries);
+        for status in deliveries.iter().map(Delivery::status).filter(|one| one.in_trouble_since.is_some()) {
+            let (name, waiting) = (status.name, status.queued_segments);
+            let seconds = LAST_PUTS.as_secs();
+            tracing::warn!(
+                "{name} is in trouble: it is waited for as long as something gets there within {seconds} s; \
+                 {waiting} segments and its last playlists are missing there"
+            );
+        }
         let finish = async {
             // Each has its own time to finish, whatever the others do.
             let mut finishing = JoinSet::new();
@@ -441,7 +449,10 @@ impl Channel {
                 self.summary.destinations.push(status);
                 if let Err(source) = result {
                     let error = Error::Destination { name, source };
-                    tracing::error!("{}", chain(&error));
+                    // The first one is what our caller is told.
+                    if self.failure.is_some() {
+                        tracing::error!("{}", chain(&error));
+                    }
                     self.failure.get_or_insert(error);
                 }
             }

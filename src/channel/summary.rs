@@ -20,6 +20,8 @@ pub struct Summary {
 pub struct Rendition {
     /// Its name.
     pub name: String,
+    /// What its segments are.
+    pub container: live::Container,
     /// Whether it is there only if the stream has a track for it.
     pub is_optional: bool,
     /// Segments put.
@@ -35,7 +37,12 @@ pub struct Rendition {
 impl Rendition {
     /// One of which there is nothing yet.
     pub(super) fn new(rendition: &live::Rendition) -> Self {
-        Self { name: rendition.name.clone(), is_optional: rendition.role.is_audio(), ..Self::default() }
+        Self {
+            name: rendition.name.clone(),
+            container: rendition.container,
+            is_optional: rendition.role.is_audio(),
+            ..Self::default()
+        }
     }
 }
 
@@ -50,7 +57,15 @@ impl fmt::Display for Rendition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.segments == 1 { "" } else { "s" };
         let (seconds, megabytes) = (self.duration.as_secs_f64(), self.size_bytes as f64 / 1e6);
-        write!(f, "{}: {} segment{plural}, {seconds:.3} s, {megabytes:.2} MB", self.name, self.segments)?;
+        let container = match self.container {
+            live::Container::Ts => "",
+            live::Container::Cmaf => " (CMAF)",
+        };
+        write!(
+            f,
+            "{}{container}: {} segment{plural}, {seconds:.3} s, {megabytes:.2} MB",
+            self.name, self.segments
+        )?;
         for (kind, count) in &self.anomalies {
             write!(f, ", {count} × {kind}")?;
         }

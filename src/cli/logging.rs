@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::file::{Level, Log, LogFormat};
 
@@ -57,11 +59,14 @@ pub fn start(flags: &Flags, log: &Log) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(is_terminal);
     // A reader of the log that has gone away, as `head` does, is no reason to break down.
     let log = log.log_internal_errors(false);
+    // Its errors are ours as well, which say where it happened and what to do.
+    let quiet = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    let levels = Targets::new().with_default(level).with_target("rustls_platform_verifier", quiet);
     if is_json {
         IS_JSON.store(log_file.is_none(), Ordering::Relaxed);
-        log.json().init();
+        log.json().finish().with(levels).init();
     } else {
-        log.with_target(false).init();
+        log.with_target(false).finish().with(levels).init();
     }
     Ok(())
 }

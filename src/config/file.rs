@@ -90,6 +90,9 @@ pub struct Output {
     pub format: Formats,
     /// Whether sound stands in the same CMAF segments as pictures; else each audio track has a playlist of its own.
     pub muxed: bool,
+    /// Whether CMAF fragments tell when they were made, by this machine's clock (prft): players that read it know how far
+    /// they are behind.
+    pub prft: bool,
     /// The segment duration aimed at; 6s if absent.
     #[schemars(example = &"4s", example = 2.5)]
     pub segment: Written<Duration>,
@@ -116,6 +119,7 @@ impl Default for Output {
             directory: None,
             format: Formats::default(),
             muxed: false,
+            prft: false,
             part: None,
             segment: Written(Duration::from_secs(6)),
             window: None,

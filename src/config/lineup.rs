@@ -131,7 +131,8 @@ fn line_up(
                 one.role = Role::Variant { audio: (tracks > 0).then(|| one.name.clone()) };
                 let layout = if output.muxed { Layout::Muxed } else { Layout::Demuxed };
                 let places = place + 1..place + 1 + tracks;
-                lineup.cmaf = Some(Cmaf { layout, main: place, audio: places.collect() });
+                lineup.cmaf =
+                    Some(Cmaf { layout, main: place, audio: places.collect(), has_prft: output.prft });
                 renditions.push(one);
                 renditions.extend(audio);
             }
@@ -193,7 +194,7 @@ mod tests {
     fn sound_has_a_playlist_of_its_own_in_cmaf() {
         let (files, lineups) = of("format = 'cmaf'", "video = {}, audio = {}");
         assert_eq!(files, ["a/index.m3u8 a/a-00001.m4s", "a/index-audio-1.m3u8 a/a-audio-1-00001.m4s"]);
-        let cmaf = Cmaf { layout: Layout::Demuxed, main: 0, audio: vec![1] };
+        let cmaf = Cmaf { layout: Layout::Demuxed, main: 0, audio: vec![1], has_prft: false };
         assert_eq!(lineups, [Lineup { ts: None, cmaf: Some(cmaf) }]);
         assert_eq!(of("format = 'cmaf'", "audio = {}").0, ["a/index.m3u8 a/a-00001.m4s"]);
         assert_eq!(of("format = 'cmaf', muxed = true", "video = {}, audio = {}").0.len(), 1);

@@ -37,6 +37,9 @@ impl Checker<'_> {
         if output.muxed && !output.format.0.contains(&Container::Cmaf) {
             self.notes.push("output.muxed is not used: transport streams always are".into());
         }
+        if output.prft && !output.format.0.contains(&Container::Cmaf) {
+            self.notes.push("output.prft is not used: it stands in CMAF alone".into());
+        }
         let (renditions, lineups) = self.renditions(file);
         let multivariants = self.multivariants(output, &renditions);
         self.no_controls("output.url_prefix", &output.url_prefix);

@@ -47,6 +47,9 @@ pub(super) struct Ledger {
     notices: Vec<Notice>,
     /// When a failure was told last.
     told: Duration,
+    losses: Losses,
+    /// What had been passed over when it came into trouble.
+    passed_over_before: u64,
     is_on_air: bool,
 }
 
@@ -59,6 +62,25 @@ pub(super) struct Limits {
     pub(super) at_once: usize,
     /// How long after its end a segment is still put.
     pub(super) deadline: Option<Duration>,
+}
+
+/// Segments that were given up and not told of yet.
+#[derive(Clone, Debug, Default)]
+struct Losses {
+    count: usize,
+    told: Option<Duration>,
+}
+
+impl Losses {
+    /// `count` more are lost, `key` the first of them. What to tell, no oftener than there are reminders.
+    fn note(&mut self, key: &str, count: usize, now: Duration) -> Option<Notice> {
+        self.count += count;
+        if self.told.is_some_and(|told| now.saturating_sub(told) < REMINDERS) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(Notice::Lost { key: key.to_owned(), count: std::mem::take(&mut self.count) })
+    }
 }
 
 /// One thing to do.
@@ -130,6 +152,8 @@ impl Ledger {
             status: Status { name: name.to_owned(), ..Status::default() },
             notices: Vec::new(),
             told: Duration::ZERO,
+            losses: Losses::default(),
+            passed_over_before: 0,
             is_on_air: false,
             options,
         }
@@ -206,7 +230,7 @@ impl Ledger {
         for lane in &mut self.lanes {
             let gone = lane.lose_gone(now);
             if let Some(first) = gone.first() {
-                self.notices.push(Notice::Lost { key: first.key.clone(), count: gone.len() });
+                self.notices.extend(self.losses.note(&first.key, gone.len(), now));
             }
             for gone in gone {
                 self.status.lost += 1;
@@ -396,7 +420,7 @@ impl Ledger {
     fn lose(&mut self, rendition: usize, number: u64, now: Duration) {
         if let Some(gone) = self.lanes[rendition].lose(number) {
             self.status.lost += 1;
-            self.notices.push(Notice::Lost { key: gone.key.clone(), count: 1 });
+            self.notices.extend(self.losses.note(&gone.key, 1, now));
             self.deletions.discard(gone, now);
         }
     }
@@ -416,6 +440,7 @@ impl Ledger {
         let text = super::chain(&error);
         if self.status.in_trouble_since.is_none() {
             self.status.in_trouble_since = Some(now);
+            self.passed_over_before = self.status.passed_over;
             self.told = now;
             self.notices.push(Notice::Trouble(text.clone()));
         } else if now.saturating_sub(self.told) >= REMINDERS {
@@ -432,7 +457,8 @@ impl Ledger {
         if let Some(since) = self.status.in_trouble_since.filter(|_| !self.is_in_trouble()) {
             self.status.in_trouble_since = None;
             let waiting = self.lanes.iter().map(|lane| lane.waiting().count()).sum();
-            self.notices.push(Notice::Recovered { after: now.saturating_sub(since), waiting });
+            let passed_over = self.status.passed_over - self.passed_over_before;
+            self.notices.push(Notice::Recovered { after: now.saturating_sub(since), waiting, passed_over });
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) enum Notice {
     /// It still does not, for another reason.
     StillInTrouble(String),
     /// All is well again.
-    Recovered { after: Duration, waiting: usize },
+    Recovered { after: Duration, waiting: usize, passed_over: u64 },
     /// Segments are lost; this is the first.
     Lost { key: String, count: usize },
     /// An object can never be put.
@@ -40,12 +40,17 @@ impl fmt::Display for Notice {
             Self::Shown { key, .. } => write!(f, "{key} is shown"),
             Self::Trouble(error) => write!(f, "{error}; it is tried again until it works"),
             Self::StillInTrouble(error) => write!(f, "{error}; it is still tried again"),
-            Self::Recovered { after, waiting } => {
+            Self::Recovered { after, waiting, passed_over } => {
                 write!(f, "works again after {:.1} s", after.as_secs_f64())?;
                 match waiting {
+                    0 => {}
+                    1 => f.write_str(", one segment waits")?,
+                    _ => write!(f, ", {waiting} segments wait")?,
+                }
+                match passed_over {
                     0 => Ok(()),
-                    1 => f.write_str(", one segment waits"),
-                    _ => write!(f, ", {waiting} segments wait"),
+                    1 => f.write_str(", one has left the playlist meanwhile and is passed over"),
+                    _ => write!(f, ", {passed_over} have left the playlist meanwhile and are passed over"),
                 }
             }
             Self::Lost { key, count: 1 } => write!(f, "{key} is given up: playlists there show a gap"),

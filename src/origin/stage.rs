@@ -234,6 +234,11 @@ impl Stage {
         views.any(|view| view.named().any(|(named, _)| named == key) || view.maps().contains(key))
     }
 
+    /// Whether viewers can open it: the playlist that they begin with is out.
+    pub fn is_ready(&self) -> bool {
+        self.scene.is_ready()
+    }
+
     /// Tells how the channel is doing.
     pub fn status(&self, status: Status) {
         self.status.send_replace(Arc::new(status));

@@ -4,7 +4,7 @@
 //! - [`stage`]: a channel and its destinations; [`host`]: the servers.
 //! - [`viewer`]: what is written down; [`checker`]: what it must hold to.
 //!
-//! `SEGCAST_FAULT_SECONDS=N` lets random faults last for so long.
+//! `TEST_FAULT_SECONDS=N` lets random faults last for so long.
 
 mod checker;
 mod host;
@@ -37,7 +37,7 @@ const SEEDS: [u64; 4] = [68, 388, 321, 254];
 const RECOVERY: Duration = Duration::from_secs(14);
 
 fn fault_time() -> Duration {
-    let asked = std::env::var("SEGCAST_FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let asked = std::env::var("TEST_FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     asked.map_or(FAULTS, Duration::from_secs)
 }
 

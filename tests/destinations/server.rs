@@ -99,7 +99,7 @@ pub fn system(program: &str) -> PathBuf {
 
 /// The folder of `tests/servers.sh`.
 pub fn folder() -> PathBuf {
-    let root = std::env::var_os("SEGCAST_SERVERS").map(PathBuf::from);
+    let root = std::env::var_os("TEST_SERVERS").map(PathBuf::from);
     root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"))
 }
 

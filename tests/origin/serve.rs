@@ -251,6 +251,30 @@ async fn a_hinted_part_is_sent_while_it_is_encoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fragments_tell_when_they_were_made_if_that_is_asked_for() {
+    /// Seconds from 1900, where NTP begins, to 1970.
+    const EPOCH: u64 = 2_208_988_800;
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("news.toml");
+    fs::write(&config, NEWS).unwrap();
+    let running = Running::start(
+        &["run", text(&config), "--listen", "0", "--set", "output.format=cmaf", "--set", "output.prft=true"],
+        false,
+    );
+    let media = get(running.address, "/a/index.m3u8").await.text();
+    let media = segcast::playlist::Media::parse(&media).unwrap();
+    let segment = get(running.address, &format!("/a/{}", media.segments[0].uri)).await.body;
+    // Size, type, version and flags, track, time (ISO/IEC 14496-12 §8.16.5); then the fragment that it tells of.
+    let word = |at: usize| u32::from_be_bytes(segment[at..at + 4].try_into().unwrap());
+    let next = word(0) as usize;
+    assert_eq!((&segment[4..8], &segment[next + 4..next + 8]), (&b"prft"[..], &b"moof"[..]));
+    let made = u64::from(word(16));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + EPOCH;
+    assert!((now - 60..=now).contains(&made), "{made} at {now}");
+    assert_eq!(tokio::task::spawn_blocking(|| running.end()).await.unwrap(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_sends_those_away_who_still_watch() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("news.toml");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 // Where tests/servers.sh puts what is npm's.
-const servers = process.env.SEGCAST_SERVERS ?? fileURLToPath(new URL("../../target/servers", import.meta.url));
+const servers = process.env.TEST_SERVERS ?? fileURLToPath(new URL("../../target/servers", import.meta.url));
 export const modules = join(servers, "node_modules");
 const { chromium } = requireInstalled("playwright-core");
 
@@ -34,7 +34,7 @@ export class Browser {
   static async launch({ viewport }) {
     const browser = new Browser();
     browser.folder = await mkdtemp(join(tmpdir(), "segcast-chromium-"));
-    const executablePath = process.env.SEGCAST_CHROMIUM ?? "/usr/bin/chromium";
+    const executablePath = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
     browser.context = await chromium.launchPersistentContext(browser.folder, {
       executablePath,
       headless: true,

@@ -1,7 +1,7 @@
 //! What players make of what we write: Chromium by itself, with hls.js and with Shaka Player; ffmpeg; GStreamer.
 //! `tests/servers.sh` installs them.
 //!
-//! SEGCAST_PLAYER_SECONDS=600 plays each stream for that long (default: 5).
+//! TEST_PLAYER_SECONDS=600 plays each stream for that long (default: 5).
 
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "cli")]

@@ -170,7 +170,7 @@ pub fn drive<R: DeserializeOwned>(arguments: &[&str]) -> R {
     let output = Command::new("node")
         .arg(script)
         .args(arguments)
-        .env("SEGCAST_SERVERS", servers())
+        .env("TEST_SERVERS", servers())
         .stdin(Stdio::null())
         .output()
         .expect("node is installed: run tests/servers.sh first");
@@ -182,7 +182,7 @@ pub fn drive<R: DeserializeOwned>(arguments: &[&str]) -> R {
 
 /// Where `tests/servers.sh` puts what comes from npm.
 fn servers() -> PathBuf {
-    let root = std::env::var_os("SEGCAST_SERVERS").map(PathBuf::from);
+    let root = std::env::var_os("TEST_SERVERS").map(PathBuf::from);
     let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"));
     assert!(
         root.join("node_modules/hls.js").exists(),
@@ -199,8 +199,8 @@ pub fn scripts(folder: &str) -> PathBuf {
 
 /// How long each stream is played, in seconds.
 pub fn seconds() -> u32 {
-    std::env::var("SEGCAST_PLAYER_SECONDS")
-        .map_or(5, |text| text.parse().expect("SEGCAST_PLAYER_SECONDS is a number"))
+    std::env::var("TEST_PLAYER_SECONDS")
+        .map_or(5, |text| text.parse().expect("TEST_PLAYER_SECONDS is a number"))
 }
 
 static MACHINE: RwLock<()> = RwLock::new(());

@@ -216,7 +216,8 @@ fn has(text: &str, words: &[&str]) -> bool {
 }
 
 fn tls_hint(text: &str) -> &'static str {
-    if text.contains("UnknownIssuer") || text.contains("BadSignature") {
+    // The last one is a certificate that vouches for itself.
+    if ["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"].iter().any(|word| text.contains(word)) {
         ": if the server is the right one, give its authority's certificate, ca = \"…pem\""
     } else if text.contains("not valid for name") {
         ": write the host as its certificate names it"

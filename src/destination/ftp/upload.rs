@@ -1,16 +1,20 @@
 //! Putting a file: under a temporary name first, renamed once it is whole.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use suppaftp::Status;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::connection::{Connection, Transfer, answered};
 use super::failure::Failure;
 use super::{DONE, Remote};
 use crate::chunks::Chunks;
 
+/// How long the server may take to close a data connection that we have closed, before its word is waited for alone.
+const CLOSING: Duration = Duration::from_millis(500);
 /// How long a file may come after its connection was closed. Longer on a bad network; but each further upload asks for it
 /// until then, and what comes later is swept another time.
 const JUST_SENT: Duration = Duration::from_secs(2);
@@ -110,10 +114,26 @@ async fn send(connection: &mut Connection, mut transfer: Transfer, body: &Chunks
             return Err(connection.why("STOR", source).await);
         }
     }
-    if let Err(source) = transfer.flush().await {
+    if let Err(source) = close(&mut transfer).await {
         return Err(connection.why("STOR", source).await);
     }
     connection.complete("STOR", transfer).await
+}
+
+/// Ends the sending, and waits for the server to close its side, as it does when it has everything. A connection that
+/// was reset tells so here; the server may never have seen it, and would wait for another as we for its word.
+async fn close(transfer: &mut Transfer) -> io::Result<()> {
+    transfer.shutdown().await?;
+    let drained = timeout(CLOSING, async {
+        let mut rest = [0; 64];
+        while transfer.read(&mut rest).await? > 0 {}
+        Ok::<_, io::Error>(())
+    });
+    match drained.await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Err(error),
+        // Not every server closes TLS as it should, or before it says that it is done.
+        _ => Ok(()),
+    }
 }
 
 /// Sees that all of the file is there: some servers take a data connection that was reset for the end of the file.

@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// The most that is read of an answer that nobody wants, for the sake of the connection.
 const DRAIN_BYTES: usize = 64 * 1024;
+/// How rustls tells of a certificate that vouches for itself.
+const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
 /// Headers that say how a message is sent.
 const OURS: [HeaderName; 4] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXPECT];
 
@@ -57,7 +59,11 @@ impl Client {
             let client = builder(config.clone()).pool_max_idle_per_host(idle).build();
             client.map_err(|error| unusable(options, format!("no TLS: {}", root(&error))))
         };
-        let host = url.host_str().unwrap_or_default().to_owned();
+        let name = url.host_str().unwrap_or_default();
+        let host = match url.port_or_known_default() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
         Ok(Self {
             pooled: build(usize::MAX)?,
             fresh: build(0)?,
@@ -225,6 +231,14 @@ fn explain(error: &rustls::Error) -> (Kind, String) {
         ) => "the server's certificate is for another name: check the URL",
         Tls::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
             "the server's certificate has expired: it must be renewed"
+        }
+        // rustls has no word of its own for it.
+        Tls::InvalidCertificate(Certificate::Other(other))
+            if format!("{other:?}").contains(OWN_AUTHORITY) =>
+        {
+            let hint = "nobody but itself vouches for the server's certificate: if it can be trusted, name it by \
+                        ca = \"….pem\"";
+            return (Kind::Refused, hint.to_owned());
         }
         Tls::InvalidCertificate(_) => "the server's certificate cannot be trusted",
         Tls::AlertReceived(_) | Tls::PeerIncompatible(_) => "the server does not agree to TLS with us",

@@ -5,10 +5,10 @@
 //! in an order that moves on from cycle to cycle: without the destination in question, with it, and with it
 //! black-holed. What is told is how the medians of one cycle compare.
 //!
-//! - `SEGCAST_BINARY`: what is measured; the tests' own build if absent.
-//! - `SEGCAST_ISOLATION_SECONDS`: how long each channel is measured; 15 if absent.
-//! - `SEGCAST_ISOLATION_CYCLES`: how often; three times if absent.
-//! - `SEGCAST_BLACK_HOLE`: which one: http, ftp, sftp or s3; http if absent.
+//! - `TEST_BINARY`: what is measured; the tests' own build if absent.
+//! - `TEST_ISOLATION_SECONDS`: how long each channel is measured; 15 if absent.
+//! - `TEST_ISOLATION_CYCLES`: how often; three times if absent.
+//! - `TEST_BLACK_HOLE`: which one: http, ftp, sftp or s3; http if absent.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -73,9 +73,9 @@ type Latencies = BTreeMap<String, Vec<f64>>;
 #[tokio::test]
 #[ignore = "a measurement of some minutes: benches/isolation.sh"]
 async fn one_black_hole_costs_the_others_nothing() {
-    let phase = Duration::from_secs(number("SEGCAST_ISOLATION_SECONDS", 15));
-    let cycles = number("SEGCAST_ISOLATION_CYCLES", 3) as usize;
-    let black = env::var("SEGCAST_BLACK_HOLE").unwrap_or_else(|_| "http".to_owned());
+    let phase = Duration::from_secs(number("TEST_ISOLATION_SECONDS", 15));
+    let cycles = number("TEST_ISOLATION_CYCLES", 3) as usize;
+    let black = env::var("TEST_BLACK_HOLE").unwrap_or_else(|_| "http".to_owned());
     let places = [
         Place::new(Host::folder()),
         Place::behind_a_proxy(Host::nginx()),
@@ -84,7 +84,7 @@ async fn one_black_hole_costs_the_others_nothing() {
         Place::behind_a_proxy(Host::weed().await),
     ];
     let hole = places.iter().position(|place| place.name().starts_with(&format!("{black}:")));
-    let hole = hole.unwrap_or_else(|| panic!("SEGCAST_BLACK_HOLE: no {black} here"));
+    let hole = hole.unwrap_or_else(|| panic!("TEST_BLACK_HOLE: no {black} here"));
     let (mut measured, mut peak_kibibytes) = (Vec::new(), 0.0_f64);
     for cycle in 0..cycles {
         let mut here = BTreeMap::new();
@@ -163,7 +163,7 @@ impl Channel {
         let destinations = places.iter().map(|place| format!("[[destination]]\n{}", place.through()));
         let text = CHANNEL.to_owned() + &destinations.collect::<String>();
         fs::write(folder.path().join("isolation.toml"), text).unwrap();
-        let binary = env::var_os("SEGCAST_BINARY").map(PathBuf::from);
+        let binary = env::var_os("TEST_BINARY").map(PathBuf::from);
         let binary = binary.unwrap_or_else(|| Path::new(env!("CARGO_BIN_EXE_segcast")).to_owned());
         let mut command = Command::new(binary.canonicalize().unwrap());
         command.args(["run", "isolation.toml"]).current_dir(folder.path());

@@ -28,7 +28,7 @@ const ATTEMPT: Duration = Duration::from_millis(700);
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long random faults are suffered.
 const SUFFERED: Duration = Duration::from_secs(12);
-/// The seed of random faults, unless SEGCAST_SEED says another.
+/// The seed of random faults, unless TEST_SEED says another.
 const SEED: u64 = 7;
 
 /// Runs every check with faults against the target that is reached by way of `proxy` as `through`, and past it as
@@ -169,7 +169,7 @@ async fn what_was_dropped_in_a_black_hole_stays_dropped(case: &Case) {
 }
 
 async fn random_faults_never_show_a_playlist_that_is_partial_missing_or_older(case: &Case) {
-    let seed = std::env::var("SEGCAST_SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    let seed = std::env::var("TEST_SEED").map_or(SEED, |seed| seed.parse().unwrap());
     let key = case.key("index.m3u8");
     case.put(&key, version(0)).await;
     let is_over = Arc::new(AtomicBool::new(false));
