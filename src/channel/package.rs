@@ -66,8 +66,6 @@ pub enum Item {
     Map(Init),
     /// A part of the open segment is whole.
     Part(Part, Chunks),
-    /// So much there is of the open segment's part with this index.
-    Growth(u32, Chunks),
     /// A segment is whole.
     Segment(Segment),
     /// All its formats are known, or have become others.
@@ -99,7 +97,7 @@ impl Packager {
         Self {
             cutter: Cutter::new(options),
             first: lineup.first(),
-            whole: lineup.ts.map(|rendition| Whole::new(rendition, options.part.is_some())),
+            whole: lineup.ts.map(Whole::new),
             fragments: lineup.cmaf.clone().map(Fragments::new),
         }
     }
@@ -117,9 +115,6 @@ impl Packager {
         }
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
-        }
-        if let Some(whole) = &mut self.whole {
-            whole.grow(&mut items);
         }
         items
     }
@@ -163,29 +158,11 @@ struct Whole {
     rendition: usize,
     gatherer: Gatherer,
     formats: Formats,
-    has_parts: bool,
-    /// Of the open part: its index, and how many of its slices were told.
-    told: (u32, usize),
 }
 
 impl Whole {
-    fn new(rendition: usize, has_parts: bool) -> Self {
-        Self {
-            rendition,
-            gatherer: Gatherer::default(),
-            formats: Formats::default(),
-            has_parts,
-            told: (0, 0),
-        }
-    }
-
-    /// Tells what has come of the open part, if there is more of it.
-    fn grow(&mut self, items: &mut Items) {
-        let Some((index, slices)) = self.gatherer.open_part().filter(|_| self.has_parts) else { return };
-        let told = (index, slices.len());
-        if std::mem::replace(&mut self.told, told) != told {
-            items.push((self.rendition, Item::Growth(index, slices.iter().cloned().collect())));
-        }
+    fn new(rendition: usize) -> Self {
+        Self { rendition, gatherer: Gatherer::default(), formats: Formats::default() }
     }
 
     fn take(&mut self, event: segment::Event, arrived: SystemTime, items: &mut Items) {

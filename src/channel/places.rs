@@ -64,13 +64,6 @@ impl Places {
         }
     }
 
-    /// So much there is of a part that the origin hints at.
-    pub fn growth(&self, key: &str, so_far: Chunks) {
-        if let Some(stage) = &self.stage {
-            stage.grow(key, so_far);
-        }
-    }
-
     /// A segment goes everywhere.
     pub fn segment(&mut self, rendition: usize, number: u64, key: String, segment: Segment) {
         if let Some(stage) = &mut self.stage {

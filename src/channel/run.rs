@@ -177,13 +177,11 @@ impl Channel {
     }
 
     fn take(&mut self, items: Vec<(usize, Item)>) {
-        let mut growth = None;
         for (rendition, item) in items {
             match item {
                 Item::Open(head, arrived) => self.presentation.open(rendition, &head, arrived),
                 Item::Map(init) => self.map(rendition, init),
                 Item::Part(part, body) => self.put_part(rendition, &part, body),
-                Item::Growth(index, so_far) => growth = Some((rendition, index, so_far)),
                 Item::Segment(segment) => self.put(rendition, segment),
                 Item::Formats(formats) => self.presentation.format(rendition, &formats),
                 Item::Language(language) => self.presentation.language(rendition, &language),
@@ -194,16 +192,6 @@ impl Channel {
         }
         // At once, for the playlist of a segment's last part would name one more that never comes.
         self.show_at_edge();
-        // Then it is hinted at.
-        if let Some((rendition, index, so_far)) = growth {
-            self.places.growth(&self.part_key(rendition, index), so_far);
-        }
-    }
-
-    /// Where a part of the open segment is.
-    fn part_key(&self, rendition: usize, index: u32) -> String {
-        let number = self.presentation.next_number(rendition);
-        self.presentation.options().renditions[rendition].part_key(number, index.into())
     }
 
     fn map(&mut self, rendition: usize, init: cmaf::Init) {
@@ -213,7 +201,8 @@ impl Channel {
     }
 
     fn put_part(&mut self, rendition: usize, part: &Part, body: Chunks) {
-        let key = self.part_key(rendition, part.index);
+        let number = self.presentation.next_number(rendition);
+        let key = self.presentation.options().renditions[rendition].part_key(number, part.index.into());
         self.places.part(&key, body);
         let plan = self.presentation.part(rendition, part);
         tell(&plan);

@@ -1,4 +1,4 @@
-//! What is sent: shared slices as they are, a file as it is read, a part as it grows.
+//! What is sent: shared slices as they are, or a file as it is read.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,7 +11,6 @@ use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::activity::Exchange;
-use super::growing::{self, Growth};
 use super::range::Span;
 use super::slices::Slices;
 use crate::chunks::Chunks;
@@ -23,8 +22,7 @@ const FRAME_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Body {
     source: Source,
-    /// None where nobody knows yet.
-    rest_bytes: Option<u64>,
+    rest_bytes: u64,
     /// Counts what is sent, and is told when nothing more is.
     exchange: Option<Exchange>,
 }
@@ -34,7 +32,6 @@ enum Source {
     Nothing,
     Slices(Slices),
     File(Reading),
-    Growing(growing::Reading),
 }
 
 /// A file from which a piece at a time is read, away from the runtime's threads.
@@ -48,45 +45,36 @@ enum Reading {
 impl Body {
     /// Nothing at all.
     pub const fn empty() -> Self {
-        Self { source: Source::Nothing, rest_bytes: Some(0), exchange: None }
+        Self { source: Source::Nothing, rest_bytes: 0, exchange: None }
     }
 
     /// The bytes of `chunks` within `span`; they are shared, not copied.
     pub fn slices(chunks: Chunks, span: Span) -> Self {
         let slices = Slices::of(chunks, span);
-        Self { rest_bytes: Some(slices.len()), source: Source::Slices(slices), exchange: None }
+        Self { rest_bytes: slices.len(), source: Source::Slices(slices), exchange: None }
     }
 
     /// `count` bytes of `file` from where it stands.
     pub fn file(file: File, count: u64) -> Self {
-        Self { source: Source::File(Reading::Idle(Arc::new(file))), rest_bytes: Some(count), exchange: None }
-    }
-
-    /// The bytes of a part as they come.
-    pub fn growing(growth: Growth) -> Self {
-        match growth.whole() {
-            Some(whole) => Self::slices(whole.clone(), Span::whole(whole.size_bytes())),
-            None => Self { source: Source::Growing(growth.read()), rest_bytes: None, exchange: None },
-        }
+        Self { source: Source::File(Reading::Idle(Arc::new(file))), rest_bytes: count, exchange: None }
     }
 
     /// Keeps `exchange` until the body is done with.
     pub fn under(mut self, mut exchange: Exchange) -> Self {
-        if self.rest_bytes != Some(0) {
-            exchange.send(!matches!(self.source, Source::File(_)));
+        if self.rest_bytes > 0 {
+            exchange.send(matches!(self.source, Source::Slices(_)));
         }
         self.exchange = Some(exchange);
         self
     }
 
-    /// Its length, in bytes, as far as it is known.
-    pub const fn len(&self) -> Option<u64> {
+    /// Its length, in bytes.
+    pub const fn len(&self) -> u64 {
         self.rest_bytes
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Slices>>> {
-        let rest = self.rest_bytes.and_then(|rest| usize::try_from(rest).ok());
-        let most = rest.unwrap_or(usize::MAX).min(FRAME_BYTES);
+        let most = usize::try_from(self.rest_bytes).unwrap_or(usize::MAX).min(FRAME_BYTES);
         if most == 0 {
             return Poll::Ready(None);
         }
@@ -98,7 +86,6 @@ impl Body {
                 Poll::Ready(Some(Ok(frame)))
             }
             Source::File(reading) => reading.poll(most, context),
-            Source::Growing(reading) => reading.poll(most, context),
         }
     }
 }
@@ -139,7 +126,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<io::Result<Frame<Slices>>>> {
         let Some(next) = ready!(self.poll_next(context)) else { return Poll::Ready(None) };
         let frame = next?;
-        self.rest_bytes = self.rest_bytes.map(|rest| rest.saturating_sub(frame.len()));
+        self.rest_bytes = self.rest_bytes.saturating_sub(frame.len());
         if let Some(exchange) = &self.exchange {
             exchange.sent(frame.len())?;
         }
@@ -147,11 +134,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest_bytes == Some(0)
+        self.rest_bytes == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.rest_bytes.map_or_else(SizeHint::default, SizeHint::with_exact)
+        SizeHint::with_exact(self.rest_bytes)
     }
 }
 
@@ -175,7 +162,7 @@ mod tests {
         for first in 0..9 {
             for last in first..9 {
                 let body = Body::slices(chunks(), Span { first, last });
-                assert_eq!(body.len(), Some(last - first + 1));
+                assert_eq!(body.len(), last - first + 1);
                 assert_eq!(collected(body).await, whole[first as usize..=last as usize]);
             }
         }

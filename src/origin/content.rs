@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::folder::Folder;
 use super::herald::Herald;
 use super::reload::Directives;
-use super::scene::{Found, Hint, Look, Scene};
+use super::scene::{Found, Look, Scene};
 
 /// Where the stream is.
 #[derive(Debug)]
@@ -38,9 +38,10 @@ impl Shown {
         Arc::clone(&self.scenes.borrow())
     }
 
-    /// Waits until the playlist at `key` says what is asked for, as long as a request may wait.
+    /// Waits until what is at `key` is there, as long as a request may wait.
     pub async fn wait(&self, key: &str, directives: Directives) -> Option<Found> {
-        let mut word = self.herald.word(key)?;
+        let patience = self.scene().patience.max(Duration::from_secs(1));
+        let mut word = self.herald.word(key);
         let found = async {
             loop {
                 // Before the look: what comes behind it is heard of.
@@ -51,15 +52,6 @@ impl Shown {
                 word.changed().await.ok()?;
             }
         };
-        timeout(self.patience(), found).await.ok().flatten()
-    }
-
-    /// Waits until the part that `hint` tells of begins, as long as a request may wait; false if it never does.
-    pub async fn has_begun(&self, hint: &mut Hint) -> Option<bool> {
-        timeout(self.patience(), hint.growth.has_begun()).await.ok()
-    }
-
-    fn patience(&self) -> Duration {
-        self.scene().patience.max(Duration::from_secs(1))
+        timeout(patience, found).await.ok().flatten()
     }
 }

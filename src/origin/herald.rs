@@ -1,4 +1,4 @@
-//! Word of what is new in playlists, for those who wait.
+//! Word of what is new, for those who wait.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use super::scene::Scene;
 /// those alone whom it concerns.
 #[derive(Debug)]
 pub struct Herald {
+    word: watch::Receiver<()>,
     /// Of each playlist that there is or will be.
     of_playlists: Vec<(String, watch::Receiver<()>)>,
     task: JoinHandle<()>,
@@ -20,6 +21,7 @@ impl Herald {
     /// Listens from now on, until nobody shows anything any more. Must be called within a tokio runtime.
     pub fn start(mut scenes: watch::Receiver<Arc<Scene>>) -> Self {
         let mut before = Arc::clone(&scenes.borrow_and_update());
+        let (spread, word) = watch::channel(());
         let (of_each, of_playlists): (Vec<_>, _) = (before.promises.iter())
             .map(|promise| {
                 let (spread, word) = watch::channel(());
@@ -34,17 +36,17 @@ impl Herald {
                         spread.send_replace(());
                     }
                 }
+                spread.send_replace(());
                 before = scene;
             }
         });
-        Self { of_playlists, task }
+        Self { word, of_playlists, task }
     }
 
-    /// What changes with each scene in which there is news of the playlist at `key`, and some time after it; none if
-    /// there will be none there.
-    pub fn word(&self, key: &str) -> Option<watch::Receiver<()>> {
+    /// What changes with each scene in which there is news of what is at `key`, and some time after it.
+    pub fn word(&self, key: &str) -> watch::Receiver<()> {
         let of_it = self.of_playlists.iter().find(|(playlist, _)| playlist == key);
-        of_it.map(|(_, word)| word.clone())
+        of_it.map_or(&self.word, |(_, word)| word).clone()
     }
 }
 
@@ -72,18 +74,16 @@ mod tests {
 
     #[tokio::test]
     async fn who_shows_wakes_one_and_all_hear_of_it() {
-        let scene = scene(&["hd"]);
-        let (scenes, seen) = watch::channel(Arc::new(scene.clone()));
+        let (scenes, seen) = watch::channel(Arc::<Scene>::default());
         let herald = Herald::start(seen);
-        let waiting: Vec<_> = (0..100).map(|_| herald.word("hd").unwrap()).collect();
+        let waiting: Vec<_> = (0..100).map(|_| herald.word("part")).collect();
         assert_eq!(scenes.receiver_count(), 1, "nobody else is woken by who shows");
-        assert!(herald.word("part").is_none());
-        scenes.send_replace(Arc::new(Scene { is_over: true, ..scene }));
+        scenes.send_replace(Arc::default());
         for mut word in waiting {
             timeout(SOON, word.changed()).await.unwrap().unwrap();
         }
         drop(scenes);
-        let mut last = herald.word("hd").unwrap();
+        let mut last = herald.word("part");
         last.mark_unchanged();
         assert!(timeout(SOON, last.changed()).await.unwrap().is_err(), "it has ended");
     }
@@ -93,14 +93,16 @@ mod tests {
         let mut scene = scene(&["hd", "sd"]);
         let (scenes, seen) = watch::channel(Arc::new(scene.clone()));
         let herald = Herald::start(seen);
-        let (mut hd, mut sd) = (herald.word("hd").unwrap(), herald.word("sd").unwrap());
+        let (mut hd, mut sd, mut any) = (herald.word("hd"), herald.word("sd"), herald.word("part"));
         let playlist = Playlist { text: Text::new("#EXTM3U\n"), delta: None, hint: None };
         scene.playlists.insert("hd".into(), Arc::new(playlist));
         scenes.send_replace(Arc::new(scene.clone()));
-        timeout(SOON, hd.changed()).await.unwrap().unwrap();
+        for word in [&mut hd, &mut any] {
+            timeout(SOON, word.changed()).await.unwrap().unwrap();
+        }
         assert!(!sd.has_changed().unwrap() && !hd.has_changed().unwrap());
         scenes.send_replace(Arc::new(Scene { is_over: true, ..scene }));
-        for word in [&mut hd, &mut sd] {
+        for word in [&mut hd, &mut sd, &mut any] {
             timeout(SOON, word.changed()).await.unwrap().unwrap();
         }
     }

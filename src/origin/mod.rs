@@ -7,7 +7,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `stage`, `scene`, `shelf`, `growing` | the writer's side, what readers see, the objects in it, parts not whole yet |
+//! | `stage`, `scene`, `shelf` | the writer's side, what readers see, the objects in it |
 //! | `site`, `content`, `reload` | a request and its answer; what is at a path; `_HLS_` directives |
 //! | `reply`, `range`, `coding`, `validator`, `media_type` | HTTP: conditions, ranges, gzip, content types, caching |
 //! | `path`, `auth`, `cors` | what is asked for, and who may |
@@ -42,7 +42,6 @@ mod connection;
 mod content;
 mod cors;
 mod folder;
-mod growing;
 mod herald;
 mod media_type;
 mod metric;

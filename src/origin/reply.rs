@@ -4,7 +4,6 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::body::Body;
-use super::growing::Growth;
 use super::media_type::TEXT;
 use super::range::{Span, Wanted, wanted};
 use super::validator;
@@ -110,14 +109,6 @@ fn beyond(size_bytes: u64) -> Response<Body> {
     answer
 }
 
-/// A part that is still being made, as it comes. What it will be called by, and how long it is, nobody knows yet.
-pub fn growing(media_type: &'static str, growth: Growth) -> Response<Body> {
-    let mut answer = Response::new(Body::growing(growth));
-    answer.headers_mut().insert(header::CACHE_CONTROL, IMMUTABLE);
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    answer
-}
-
 /// A status with a line of text that is true at this moment alone.
 pub fn said(status: StatusCode, line: &'static str) -> Response<Body> {
     text(status, TEXT, format!("{line}\n"))
@@ -137,8 +128,7 @@ pub fn text(status: StatusCode, media_type: &'static str, text: String) -> Respo
 pub fn without_body(answer: Response<Body>) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
     if !matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT) {
-        let length = body.len().map(HeaderValue::from);
-        length.and_then(|length| parts.headers.insert(header::CONTENT_LENGTH, length));
+        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
     }
     Response::from_parts(parts, Body::empty())
 }
@@ -177,6 +167,6 @@ mod tests {
         let head = without_body(answer(&[(header::RANGE, "bytes=2-4")]));
         assert_eq!(head.headers()[header::CONTENT_LENGTH], "3");
         assert_eq!(head.headers()[header::CONTENT_RANGE], "bytes 2-4/10");
-        assert_eq!(head.body().len(), Some(0));
+        assert_eq!(head.body().len(), 0);
     }
 }

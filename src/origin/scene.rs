@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 
-use super::growing::Growth;
 use super::reload::Directives;
 use super::shelf::{Object, Shelf};
 use super::{coding, validator};
@@ -38,16 +37,8 @@ pub struct Playlist {
     pub(super) text: Text,
     /// Without what a client knows (EXT-X-SKIP); none where that is nothing.
     pub(super) delta: Option<Text>,
-    /// The part that is hinted at (EXT-X-PRELOAD-HINT).
-    pub(super) hint: Option<Hint>,
-}
-
-/// A part that will come.
-#[derive(Clone, Debug)]
-pub struct Hint {
-    pub(super) key: String,
-    pub(super) media_type: &'static str,
-    pub(super) growth: Growth,
+    /// Key of the part that is hinted at (EXT-X-PRELOAD-HINT).
+    pub(super) hint: Option<String>,
 }
 
 /// A playlist that there is or will be.
@@ -74,8 +65,6 @@ pub enum Look {
     Now(Found),
     /// It will be.
     Later,
-    /// It is a part that is still being made.
-    Growing(Hint),
 }
 
 /// A text as it is, and compressed where that is smaller.
@@ -102,7 +91,8 @@ impl Scene {
         let Some(promise) = self.promises.iter().find(|one| one.key == key) else {
             return match self.shelf.object(key) {
                 Some(object) => Look::Now(Found::Object(object.clone())),
-                None => self.hint(key).map_or(Look::Now(Found::Nothing), Look::Growing),
+                None if self.is_hinted(key) => Look::Later,
+                None => Look::Now(Found::Nothing),
             };
         };
         let playlist = self.playlists.get(key);
@@ -135,10 +125,9 @@ impl Scene {
         }
     }
 
-    /// What a playlist hints at, if that is at `key`.
-    fn hint(&self, key: &str) -> Option<Hint> {
-        let mut hints = self.playlists.values().filter_map(|one| one.hint.as_ref());
-        hints.find(|hint| !self.is_over && hint.key == key).cloned()
+    /// Whether a playlist hints at `key`.
+    fn is_hinted(&self, key: &str) -> bool {
+        !self.is_over && self.playlists.values().any(|one| one.hint.as_deref() == Some(key))
     }
 
     /// Whether the playlist that viewers open is out.

@@ -18,7 +18,7 @@ use super::page::Page;
 use super::path::{self, Wrong};
 use super::reload::Directives;
 use super::reply::{self, Facts, REVALIDATE, said};
-use super::scene::{Found, Hint, Look, Playlist, Text};
+use super::scene::{Found, Look, Playlist, Text};
 use super::status::Report;
 use super::tally::{Class, Held};
 use super::{Auth, Limits, coding};
@@ -53,9 +53,9 @@ impl<'a> Asked<'a> {
 
 /// What is asked for will be there.
 #[derive(Debug)]
-enum Later {
-    Playlist { key: String, directives: Directives },
-    Part(Hint),
+struct Later {
+    key: String,
+    directives: Directives,
 }
 
 impl Site {
@@ -90,17 +90,10 @@ impl Site {
             return self::later("too many requests wait");
         };
         forget_buffer(parts);
-        let answer = match later {
-            Later::Playlist { key, directives } => shown
-                .wait(&key, directives)
-                .await
-                .map(|found| self.tell(found, directives, &Asked::new(parts, peer), shown, exchange)),
-            Later::Part(mut hint) => shown.has_begun(&mut hint).await.map(|has_begun| {
-                exchange.class(Class::Part);
-                if has_begun { reply::growing(hint.media_type, hint.growth) } else { nothing() }
-            }),
-        };
-        answer.unwrap_or_else(|| self::later("it did not come in time"))
+        match shown.wait(&later.key, later.directives).await {
+            Some(found) => self.tell(found, later.directives, &Asked::new(parts, peer), shown, exchange),
+            None => self::later("it did not come in time"),
+        }
     }
 
     async fn found(&self, asked: &Asked<'_>, exchange: &mut Exchange) -> Result<Response<Body>, Later> {
@@ -174,8 +167,7 @@ impl Site {
         // Nothing is locked but for the moment in which the scene is taken.
         match shown.scene().look(key, directives) {
             Look::Now(found) => Ok(self.tell(found, directives, asked, shown, exchange)),
-            Look::Later => Err(Later::Playlist { key: key.to_owned(), directives }),
-            Look::Growing(hint) => Err(Later::Part(hint)),
+            Look::Later => Err(Later { key: key.to_owned(), directives }),
         }
     }
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::watch;
 
-use super::growing::Growing;
 use super::media_type::{self, AUDIO_MP4};
 use super::metric::Durations;
-use super::scene::{Hint, Playlist, Promise, Scene, Text};
+use super::scene::{Playlist, Promise, Scene, Text};
 use super::status::Status;
 use super::tally::Class;
 use crate::chunks::Chunks;
@@ -35,8 +34,6 @@ pub struct Stage {
     fresh_parts: Vec<String>,
     /// Keys of parts by rendition and by the number of their segment.
     parts: BTreeMap<(usize, u64), Vec<String>>,
-    /// Of each rendition: the part that its playlist hints at.
-    growing: Vec<Option<Growing>>,
     /// Of each rendition.
     meters: Vec<Meter>,
     /// What keys of sound alone begin with.
@@ -71,7 +68,6 @@ impl Stage {
         };
         scenes.send_replace(Arc::new(scene.clone()));
         Self {
-            growing: options.renditions.iter().map(|_| None).collect(),
             meters: options.renditions.iter().map(meter).collect(),
             audio_prefixes: audio_prefixes(options),
             options: options.clone(),
@@ -92,25 +88,10 @@ impl Stage {
         self.fresh.push(key.to_owned());
     }
 
-    /// This is what there is so far of the part at `key`. Whoever asked for it because a playlist hints at it is sent
-    /// that much of it.
-    pub fn grow(&self, key: &str, so_far: Chunks) {
-        if let Some(growing) = self.growing(key) {
-            growing.grow(so_far);
-        }
-    }
-
     /// Puts a part, ahead of the snapshot that names it.
     pub fn put_part(&mut self, key: &str, body: Chunks) {
-        if let Some(growing) = self.growing(key) {
-            growing.finish(body.clone());
-        }
         self.scene.shelf.put(key, body, self.media_type(key), Class::Part);
         self.fresh_parts.push(key.to_owned());
-    }
-
-    fn growing(&self, key: &str) -> Option<&Growing> {
-        self.growing.iter().flatten().find(|growing| growing.key() == key)
     }
 
     fn media_type(&self, key: &str) -> &'static str {
@@ -162,18 +143,9 @@ impl Stage {
             self.scene.patience = PART_TARGETS * view.media().target_duration;
         }
         let key = self.options.renditions[rendition].playlist.as_str().into();
-        if let Some(mut playlist) = playlist(snapshot, rendition) {
-            playlist.hint = hinted(snapshot, rendition).map(|key| self.hint(rendition, key));
+        if let Some(playlist) = playlist(snapshot, rendition) {
             self.scene.playlists.insert(key, Arc::new(playlist));
         }
-    }
-
-    /// What the playlist of `rendition` hints at from now on. What it hinted at before is whole, or never comes.
-    fn hint(&mut self, rendition: usize, key: String) -> Hint {
-        let media_type = self.media_type(&key);
-        let before = self.growing[rendition].take().filter(|growing| growing.key() == key);
-        let growing = self.growing[rendition].insert(before.unwrap_or_else(|| Growing::new(key.clone())));
-        Hint { key, media_type, growth: growing.growth() }
     }
 
     /// Finds out which segments the parts belong to that were put.
@@ -271,13 +243,11 @@ impl Meter {
 fn playlist(snapshot: &Snapshot, rendition: usize) -> Option<Playlist> {
     let text = low_latency(snapshot, rendition, Skip::No)?;
     let delta = low_latency(snapshot, rendition, Skip::Segments).filter(|delta| *delta != text);
-    Some(Playlist { text: Text::new(text), delta: delta.map(Text::new), hint: None })
-}
-
-/// Key of the part that a playlist hints at.
-fn hinted(snapshot: &Snapshot, rendition: usize) -> Option<String> {
-    let edge = snapshot.edge(rendition).filter(|_| snapshot.part_target().is_some())?;
-    Some(snapshot.names(rendition)?.part_key(edge.number(), edge.next_part()))
+    let edge = snapshot.edge(rendition).filter(|_| snapshot.part_target().is_some());
+    let hint = edge
+        .zip(snapshot.names(rendition))
+        .map(|(edge, names)| names.part_key(edge.number(), edge.next_part()));
+    Some(Playlist { text: Text::new(text), delta: delta.map(Text::new), hint })
 }
 
 fn promises(options: &live::Options) -> Arc<[Promise]> {

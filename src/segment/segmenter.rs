@@ -88,9 +88,7 @@ struct Draft {
     slices: Vec<Bytes>,
     /// Its slices that are in no part yet begin here.
     part_at: usize,
-    /// Its parts that are whole.
-    whole_parts: u32,
-    /// Those that wait for the segment before to become whole.
+    /// Parts that wait for the segment before to become whole.
     parts: Vec<Output>,
 }
 
@@ -136,14 +134,6 @@ impl Gatherer {
         }
     }
 
-    /// The index of the first segment's part that is not whole yet, and what there is of it, if that is anything. It
-    /// only grows.
-    pub fn open_part(&self) -> Option<(u32, &[Bytes])> {
-        let draft = self.drafts.front()?;
-        let slices = draft.slices.get(draft.part_at..).filter(|slices| !slices.is_empty())?;
-        Some((draft.whole_parts, slices))
-    }
-
     /// Takes the next event; what comes of it is drawn with [`pop`](Self::pop).
     pub fn take(&mut self, event: Event) {
         match event {
@@ -169,14 +159,7 @@ impl Gatherer {
         if self.drafts.is_empty() {
             self.queue.push_back(Output::Open(head));
         }
-        self.drafts.push_back(Draft {
-            ordinal,
-            head,
-            slices: Vec::new(),
-            part_at: 0,
-            whole_parts: 0,
-            parts: Vec::new(),
-        });
+        self.drafts.push_back(Draft { ordinal, head, slices: Vec::new(), part_at: 0, parts: Vec::new() });
     }
 
     fn part(&mut self, ordinal: u64, part: Part) {
@@ -184,7 +167,6 @@ impl Gatherer {
         let Some(draft) = self.draft(ordinal) else { return };
         let chunks = draft.slices.iter().skip(draft.part_at).cloned().collect();
         draft.part_at = draft.slices.len();
-        draft.whole_parts = part.index.saturating_add(1);
         let output = Output::Part { ordinal, part, chunks };
         if is_first {
             self.queue.push_back(output);

@@ -32,13 +32,13 @@ impl Answer {
 
     /// Reads an answer from its bytes.
     fn parse(bytes: &[u8]) -> Self {
-        let (head, body) = halves(bytes, b"\r\n\r\n").expect("a header with an end");
-        let head = std::str::from_utf8(head).unwrap();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a header with an end");
+        let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = lines.map(|line| line.split_once(':').unwrap());
         let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-        Self { status, headers, body: body.to_vec() }
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
     }
 }
 
@@ -53,60 +53,6 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Vec<u8> {
         bytes
     };
     timeout(DEADLINE, exchange).await.expect("an answer in time")
-}
-
-/// An answer whose body comes bit by bit.
-pub struct Coming {
-    stream: TcpStream,
-    bytes: Vec<u8>,
-}
-
-impl Coming {
-    /// Asks for `path`.
-    pub async fn of(address: SocketAddr, path: &str) -> Self {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        Self { stream, bytes: Vec::new() }
-    }
-
-    /// What has come.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-
-    /// Reads until `text` has come in the body.
-    pub async fn until(&mut self, text: &str) {
-        let read = async {
-            while !self.text().split_once("\r\n\r\n").is_some_and(|(_, body)| body.contains(text)) {
-                assert!(self.stream.read_buf(&mut self.bytes).await.unwrap() > 0, "{}", self.text());
-            }
-        };
-        timeout(DEADLINE, read).await.expect("it comes");
-    }
-
-    /// Reads to the end: the body, if it is whole.
-    pub async fn rest(mut self) -> Option<Vec<u8>> {
-        let read = self.stream.read_to_end(&mut self.bytes);
-        timeout(DEADLINE, read).await.expect("it ends").ok()?;
-        let (_, mut rest) = halves(&self.bytes, b"\r\n\r\n")?;
-        let mut body = Vec::new();
-        loop {
-            let (length, after) = halves(rest, b"\r\n")?;
-            let length = usize::from_str_radix(std::str::from_utf8(length).unwrap(), 16).unwrap();
-            if length == 0 {
-                return Some(body);
-            }
-            body.extend_from_slice(&after[..length]);
-            rest = &after[length + 2..];
-        }
-    }
-}
-
-/// What stands before and behind the first `middle`.
-fn halves<'a>(bytes: &'a [u8], middle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = bytes.windows(middle.len()).position(|window| window == middle)?;
-    Some((&bytes[..at], &bytes[at + middle.len()..]))
 }
 
 /// A request with these headers, each with its line's end.

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use segcast::playlist::Media;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::channel::{Channel, PARTS, body, options};
-use super::client::{Answer, Coming, ask, get};
+use super::client::{Answer, ask, get};
 
 /// Within this, whoever waits is answered once it is there.
 const SOON: Duration = Duration::from_millis(500);
@@ -201,48 +200,6 @@ async fn a_hinted_part_is_waited_for_and_no_other() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "hd/00003.1.ts"));
     assert_eq!(answer.header("cache-control"), "max-age=31536000, immutable");
     assert_eq!(answer.header("content-type"), "video/mp2t");
-}
-
-#[tokio::test]
-async fn a_hinted_part_is_sent_as_it_comes() {
-    let (mut channel, server) = Channel::serve(options(), &["hd"], true);
-    (0..2).for_each(|_| drop(channel.segment(0, body(10))));
-    channel.open(0);
-    channel.part(0);
-    let mut early = Coming::of(server.address, "/hd/00003.1.ts").await;
-    held(server.address, 1).await;
-    let key = "hd/00003.1.ts";
-    channel.stage.grow("hd/00003.2.ts", Bytes::from_static(b"another").into());
-    channel.stage.grow(key, Bytes::from_static(b"hd/").into());
-    early.until("hd/").await;
-    assert!(early.text().starts_with("HTTP/1.1 200 OK\r\n"), "{}", early.text());
-    assert!(early.text().contains("transfer-encoding: chunked\r\n"), "{}", early.text());
-    held(server.address, 0).await;
-    // Whoever comes now begins with what there is.
-    let mut late = Coming::of(server.address, "/hd/00003.1.ts").await;
-    late.until("hd/").await;
-    channel.stage.grow(key, Bytes::from_static(b"hd/00003").into());
-    early.until("00003").await;
-    assert_eq!(channel.part(0), key);
-    for coming in [early, late] {
-        assert_eq!(coming.rest().await.as_deref(), Some(key.as_bytes()));
-    }
-    let whole = get(server.address, "/hd/00003.1.ts").await;
-    assert_eq!((whole.text().as_str(), whole.header("content-length")), (key, "13"));
-}
-
-#[tokio::test]
-async fn a_part_that_is_given_up_is_not_taken_for_a_whole_one() {
-    let (mut channel, server) = Channel::serve(options(), &["hd"], true);
-    (0..2).for_each(|_| drop(channel.segment(0, body(10))));
-    channel.open(0);
-    channel.part(0);
-    let mut coming = Coming::of(server.address, "/hd/00003.1.ts").await;
-    held(server.address, 1).await;
-    channel.stage.grow("hd/00003.1.ts", Bytes::from_static(b"hd/").into());
-    coming.until("hd/").await;
-    channel.close(0, body(10));
-    assert_eq!(coming.rest().await, None);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::channel::{SEGMENT, body};
-use super::client::{Coming, ask, curl, get};
+use super::client::{ask, curl, get};
 
 /// A channel of a test picture in segments of [`SEGMENT`].
 const NEWS: &str = "input = { url = 'test', args = ['-re'] }
@@ -221,33 +221,6 @@ async fn a_channel_is_watched_while_it_runs_and_its_end_is_seen() {
     assert_eq!(tokio::task::spawn_blocking(|| running.end()).await.unwrap(), Some(0));
     let last = last.await.unwrap();
     assert_eq!((last.status, last.body.first()), (200, Some(&0x47)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hinted_part_is_sent_while_it_is_encoded() {
-    let folder = TempDir::new().unwrap();
-    let config = folder.path().join("news.toml");
-    fs::write(&config, NEWS).unwrap();
-    let running = Running::start(
-        &["run", text(&config), "--listen", "0", "--set", "output.part=1s", "--set", "output.segment=4s"],
-        false,
-    );
-    // Three, as one that is looked at while it ends proves nothing.
-    let mut is_early = false;
-    for _ in 0..3 {
-        let media = get(running.address, "/a/index.m3u8").await.text();
-        let hinted = media.split("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"").nth(1).expect("a hint");
-        let path = format!("/a/{}", hinted.split('"').next().unwrap());
-        let mut coming = Coming::of(running.address, &path).await;
-        coming.until("G").await;
-        let now = get(running.address, "/a/index.m3u8").await.text();
-        is_early |= now.contains(&format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", &path[3..]));
-        let body = coming.rest().await.expect("it becomes whole");
-        let whole = get(running.address, &path).await;
-        assert_eq!((whole.status, body == whole.body), (200, true), "{path}");
-    }
-    assert!(is_early, "its first bytes come before its last are there");
-    assert_eq!(tokio::task::spawn_blocking(|| running.end()).await.unwrap(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
