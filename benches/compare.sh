@@ -22,6 +22,7 @@ need ffmpeg command -v ffmpeg
 need python3 command -v python3
 need time test -x /usr/bin/time
 tools=$root/target/compare
+mkdir -p -- "$tools"
 find_packager() { find "$tools" -name "packager-linux-*" -type f -perm -u+x 2>/dev/null | sort | head -n 1; }
 packager=${PACKAGER-$(find_packager)}
 [[ -n ${PACKAGER+set} || -n $packager ]] || need python3-venv python3 -c "import ensurepip"

@@ -4,12 +4,15 @@
 //!   input ends.
 //! - `held COUNT`: how soon so many held requests are answered when their part comes, and what each takes in memory. It
 //!   starts itself a second time as the server.
+//! - `answered COUNT`: how many of so many held requests have their answer 50 ms after the part came, where those who
+//!   asked are elsewhere: nobody reads meanwhile.
+//! - `fetched COUNT`: how soon a part is fetched by one who waits for the playlist that names it, so many times.
 #![allow(clippy::unwrap_used)]
 
 use std::error::Error;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -24,6 +27,10 @@ use tokio::task::JoinSet;
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// A third of a second at 3 Mbit/s.
+const PART_BYTES: usize = 125_000;
+/// How soon all are to have their answer.
+const AIM: Duration = Duration::from_millis(50);
 /// Rounds of held requests.
 const ROUNDS: usize = 5;
 
@@ -36,8 +43,10 @@ async fn main() -> Outcome {
         ["memory", folder, address] => memory(folder.as_ref(), address).await,
         ["server"] => server().await,
         ["held", count] => held(count.parse()?).await,
+        ["answered", count] => answered(count.parse()?).await,
+        ["fetched", count] => fetched(count.parse()?).await,
         [] => held(10_000).await,
-        _ => Err("expected: memory FOLDER ADDRESS, or held COUNT".into()),
+        _ => Err("expected: memory FOLDER ADDRESS, held COUNT, answered COUNT, or fetched COUNT".into()),
     }
 }
 
@@ -96,7 +105,7 @@ impl Channel {
         };
         let number = self.presentation.next_number(0);
         let key = self.presentation.options().renditions[0].part_key(number, 0);
-        self.stage.put_part(&key, Bytes::from_static(b"part").into());
+        self.stage.put_part(&key, Bytes::from(vec![7; PART_BYTES]).into());
         self.presentation.part(0, &part);
         self.show();
     }
@@ -160,16 +169,133 @@ async fn server() -> Outcome {
     Ok(())
 }
 
+/// A server in a process of its own.
+struct Server {
+    child: Child,
+    commands: ChildStdin,
+    said: Lines<BufReader<ChildStdout>>,
+    address: String,
+}
+
+impl Server {
+    fn start() -> Outcome<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("server")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let commands = child.stdin.take().ok_or("no standard input")?;
+        let mut said = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+        let address = said.next().ok_or("no address")??;
+        Ok(Self { child, commands, said, address })
+    }
+
+    /// Tells it what to do; how long that took.
+    fn tell(&mut self, command: &str) -> Outcome<Duration> {
+        writeln!(self.commands, "{command}")?;
+        Ok(Duration::from_micros(self.said.next().ok_or("no answer")??.parse()?))
+    }
+
+    fn end(mut self) -> Outcome {
+        drop(self.commands);
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+async fn answered(count: usize) -> Outcome {
+    let mut server = Server::start()?;
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        streams.push(std::net::TcpStream::connect(&server.address)?);
+    }
+    for round in 0..ROUNDS {
+        let request =
+            format!("GET /index.m3u8?_HLS_msn={}&_HLS_part=0 HTTP/1.1\r\nHost: x\r\n\r\n", round + 2);
+        for stream in &mut streams {
+            stream.set_nonblocking(false)?;
+            stream.write_all(request.as_bytes())?;
+            stream.set_nonblocking(true)?;
+        }
+        until_held(&server.address, count).await?;
+        let start = Instant::now();
+        server.tell("part")?;
+        std::thread::sleep(AIM.saturating_sub(start.elapsed()));
+        let looked = Instant::now();
+        let there = streams.iter().filter(|stream| stream.peek(&mut [0]).is_ok()).count();
+        println!(
+            "{there} of {count} held requests have their answer in their socket {:.1} to {:.1} ms after the part",
+            millis(looked - start),
+            millis(start.elapsed()),
+        );
+        let mut rest = vec![0; 16 << 10];
+        for stream in &mut streams {
+            stream.set_nonblocking(false)?;
+            let size = std::io::Read::read(stream, &mut rest)?;
+            assert!(rest[..size].starts_with(b"HTTP/1.1 200"));
+        }
+        server.tell("segment")?;
+    }
+    drop(streams);
+    server.end()
+}
+
+async fn fetched(count: usize) -> Outcome {
+    let mut server = Server::start()?;
+    let mut stream = TcpStream::connect(&server.address).await?;
+    stream.set_nodelay(true)?;
+    let mut came = Vec::new();
+    for msn in 2..count + 2 {
+        let request = format!("GET /index.m3u8?_HLS_msn={msn}&_HLS_part=0 HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        until_held(&server.address, 1).await?;
+        let start = Instant::now();
+        server.tell("part")?;
+        let playlist = answer(&mut stream).await?;
+        let name = format!("{msn:05}.0.ts");
+        assert!(String::from_utf8_lossy(&playlist).contains(&name), "the part is named");
+        let request = format!("GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let part = answer(&mut stream).await?;
+        came.push(start.elapsed());
+        assert_eq!(part.len(), PART_BYTES);
+        server.tell("segment")?;
+    }
+    came.sort_unstable();
+    println!(
+        "{count} parts of {PART_BYTES} bytes, shown → playlist → fetched: {:.2} ms (median), {:.2} ms (95 of 100), \
+         {:.2} ms (last)",
+        millis(came[count / 2]),
+        millis(came[count * 95 / 100]),
+        millis(came[count - 1]),
+    );
+    server.end()
+}
+
+/// The body of the next answer.
+async fn answer(stream: &mut TcpStream) -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(256 << 10);
+    loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = std::str::from_utf8(&bytes[..at])?.to_lowercase();
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+            let length: usize = length.ok_or("no length")?.parse()?;
+            let mut body = bytes.split_off(at + 4);
+            let rest = length - body.len();
+            let read = stream.take(rest as u64).read_to_end(&mut body).await?;
+            assert_eq!(read, rest);
+            return Ok(body);
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err("no answer".into());
+        }
+    }
+}
+
 async fn held(count: usize) -> Outcome {
-    let mut server = Command::new(std::env::current_exe()?)
-        .arg("server")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut commands = server.stdin.take().ok_or("no standard input")?;
-    let mut said = BufReader::new(server.stdout.take().ok_or("no standard output")?).lines();
-    let address = said.next().ok_or("no address")??;
-    let before = resident_bytes(server.id())?;
+    let mut server = Server::start()?;
+    let address = server.address.clone();
+    let before = resident_bytes(server.child.id())?;
     let mut streams = Vec::new();
     for _ in 0..count {
         streams.push(TcpStream::connect(&address).await?);
@@ -182,7 +308,7 @@ async fn held(count: usize) -> Outcome {
             stream.write_all(request.as_bytes()).await?;
         }
         until_held(&address, count).await?;
-        let each = (resident_bytes(server.id())? - before) / count as u64;
+        let each = (resident_bytes(server.child.id())? - before) / count as u64;
         let mut reading = JoinSet::new();
         for mut stream in streams.drain(..) {
             reading.spawn(async move {
@@ -199,28 +325,24 @@ async fn held(count: usize) -> Outcome {
         // Every reader waits by then.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let start = Instant::now();
-        writeln!(commands, "part")?;
-        let shown: u64 = said.next().ok_or("no answer")??.parse()?;
+        let shown = server.tell("part")?;
         let mut came = Vec::new();
         for (at, stream) in reading.join_all().await {
             came.push(at - start);
             streams.push(stream);
         }
-        writeln!(commands, "segment")?;
-        said.next().ok_or("no answer")??;
+        server.tell("segment")?;
         came.sort_unstable();
         println!(
             "{count} held requests: {each} bytes each; the part was shown in {:.1} ms; answered after {:.1} ms (first), \
              {:.1} ms (median), {:.1} ms (last)",
-            shown as f64 / 1000.0,
+            millis(shown),
             millis(came[0]),
             millis(came[count / 2]),
             millis(came[count - 1]),
         );
     }
-    drop(commands);
-    server.wait()?;
-    Ok(())
+    server.end()
 }
 
 fn millis(span: Duration) -> f64 {

@@ -2,10 +2,11 @@
 # The origin beside nginx, with the same files in the same run: benches/origin.sh [SECONDS-EACH]
 #
 #   HELD=10000                         how many requests are held
-#   SEGCAST=path BENCH=path    other programs than what cargo builds of src and of benches/origin.rs
+#   SEGCAST=path BENCH=path            other programs than what cargo builds of src and of benches/origin.rs
 #
 # Requests per second by wrk, HTTP/1.1 with keep-alive, for a playlist, a part and a segment: nginx from a folder,
-# `segcast serve` from the same folder, and a channel's origin from memory. Then ten thousand held requests.
+# `segcast serve` from the same folder, and a channel's origin from memory. Then how soon a part is fetched, and ten
+# thousand held requests: by clients on the same cores, and by those that do not read yet.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -87,4 +88,6 @@ for what in "playlist index.m3u8 index.m3u8" "part 00001.ts 00001.ts" "segment 0
         printf "%-10s %10.0f/s %10.0f/s %4.2f× %10.0f/s %4.2f×\n", name, theirs, folder, folder / theirs, ours, ours / theirs
     }'
 done
+"$bench" fetched 200
 "$bench" held "${HELD:-10000}"
+"$bench" answered "${HELD:-10000}"

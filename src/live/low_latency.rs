@@ -1,6 +1,6 @@
 //! The playlist of one who follows closely: parts, and all that goes with them (rfc8216bis).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{Snapshot, View, naming};
 use crate::playlist::{self, Hint, Report, ServerControl};
@@ -21,6 +21,11 @@ pub enum Skip {
     No,
     /// A delta update: without the segments that whoever has an earlier one knows.
     Segments,
+    /// A delta update at `now`: without the date ranges either that were told of long before.
+    DateRangesToo {
+        /// What time it is.
+        now: SystemTime,
+    },
 }
 
 /// The playlist of `rendition` as the origin serves it; none if it has not been published.
@@ -39,13 +44,23 @@ pub fn low_latency(snapshot: &Snapshot, rendition: usize, skip: Skip) -> Option<
     media.low_latency.control = Some(ServerControl {
         can_block_reload: true,
         can_skip_until: Some(target * SKIP_UNTIL),
+        can_skip_date_ranges: snapshot.date_ranges.is_used(),
         hold_back: Some(target * HOLD_BACK),
         part_hold_back: Some(part_target * HOLD_BACK),
     });
     media.low_latency.part_target = Some(part_target);
     show_parts(&mut media, view, snapshot, rendition);
-    if skip == Skip::Segments {
-        leave_out(&mut media);
+    // Segments tell their dates here, so that ranges can be told too.
+    media.date_ranges = snapshot.date_ranges.all();
+    match skip {
+        Skip::No => {}
+        Skip::Segments => leave_out(&mut media),
+        Skip::DateRangesToo { now } => {
+            leave_out(&mut media);
+            if snapshot.date_ranges.is_used() {
+                leave_out_date_ranges(&mut media, snapshot, now);
+            }
+        }
     }
     Some(media.render())
 }
@@ -98,6 +113,19 @@ fn reports(snapshot: &Snapshot, rendition: usize) -> Vec<Report> {
         Some(Report { uri, last_msn, last_part })
     };
     others.filter_map(report).collect()
+}
+
+/// Leaves out the date ranges that were told of before the skip boundary, and tells which went since (rfc8216bis
+/// §6.2.5.1). The time of that is known to a segment.
+fn leave_out_date_ranges(media: &mut playlist::Media, snapshot: &Snapshot, now: SystemTime) {
+    let boundary = now.checked_sub(media.target_duration * SKIP_UNTIL).unwrap_or(SystemTime::UNIX_EPOCH);
+    let earlier = boundary.checked_sub(media.target_duration).unwrap_or(SystemTime::UNIX_EPOCH);
+    let near = snapshot.date_ranges.told_since(boundary);
+    if media.low_latency.skipped_segments == 0 && near.len() == media.date_ranges.len() {
+        return;
+    }
+    media.date_ranges = near;
+    media.low_latency.removed_date_ranges = Some(snapshot.date_ranges.gone_since(earlier));
 }
 
 /// Leaves out the segments that end before the skip boundary; what they tell of their map holds on.

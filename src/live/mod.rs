@@ -11,6 +11,7 @@
 //! | `run` | one rendition on its way: its numbers, the open segment, its map and parts |
 //! | `window` | what one media playlist shows, its sequence numbers |
 //! | `timeline` | discontinuities of the whole channel, and wall time from PTS |
+//! | `date_ranges` | what is said of stretches of time, and for how long |
 //! | `target` | the target durations, of segments and of parts |
 //! | `variant` | bandwidths and formats |
 //! | `multivariant` | the multivariant playlists: variants and their sound |
@@ -57,6 +58,7 @@
 
 use std::time::Duration;
 
+mod date_ranges;
 mod edge;
 mod low_latency;
 mod multivariant;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::date_ranges::DateRanges;
 use super::multivariant::{Index, Renewal};
 use super::run::{Map, Opened, Run};
 use super::snapshot::Snapshot;
@@ -30,6 +31,8 @@ pub struct Presentation {
     indexes: Vec<Index>,
     /// Whether something that they say may have changed.
     is_index_due: bool,
+    /// When the last segment began to come, or something was said of a stretch of time.
+    now: SystemTime,
     snapshot: Arc<Snapshot>,
 }
 
@@ -66,6 +69,7 @@ impl Presentation {
             edges: runs.iter().map(|run| run.edge(options.has_date_time)).collect(),
             multivariants: vec![None; options.multivariants.len()],
             part_target: None,
+            date_ranges: Arc::new(DateRanges::resume(&start.date_ranges, SystemTime::UNIX_EPOCH)),
         };
         Self {
             timeline: Timeline::new(&passed, start.breaks, options.target),
@@ -73,6 +77,7 @@ impl Presentation {
             part_target: PartTarget::default(),
             indexes: options.multivariants.iter().cloned().map(Index::new).collect(),
             is_index_due: false,
+            now: SystemTime::UNIX_EPOCH,
             snapshot: Arc::new(snapshot),
             runs,
             options,
@@ -81,10 +86,20 @@ impl Presentation {
 
     /// A segment of `rendition` begins; its first bytes came at `arrived`.
     pub fn open(&mut self, rendition: usize, head: &Head, arrived: SystemTime) {
+        self.now = self.now.max(arrived);
         if !self.runs[rendition].is_ended {
             self.begin(rendition, head, Some(arrived));
             self.show_edge(rendition);
         }
+    }
+
+    /// Says something of a stretch of time at `now`, in place of what was said of the same ID. Playlists of low latency
+    /// tell it at once, others when they change next; where no dates are told, none does (RFC 8216 §4.3.2.7). It goes
+    /// when it ends before the first segment of all playlists.
+    pub fn date_range(&mut self, range: playlist::DateRange, now: SystemTime) {
+        self.now = self.now.max(now);
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        Arc::make_mut(&mut snapshot.date_ranges).tell(range, self.now);
     }
 
     /// The open segment of `rendition`, and those after it, are decoded with the Media Initialization Section of this
@@ -313,9 +328,14 @@ impl Presentation {
         }
         if let Kind::Live { window } = self.options.kind {
             run.window.trim(window, target);
+            self.leave_date_ranges();
         }
+        let run = &mut self.runs[rendition];
         run.window.forget_parts(target * low_latency::PARTS);
         let mut view = run.window.view(target, self.options.has_date_time);
+        if self.options.has_date_time {
+            view.media.date_ranges = self.snapshot.date_ranges.all();
+        }
         view.media.is_ended = run.is_ended;
         view.media.kind = match self.options.kind {
             Kind::Live { .. } => None,
@@ -328,6 +348,17 @@ impl Presentation {
         run.is_out = true;
         Arc::make_mut(&mut self.snapshot).views[rendition] = Some(Arc::new(view));
         self.show_edge(rendition);
+    }
+
+    /// Tells no more of what ends before all playlists begin.
+    fn leave_date_ranges(&mut self) {
+        let firsts = self.runs.iter().filter(|run| !run.window.is_empty()).map(|run| run.window.first_date());
+        // Whoever knows no date may still show what others do not.
+        let Some(first) = firsts.min().flatten() else { return };
+        let mut ranges = self.snapshot.date_ranges.as_ref().clone();
+        if ranges.is_used() && ranges.leave_behind(first, self.now) {
+            Arc::make_mut(&mut self.snapshot).date_ranges = Arc::new(ranges);
+        }
     }
 
     /// Shows how far the open segment of `rendition` has come.
@@ -480,6 +511,25 @@ mod tests {
         );
         assert_eq!(text(&plan, "index.m3u8"), Some(expected.as_str()));
         assert!(feed.end(0).is_empty() && feed.segment(0).is_empty());
+    }
+
+    #[test]
+    fn what_is_said_of_a_stretch_of_time_is_told_until_it_lies_behind_also_over_a_restart() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let mut feed = Feed::lone(LIVE);
+        feed.segment(0);
+        let advert = playlist::DateRange { end: Some(at(10)), ..playlist::DateRange::new("ad", at(5)) };
+        feed.presentation.date_range(advert.clone(), at(5));
+        let plan = feed.segment(0);
+        assert!(text(&plan, "index.m3u8").unwrap().contains("#EXT-X-DATERANGE:ID=\"ad\","), "{plan:?}");
+        let found = feed.presentation.snapshot().media(0).cloned();
+        let options = feed.presentation.options().clone();
+        feed.presentation = Presentation::resume(options, &[found]);
+        feed.segment(0);
+        assert_eq!(feed.presentation.snapshot().media(0).unwrap().date_ranges, [advert]);
+        (0..3).for_each(|_| drop(feed.segment(0)));
+        let media = feed.presentation.snapshot().media(0).unwrap().clone();
+        assert!(media.segments[0].date_time > Some(at(10)) && media.date_ranges.is_empty(), "{media:?}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) struct Start {
     pub(super) breaks: u64,
     /// The target duration that a playlist gone on with is bound to.
     pub(super) target: Option<Duration>,
+    /// What playlists gone on with say of stretches of time.
+    pub(super) date_ranges: Vec<playlist::DateRange>,
 }
 
 /// Where one rendition begins.
@@ -64,15 +66,17 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
     // What comes now does not continue what was: that is a break for all.
     let breaks = ends.map_or(0, |ends| ends.saturating_add(u64::from(has_earlier)));
 
-    let mut target = None;
+    let (mut target, mut date_ranges) = (None, Vec::new());
     let renditions = earlier.iter().map(|one| match one.media {
         Some(media) if one.is_shown(options.kind, breaks) => {
             target = target.max(Some(bound(media, one.rendition)));
+            date_ranges.extend_from_slice(&media.date_ranges);
             one.go_on(options, media)
         }
         _ => Beginning { next, breaks, window: Window::new(next, breaks) },
     });
-    Start { renditions: renditions.collect(), breaks, target }
+    let renditions = renditions.collect();
+    Start { renditions, breaks, target, date_ranges }
 }
 
 /// A fresh channel whose segments are numbered from `first` on, and whose breaks behind `breaks`.
@@ -80,7 +84,7 @@ pub(super) fn start_from(options: &Options, first: u64, breaks: u64) -> Start {
     let renditions = options.renditions.iter();
     let renditions =
         renditions.map(|_| Beginning { next: first, breaks, window: Window::new(first, breaks) });
-    Start { renditions: renditions.collect(), breaks, target: None }
+    Start { renditions: renditions.collect(), breaks, target: None, date_ranges: Vec::new() }
 }
 
 /// The numbers of the segments that `media`, found as the playlist of `rendition`, shows; the oldest first.
@@ -310,6 +314,7 @@ mod tests {
                 uri, duration: Duration::from_secs(seconds.into()), is_discontinuity, date_time, ..playlist::Segment::default()
             };
             playlist::Media {
+                date_ranges: Vec::new(),
                 target_duration: Duration::from_secs(seconds.into()),
                 media_sequence,
                 discontinuity_sequence,

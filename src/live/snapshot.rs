@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::date_ranges::DateRanges;
 use super::edge::Edge;
 use super::view::View;
 use super::{Options, Rendition};
@@ -19,6 +20,7 @@ pub struct Snapshot {
     /// In the order of the options.
     pub(super) multivariants: Vec<Option<Arc<str>>>,
     pub(super) part_target: Option<Duration>,
+    pub(super) date_ranges: Arc<DateRanges>,
 }
 
 impl Snapshot {
@@ -60,6 +62,11 @@ impl Snapshot {
     /// PART-TARGET: no part of any rendition is longer. None before the first playlists are out, and without parts.
     pub const fn part_target(&self) -> Option<Duration> {
         self.part_target
+    }
+
+    /// Whether it says the same of stretches of time as the snapshot `before`, which led to it.
+    pub fn has_same_date_ranges(&self, before: &Self) -> bool {
+        Arc::ptr_eq(&self.date_ranges, &before.date_ranges)
     }
 
     /// The text of the multivariant playlist at `key`; none if there is none yet.

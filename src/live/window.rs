@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::run::Map;
 use super::view::{Named, View};
@@ -86,6 +86,11 @@ impl Window {
         self.media_sequence.saturating_add(self.entries.len() as u64)
     }
 
+    /// When the first segment begins, if that is known.
+    pub(super) fn first_date(&self) -> Option<SystemTime> {
+        self.entries.front()?.segment.date_time
+    }
+
     /// The map of the last segment that has one.
     pub(super) fn last_map(&self) -> Option<Map> {
         let map = |entry: &Entry| Some(Map { uri: entry.segment.map.clone()?, key: entry.map.clone() });
@@ -160,6 +165,7 @@ impl Window {
         };
         View {
             media: playlist::Media {
+                date_ranges: Vec::new(),
                 target_duration,
                 media_sequence: self.media_sequence,
                 discontinuity_sequence: self.discontinuity_sequence,

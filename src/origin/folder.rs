@@ -16,9 +16,9 @@ use super::body::Body;
 use super::media_type::{self, PLAYLIST};
 use super::recent::{Content, Identity, Recent, Seen};
 use super::reply::{self, Facts, REVALIDATE, said};
-use super::scene::Text;
 use super::site;
 use super::tally::Class;
+use super::text::Text;
 use super::validator;
 
 /// Files up to this size, in bytes, are read in one go and held while they are asked for.

@@ -63,7 +63,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::origin::scene::{Playlist, Promise, Text};
+    use crate::origin::playlist::Playlist;
+    use crate::origin::scene::Promise;
 
     const SOON: Duration = Duration::from_secs(10);
 
@@ -94,7 +95,7 @@ mod tests {
         let (scenes, seen) = watch::channel(Arc::new(scene.clone()));
         let herald = Herald::start(seen);
         let (mut hd, mut sd, mut any) = (herald.word("hd"), herald.word("sd"), herald.word("part"));
-        let playlist = Playlist { text: Text::new("#EXTM3U\n"), delta: None, hint: None };
+        let playlist = Playlist::of_text("#EXTM3U\n");
         scene.playlists.insert("hd".into(), Arc::new(playlist));
         scenes.send_replace(Arc::new(scene.clone()));
         for word in [&mut hd, &mut any] {

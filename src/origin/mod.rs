@@ -7,9 +7,9 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `stage`, `scene`, `shelf` | the writer's side, what readers see, the objects in it |
+//! | `stage`, `scene`, `shelf`, `playlist` | the writer's side, what readers see, the objects and playlists in it |
 //! | `site`, `content`, `reload` | a request and its answer; what is at a path; `_HLS_` directives |
-//! | `reply`, `range`, `coding`, `validator`, `media_type` | HTTP: conditions, ranges, gzip, content types, caching |
+//! | `reply`, `text`, `range`, `coding`, `validator`, `media_type` | HTTP: conditions, ranges, gzip, content types, caching |
 //! | `path`, `auth`, `cors` | what is asked for, and who may |
 //! | `body`, `slices`, `activity`, `paced` | bytes on their way, limits |
 //! | `connection`, `server`, `threads` | connections, the port, threads that are the readers' own |
@@ -48,6 +48,7 @@ mod metric;
 mod paced;
 mod page;
 mod path;
+mod playlist;
 mod range;
 mod recent;
 mod reload;
@@ -60,6 +61,7 @@ mod slices;
 mod stage;
 mod status;
 mod tally;
+mod text;
 mod threads;
 mod tls;
 mod validator;

@@ -3,7 +3,7 @@
 use hyper::header::{self, HeaderMap, HeaderValue};
 
 use super::reply::written;
-use super::scene::Text;
+use super::text::Text;
 
 /// Where the page's own files are: no rendition is called so.
 const STYLE: &str = ".segcast/page.css";

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 
-use super::scene::Text;
+use super::text::Text;
 
 /// How long a file is taken to be as it was seen: much less than the way to a viewer takes.
 const STILL: Duration = Duration::from_millis(20);

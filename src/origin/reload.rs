@@ -9,8 +9,17 @@ pub struct Directives {
     pub msn: Option<u64>,
     /// `_HLS_part`: this part of it at least.
     pub part: Option<u64>,
-    /// `_HLS_skip`: older segments may be left out.
-    pub has_skip: bool,
+    /// `_HLS_skip`: what is older may be left out.
+    pub skip: Option<Skip>,
+}
+
+/// What may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// `YES`: segments.
+    Segments,
+    /// `v2`: segments and date ranges.
+    DateRangesToo,
 }
 
 /// Directives that say nothing.
@@ -49,9 +58,16 @@ impl Directives {
             match name {
                 "_HLS_msn" => once("_HLS_msn", value, &mut found.msn)?,
                 "_HLS_part" => once("_HLS_part", value, &mut found.part)?,
-                "_HLS_skip" if found.has_skip => return Err(Malformed::Twice("_HLS_skip")),
-                "_HLS_skip" if matches!(value, "YES" | "v2") => found.has_skip = true,
-                "_HLS_skip" => return Err(Malformed::Skip),
+                "_HLS_skip" => {
+                    let skip = match value {
+                        "YES" => Skip::Segments,
+                        "v2" => Skip::DateRangesToo,
+                        _ => return Err(Malformed::Skip),
+                    };
+                    if found.skip.replace(skip).is_some() {
+                        return Err(Malformed::Twice("_HLS_skip"));
+                    }
+                }
                 _ => {}
             }
         }
@@ -80,9 +96,10 @@ mod tests {
         let read = |query| Directives::parse(Some(query));
         assert_eq!(Directives::parse(None), Ok(Directives::default()));
         assert_eq!(read("a=b&_HLS_later=x&&_hls_msn=x"), Ok(Directives::default()));
-        let all = Directives { msn: Some(7), part: Some(0), has_skip: true };
+        let all = Directives { msn: Some(7), part: Some(0), skip: Some(Skip::Segments) };
         assert_eq!(read("_HLS_part=0&x&_HLS_msn=7&_HLS_skip=YES"), Ok(all));
-        assert_eq!(read("_HLS_skip=v2"), Ok(Directives { has_skip: true, ..Directives::default() }));
+        let v2 = Directives { skip: Some(Skip::DateRangesToo), ..Directives::default() };
+        assert_eq!(read("_HLS_skip=v2"), Ok(v2));
     }
 
     #[test]

@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::header::HeaderValue;
-
+use super::playlist::Playlist;
 use super::reload::Directives;
 use super::shelf::{Object, Shelf};
-use super::{coding, validator};
 use crate::live::{Reload, Snapshot};
 
 /// What readers see at one moment. It never changes: whoever holds it may take as long as they like.
@@ -29,16 +26,6 @@ pub struct Scene {
     pub(super) patience: Duration,
     /// Whether nothing more will come.
     pub(super) is_over: bool,
-}
-
-/// A playlist, ready to be sent.
-#[derive(Clone, Debug)]
-pub struct Playlist {
-    pub(super) text: Text,
-    /// Without what a client knows (EXT-X-SKIP); none where that is nothing.
-    pub(super) delta: Option<Text>,
-    /// Key of the part that is hinted at (EXT-X-PRELOAD-HINT).
-    pub(super) hint: Option<String>,
 }
 
 /// A playlist that there is or will be.
@@ -65,13 +52,6 @@ pub enum Look {
     Now(Found),
     /// It will be.
     Later,
-}
-
-/// A text as it is, and compressed where that is smaller.
-#[derive(Clone, Debug)]
-pub struct Text {
-    pub(super) plain: (Bytes, HeaderValue),
-    pub(super) gzip: Option<(Bytes, HeaderValue)>,
 }
 
 impl Scene {
@@ -127,7 +107,7 @@ impl Scene {
 
     /// Whether a playlist hints at `key`.
     fn is_hinted(&self, key: &str) -> bool {
-        !self.is_over && self.playlists.values().any(|one| one.hint.as_deref() == Some(key))
+        !self.is_over && self.playlists.values().any(|one| one.hints_at(key))
     }
 
     /// Whether the playlist that viewers open is out.
@@ -138,16 +118,5 @@ impl Scene {
     /// Objects that are held, and their bytes.
     pub const fn held(&self) -> (usize, u64) {
         (self.shelf.count(), self.shelf.size_bytes())
-    }
-}
-
-impl Text {
-    /// Makes `text` ready.
-    pub(super) fn new(text: impl Into<Bytes>) -> Self {
-        let plain = text.into();
-        let packed = coding::gzip(&plain);
-        let gzip = packed.map(|packed| (packed, validator::of_text(&plain, "gzip")));
-        let tag = validator::of_text(&plain, "");
-        Self { plain: (plain, tag), gzip }
     }
 }

@@ -16,11 +16,13 @@ use super::media_type::{JSON, PLAYLIST};
 use super::metric::{self, Dashboard, OPEN_METRICS};
 use super::page::Page;
 use super::path::{self, Wrong};
+use super::playlist::Playlist;
 use super::reload::Directives;
 use super::reply::{self, Facts, REVALIDATE, said};
-use super::scene::{Found, Look, Playlist, Text};
+use super::scene::{Found, Look};
 use super::status::Report;
 use super::tally::{Class, Held};
+use super::text::Text;
 use super::{Auth, Limits, coding};
 
 /// All that a request is answered from.
@@ -209,8 +211,7 @@ impl Site {
             }
             None => REVALIDATE,
         };
-        let text = playlist.delta.as_ref().filter(|_| directives.has_skip).unwrap_or(&playlist.text);
-        self::text(asked.headers, text, PLAYLIST, cache)
+        self::text(asked.headers, playlist.text(directives.skip), PLAYLIST, cache)
     }
 
     fn see_viewer(&self, asked: &Asked<'_>) {

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 
 use super::media_type::{self, AUDIO_MP4};
 use super::metric::Durations;
-use super::scene::{Playlist, Promise, Scene, Text};
+use super::playlist::Playlist;
+use super::scene::{Promise, Scene};
 use super::status::Status;
 use super::tally::Class;
 use crate::chunks::Chunks;
-use crate::live::{self, Container, Retention, Skip, Snapshot, View, low_latency};
+use crate::live::{self, Container, Retention, Snapshot, View};
 
 /// Target durations after which an object goes that no playlist has ever named.
 const UNNAMED_TARGETS: u32 = 10;
@@ -112,7 +113,7 @@ impl Stage {
             if let Some(text) =
                 text.filter(|_| before.as_ref().and_then(|one| one.multivariant(&listing.key)) != text)
             {
-                let playlist = Playlist { text: Text::new(text.to_owned()), delta: None, hint: None };
+                let playlist = Playlist::of_text(text);
                 self.scene.playlists.insert(listing.key.as_str().into(), Arc::new(playlist));
             }
         }
@@ -123,7 +124,7 @@ impl Stage {
     fn show_rendition(
         &mut self,
         before: Option<&Snapshot>,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         rendition: usize,
         now: Duration,
     ) {
@@ -133,7 +134,9 @@ impl Stage {
         // What a snapshot shares with the one before it is the same, at the same place.
         let edge = |snapshot: &Snapshot| snapshot.edge(rendition).map(std::ptr::from_ref);
         // Of the others' progress it tells as of its own: that is as new as it has to be.
-        if is_same_view && before.is_some_and(|before| edge(before) == edge(snapshot)) {
+        let has_same_end =
+            |before: &Snapshot| edge(before) == edge(snapshot) && snapshot.has_same_date_ranges(before);
+        if is_same_view && before.is_some_and(has_same_end) {
             return;
         }
         if !is_same_view {
@@ -143,9 +146,7 @@ impl Stage {
             self.scene.patience = PART_TARGETS * view.media().target_duration;
         }
         let key = self.options.renditions[rendition].playlist.as_str().into();
-        if let Some(playlist) = playlist(snapshot, rendition) {
-            self.scene.playlists.insert(key, Arc::new(playlist));
-        }
+        self.scene.playlists.insert(key, Arc::new(Playlist::of_rendition(snapshot, rendition)));
     }
 
     /// Finds out which segments the parts belong to that were put.
@@ -238,16 +239,6 @@ impl Meter {
         let new = media.segments.iter().rev().take(new);
         new.for_each(|segment| self.segments.observe(segment.duration.as_secs_f64()));
     }
-}
-
-fn playlist(snapshot: &Snapshot, rendition: usize) -> Option<Playlist> {
-    let text = low_latency(snapshot, rendition, Skip::No)?;
-    let delta = low_latency(snapshot, rendition, Skip::Segments).filter(|delta| *delta != text);
-    let edge = snapshot.edge(rendition).filter(|_| snapshot.part_target().is_some());
-    let hint = edge
-        .zip(snapshot.names(rendition))
-        .map(|(edge, names)| names.part_key(edge.number(), edge.next_part()));
-    Some(Playlist { text: Text::new(text), delta: delta.map(Text::new), hint })
 }
 
 fn promises(options: &live::Options) -> Arc<[Promise]> {

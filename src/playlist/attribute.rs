@@ -8,7 +8,15 @@ use super::{Error, line};
 pub(super) struct List<'a> {
     line: usize,
     text: &'a str,
-    pairs: Vec<(&'a str, &'a str)>,
+    pairs: Vec<Pair<'a>>,
+}
+
+/// A name and its value, without its quotation marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pair<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: &'a str,
+    pub(super) is_quoted: bool,
 }
 
 impl<'a> List<'a> {
@@ -17,7 +25,13 @@ impl<'a> List<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.pairs.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        self.pairs.iter().rev().find(|pair| pair.name == name).map(|pair| pair.value)
+    }
+
+    /// The pair that counts of each name, in order.
+    pub(super) fn last_of_each(&self) -> impl Iterator<Item = &Pair<'a>> {
+        let is_last = |at: usize, name| self.pairs[at + 1..].iter().all(|later| later.name != name);
+        self.pairs.iter().enumerate().filter(move |(at, pair)| is_last(*at, pair.name)).map(|(_, pair)| pair)
     }
 
     /// Without what no quoted text may hold (§4.2), and none is written with.
@@ -56,18 +70,19 @@ pub(super) fn plain(value: &str) -> String {
 }
 
 /// `NAME=value` pairs; quotes are taken off.
-pub(super) fn parse(line: usize, text: &str) -> Result<Vec<(&str, &str)>, Error> {
+pub(super) fn parse(line: usize, text: &str) -> Result<Vec<Pair<'_>>, Error> {
     let mut pairs = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
         let (name, value) = rest.split_once('=').ok_or_else(|| Error::new(line, "NAME=value", rest))?;
-        let (value, after) = match value.strip_prefix('"') {
+        let quoted = value.strip_prefix('"');
+        let (value, after) = match quoted {
             Some(quoted) => {
                 quoted.split_once('"').ok_or_else(|| Error::new(line, "a closing quotation mark", value))?
             }
             None => value.find(',').map_or((value, ""), |comma| value.split_at(comma)),
         };
-        pairs.push((name.trim(), value.trim()));
+        pairs.push(Pair { name: name.trim(), value: value.trim(), is_quoted: quoted.is_some() });
         rest = match after.trim_start().split_at_checked(1) {
             None => "",
             Some((",", next)) => next.trim_start(),
@@ -92,7 +107,10 @@ mod tests {
     #[test]
     fn commas_in_quotes_part_nothing() {
         let pairs = parse(1, r#"BANDWIDTH=1, CODECS="a,b" ,X="",Y=1x2"#).unwrap();
-        assert_eq!(pairs, [("BANDWIDTH", "1"), ("CODECS", "a,b"), ("X", ""), ("Y", "1x2")]);
+        let pairs: Vec<_> = pairs.iter().map(|pair| (pair.name, pair.value, pair.is_quoted)).collect();
+        let expected =
+            [("BANDWIDTH", "1", false), ("CODECS", "a,b", true), ("X", "", true), ("Y", "1x2", false)];
+        assert_eq!(pairs, expected);
     }
 
     #[test]

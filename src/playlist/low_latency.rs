@@ -15,6 +15,9 @@ pub struct LowLatency {
     /// How many segments a delta update leaves out at its beginning; 0 is a whole playlist (EXT-X-SKIP,
     /// rfc8216bis §4.4.5.2).
     pub skipped_segments: u64,
+    /// In a delta update that leaves out date ranges too: the IDs of those that went of late, without tabs in them
+    /// (RECENTLY-REMOVED-DATERANGES).
+    pub removed_date_ranges: Option<Vec<String>>,
     /// The segment that is not whole yet.
     pub open: Option<Open>,
     /// What will be there soon (EXT-X-PRELOAD-HINT).
@@ -35,9 +38,17 @@ impl LowLatency {
     }
 
     pub(super) fn write_skip(&self, out: &mut String) -> fmt::Result {
-        match self.skipped_segments {
-            0 => Ok(()),
-            count => writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={count}"),
+        match (self.skipped_segments, &self.removed_date_ranges) {
+            (0, None) => Ok(()),
+            (count, None) => writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={count}"),
+            (count, Some(removed)) => {
+                let removed: Vec<_> = removed.iter().map(|id| attribute::plain(id)).collect();
+                let removed = removed.join("\t");
+                writeln!(
+                    out,
+                    "#EXT-X-SKIP:SKIPPED-SEGMENTS={count},RECENTLY-REMOVED-DATERANGES=\"{removed}\""
+                )
+            }
         }
     }
 
@@ -57,8 +68,11 @@ impl LowLatency {
             }
             "#EXT-X-SKIP" => {
                 let missing = || Error::new(at, "a SKIPPED-SEGMENTS attribute", value);
-                let count = attribute::List::parse(at, value)?.integer("SKIPPED-SEGMENTS")?;
-                self.skipped_segments = count.ok_or_else(missing)?;
+                let list = attribute::List::parse(at, value)?;
+                self.skipped_segments = list.integer("SKIPPED-SEGMENTS")?.ok_or_else(missing)?;
+                let ids =
+                    |list: &str| list.split('\t').map(attribute::plain).filter(|id| !id.is_empty()).collect();
+                self.removed_date_ranges = list.get("RECENTLY-REMOVED-DATERANGES").map(ids);
             }
             "#EXT-X-PRELOAD-HINT" => self.hints.extend(Hint::read(at, value)?),
             "#EXT-X-RENDITION-REPORT" => self.reports.push(Report::read(at, value)?),

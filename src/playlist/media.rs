@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::line::{self, Line};
 use super::low_latency::LowLatency;
 use super::segment::{Next, Segment};
-use super::{Error, Open};
+use super::{DateRange, Error, Open};
 
 /// What one rendition's playlist says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Media {
     pub kind: Option<Type>,
     /// Whether each segment can be decoded without any other (§4.3.5.1).
     pub is_independent: bool,
+    /// What is said of stretches of its time, in the order in which it was said. There have to be dates too (§4.3.2.7).
+    pub date_ranges: Vec<DateRange>,
     /// In order, the oldest first; those that a delta update skips are left out.
     pub segments: Vec<Segment>,
     /// Whether no segment will be added (§4.3.3.4).
@@ -39,11 +41,13 @@ pub enum Type {
 }
 
 impl Media {
-    /// The lowest EXT-X-VERSION that the tags allow (§7, rfc8216bis §8): EXT-X-SKIP asks for 9, EXT-X-MAP for 6,
-    /// fractions of seconds in EXTINF for 3, none of the other tags written here for anything; parts neither.
+    /// The lowest EXT-X-VERSION that the tags allow (§7, rfc8216bis §8): EXT-X-SKIP asks for 9, and for 10 where it
+    /// stands for date ranges, EXT-X-MAP for 6, fractions of seconds in EXTINF for 3, none of the other tags written here for anything; parts neither.
     pub fn version(&self) -> u64 {
         let open = self.low_latency.open.as_ref().filter(|open| !open.parts.is_empty());
-        if self.low_latency.skipped_segments > 0 {
+        if self.low_latency.removed_date_ranges.is_some() {
+            10
+        } else if self.low_latency.skipped_segments > 0 {
             9
         } else if self.segments.iter().any(|one| one.map.is_some())
             || open.is_some_and(|one| one.map.is_some())
@@ -90,6 +94,7 @@ impl Media {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
         self.low_latency.write_skip(out)?;
+        self.date_ranges.iter().try_for_each(|range| range.write(out))?;
         let mut map = None;
         self.segments.iter().try_for_each(|segment| segment.write(&mut map, out))?;
         if let Some(open) = &self.low_latency.open {
@@ -139,6 +144,7 @@ impl Media {
                     _ => return Err(Error::new(at, "EVENT or VOD", value)),
                 });
             }
+            "#EXT-X-DATERANGE" => self.date_ranges.push(DateRange::read(at, value)?),
             "#EXT-X-INDEPENDENT-SEGMENTS" => self.is_independent = true,
             "#EXT-X-ENDLIST" => self.is_ended = true,
             "#EXT-X-STREAM-INF" => {
@@ -156,7 +162,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{Hint, Part, Report, ServerControl};
+    use super::super::{Hint, Part, Report, ServerControl, Value};
     use super::*;
 
     fn sample() -> Media {
@@ -172,6 +178,7 @@ mod tests {
             discontinuity_sequence: 2,
             kind: None,
             is_independent: true,
+            date_ranges: Vec::new(),
             segments: vec![
                 Segment { date_time, ..segment("00017.ts", 4_000_000) },
                 Segment { is_gap: true, ..segment("00018.ts", 3_966_667) },
@@ -215,11 +222,13 @@ mod tests {
                 control: Some(ServerControl {
                     can_block_reload: true,
                     can_skip_until: seconds(12),
+                    can_skip_date_ranges: true,
                     hold_back: seconds(6),
                     part_hold_back: Some(Duration::from_micros(3_003_000)),
                 }),
                 part_target: Some(Duration::from_micros(1_001_000)),
                 skipped_segments: 1,
+                removed_date_ranges: Some(vec!["a".to_owned(), "b c".to_owned()]),
                 open: Some(open),
                 hints: vec![Hint::Map("c.mp4".to_owned()), Hint::Part("4.1.m4s".to_owned())],
                 reports: vec![
@@ -233,9 +242,10 @@ mod tests {
 
     #[test]
     fn a_low_latency_playlist_is_written_and_read() {
-        let text = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n\
-            #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,HOLD-BACK=6.0,PART-HOLD-BACK=3.003\n\
-            #EXT-X-PART-INF:PART-TARGET=1.001\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n\
+        let text = "#EXTM3U\n#EXT-X-VERSION:10\n#EXT-X-TARGETDURATION:2\n\
+            #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,CAN-SKIP-DATERANGES=YES,HOLD-BACK=6.0,PART-HOLD-BACK=3.003\n\
+            #EXT-X-PART-INF:PART-TARGET=1.001\n#EXT-X-MEDIA-SEQUENCE:1\n\
+            #EXT-X-SKIP:SKIPPED-SEGMENTS=1,RECENTLY-REMOVED-DATERANGES=\"a\tb c\"\n\
             #EXT-X-MAP:URI=\"a.mp4\"\n#EXTINF:2.000000,\n2.m4s\n\
             #EXT-X-PART:DURATION=1.001,URI=\"3.0.m4s\",INDEPENDENT=YES\n\
             #EXT-X-PART:DURATION=0.999,URI=\"3.1.m4s\",GAP=YES\n#EXTINF:2.000000,\n3.m4s\n\
@@ -253,6 +263,8 @@ mod tests {
     #[test]
     fn the_version_is_the_lowest_that_the_tags_allow() {
         let mut media = low_latency();
+        assert_eq!(media.version(), 10);
+        media.low_latency.removed_date_ranges = None;
         assert_eq!(media.version(), 9);
         media.low_latency.skipped_segments = 0;
         assert_eq!(media.version(), 6);
@@ -332,6 +344,7 @@ mod tests {
             ("PART:URI=\"a\",DURATION=1,INDEPENDENT=1", "YES or NO"),
             ("PART-INF:X=1", "a PART-TARGET attribute"),
             ("SKIP:X=1", "a SKIPPED-SEGMENTS attribute"),
+            ("DATERANGE:ID=\"a\"", "a START-DATE attribute"),
             ("PRELOAD-HINT:URI=\"a\"", "a TYPE attribute"),
             ("RENDITION-REPORT:URI=\"a\"", "a LAST-MSN attribute"),
         ] {
@@ -391,9 +404,16 @@ mod tests {
     }
 
     fn controls() -> impl Strategy<Value = Option<ServerControl>> {
-        let any = (any::<bool>(), spans(), spans(), spans());
-        let control = any.prop_map(|(can_block_reload, can_skip_until, hold_back, part_hold_back)| {
-            ServerControl { can_block_reload, can_skip_until, hold_back, part_hold_back }
+        let any = (any::<[bool; 2]>(), spans(), spans(), spans());
+        let control = any.prop_map(|(can, can_skip_until, hold_back, part_hold_back)| {
+            let [can_block_reload, can_skip_date_ranges] = can;
+            ServerControl {
+                can_block_reload,
+                can_skip_until,
+                can_skip_date_ranges,
+                hold_back,
+                part_hold_back,
+            }
         });
         proptest::option::of(control.prop_filter("no tag", |control| *control != ServerControl::default()))
     }
@@ -403,6 +423,7 @@ mod tests {
             control in controls(),
             part_target in spans(),
             skipped_segments: u64,
+            removed_date_ranges in proptest::option::of(proptest::collection::vec("[a-z]{1,3}( [a-z])?", 0..3)),
             open in proptest::option::of((segments(), parts())),
             hints in proptest::collection::vec((any::<bool>(), "[a-z]{1,8}"), 0..3),
             reports in proptest::collection::vec(("[a-z/.]{1,8}", any::<u64>(), any::<Option<u64>>()), 0..3),
@@ -419,10 +440,36 @@ mod tests {
                 control,
                 part_target,
                 skipped_segments,
+                removed_date_ranges,
                 open,
                 hints: hints.into_iter().map(hint).collect(),
                 reports: reports.into_iter().map(report).collect(),
             }
+        }
+    }
+
+    prop_compose! {
+        fn date_ranges()(
+            id in "[a-z]{1,4}",
+            class in proptest::option::of("[a-z.]{1,4}"),
+            start in 0_u64..200_000_000_000_000,
+            end in proptest::option::of(0_u64..200_000_000_000_000),
+            duration in spans(),
+            planned_duration in spans(),
+            ends_on_next: bool,
+            attributes in proptest::collection::btree_map(
+                "X-[A-Z0-9-]{1,6}",
+                prop_oneof![
+                    "[a-z0-9, =]{0,6}".prop_map(|text| Value::Text(text.trim().to_owned())),
+                    "(0x[0-9A-F]{1,6}|-?[0-9]{1,4}(\\.[0-9]{1,3})?)".prop_map(Value::Bare),
+                ],
+                0..3,
+            ),
+        ) -> DateRange {
+            let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+            let attributes = attributes.into_iter().collect();
+            let (start, end) = (at(start), end.map(at));
+            DateRange { id, class, start, end, duration, planned_duration, ends_on_next, attributes }
         }
     }
 
@@ -433,6 +480,7 @@ mod tests {
             discontinuity_sequence: u64,
             kind in prop_oneof![Just(None), Just(Some(Type::Event)), Just(Some(Type::Vod))],
             is_independent: bool,
+            date_ranges in proptest::collection::vec(date_ranges(), 0..3),
             mut segments in proptest::collection::vec(segments(), 0..8),
             is_ended: bool,
             mut low_latency in low_latencies(),
@@ -451,6 +499,7 @@ mod tests {
                 discontinuity_sequence,
                 kind,
                 is_independent,
+                date_ranges,
                 segments,
                 is_ended,
                 low_latency,
@@ -466,8 +515,8 @@ mod tests {
 
         #[test]
         fn any_text_is_survived(text in "\\PC*", lines in proptest::collection::vec(
-            "(#EXT(INF|-X-(TARGETDURATION|MEDIA-SEQUENCE|PROGRAM-DATE-TIME|GAP|SERVER-CONTROL|SKIP)))?:?\
-            (URI=\"[a é#]{0,4}\",|DURATION=|TYPE=MAP|LAST-MSN=|PART-TARGET=)?[0-9.,TZ:é-]{0,24}", 0..8))
+            "(#EXT(INF|-X-(TARGETDURATION|MEDIA-SEQUENCE|PROGRAM-DATE-TIME|GAP|SERVER-CONTROL|SKIP|DATERANGE)))?:?\
+            (ID=\"[a\"]{0,2}\",START-DATE=\"1970-01-01T00:00:00Z\",|URI=\"[a é#]{0,4}\",|DURATION=|TYPE=MAP|LAST-MSN=|PART-TARGET=)?[0-9.,TZ:é-]{0,24}", 0..8))
         {
             let _ = Media::parse(&text);
             if let Ok(media) = Media::parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{}", lines.join("\n"))) {

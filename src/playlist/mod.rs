@@ -19,6 +19,7 @@
 
 mod attribute;
 mod date;
+mod date_range;
 mod hint;
 mod line;
 mod low_latency;
@@ -31,6 +32,7 @@ mod segment;
 mod server_control;
 mod uri;
 
+pub use date_range::{DateRange, Value};
 pub use hint::Hint;
 pub use low_latency::LowLatency;
 pub use media::{Media, Type};

@@ -111,7 +111,7 @@ impl Variant {
     fn read(at: usize, list: &str) -> Result<Self, Error> {
         let mut variant = Self::default();
         let mut has_bandwidth = false;
-        for (name, value) in attribute::parse(at, list)? {
+        for attribute::Pair { name, value, .. } in attribute::parse(at, list)? {
             match name {
                 "BANDWIDTH" => {
                     variant.bandwidth_bps = line::integer(at, value)?;

@@ -13,6 +13,9 @@ pub struct ServerControl {
     /// How far from the end segments stand that a delta update may leave out (CAN-SKIP-UNTIL); at least six target
     /// durations.
     pub can_skip_until: Option<Duration>,
+    /// Whether a delta update may leave out date ranges that were told so long ago too (CAN-SKIP-DATERANGES); of no
+    /// meaning without the span above.
+    pub can_skip_date_ranges: bool,
     /// How far from the end players should stay that load whole segments (HOLD-BACK); at least three target
     /// durations.
     pub hold_back: Option<Duration>,
@@ -28,6 +31,7 @@ impl ServerControl {
         let attributes = [
             self.can_block_reload.then(|| "CAN-BLOCK-RELOAD=YES".to_owned()),
             seconds("CAN-SKIP-UNTIL", self.can_skip_until),
+            self.can_skip_date_ranges.then(|| "CAN-SKIP-DATERANGES=YES".to_owned()),
             seconds("HOLD-BACK", self.hold_back),
             seconds("PART-HOLD-BACK", self.part_hold_back),
         ];
@@ -43,6 +47,7 @@ impl ServerControl {
         Ok(Self {
             can_block_reload: list.is_yes("CAN-BLOCK-RELOAD")?,
             can_skip_until: list.seconds("CAN-SKIP-UNTIL")?,
+            can_skip_date_ranges: list.is_yes("CAN-SKIP-DATERANGES")?,
             hold_back: list.seconds("HOLD-BACK")?,
             part_hold_back: list.seconds("PART-HOLD-BACK")?,
         })

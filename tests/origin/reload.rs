@@ -1,8 +1,8 @@
 //! Blocking reload, request by request.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use segcast::playlist::Media;
+use segcast::playlist::{DateRange, Media};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -233,4 +233,44 @@ async fn older_segments_are_left_out_for_those_who_know_them() {
     }
     let held = get(server.address, "/hd/index.m3u8?_HLS_msn=12&_HLS_part=0&_HLS_skip=YES").await;
     assert_eq!(held.status, 200);
+}
+
+#[tokio::test]
+async fn date_ranges_that_were_told_long_ago_are_left_out_for_those_who_ask_for_that() {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let range = |id: &str, seconds| DateRange::new(id, at(seconds));
+    let (mut channel, server) = Channel::serve(options(), &["hd"], true);
+    (0..12).for_each(|_| drop(channel.segment(0, body(10))));
+    let plain = get(server.address, "/hd/index.m3u8?_HLS_skip=v2").await.text();
+    assert!(!plain.contains("DATERANGE"), "{plain}");
+    let short = DateRange { duration: Some(Duration::from_secs(1)), ..range("short", 8) };
+    channel.presentation.date_range(range("old", 9), at(12));
+    channel.presentation.date_range(short, SystemTime::now());
+    channel.presentation.date_range(range("new", 10), SystemTime::now());
+    channel.show();
+    let ids = |media: &Media| media.date_ranges.iter().map(|range| range.id.clone()).collect::<Vec<_>>();
+    let read = async |query: &str| {
+        let text = get(server.address, &format!("/hd/index.m3u8{query}")).await.text();
+        Media::parse(&text).unwrap()
+    };
+    for query in ["", "?_HLS_skip=YES"] {
+        let media = read(query).await;
+        assert_eq!(ids(&media), ["old", "short", "new"]);
+        assert_eq!(media.low_latency.removed_date_ranges, None);
+        assert!(media.low_latency.control.unwrap().can_skip_date_ranges);
+    }
+    let media = read("?_HLS_skip=v2").await;
+    assert_eq!((ids(&media), media.version()), (vec!["short".to_owned(), "new".to_owned()], 10));
+    assert_eq!(media.low_latency.removed_date_ranges, Some(vec![]));
+    // The window moves on, beyond the end of the short one.
+    (0..6).for_each(|_| drop(channel.segment(0, body(10))));
+    assert_eq!(ids(&read("").await), ["old", "new"]);
+    let media = read("?_HLS_skip=v2").await;
+    assert_eq!(ids(&media), ["new"]);
+    assert_eq!(media.low_latency.removed_date_ranges, Some(vec!["short".to_owned()]));
+    assert_eq!(
+        ids(channel.presentation.snapshot().media(0).unwrap()),
+        ["old", "new"],
+        "destinations are told too"
+    );
 }
