@@ -1,14 +1,19 @@
 //! From NAL units behind start codes (Annex B of H.264 and H.265) to NAL units behind their lengths, as bytes come.
 
-use memchr::memchr;
+use memchr::memmem::Finder;
 
 /// Bytes of the length before each NAL unit.
 pub const LENGTH: usize = 4;
 
+/// What stands before a NAL unit.
+const START_CODE: [u8; 3] = [0, 0, 1];
+
 /// Follows start codes through payloads that are cut anywhere. The bytes go to a buffer once; a unit that is left out
 /// is taken back from its end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AnnexB {
+    /// Of the start codes that lie in one payload.
+    finder: Finder<'static>,
     /// Where the length of the unit in hand stands.
     unit: Option<usize>,
     /// The last two bytes.
@@ -17,7 +22,7 @@ pub struct AnnexB {
 
 impl Default for AnnexB {
     fn default() -> Self {
-        Self { unit: None, before: [0xff; 2] }
+        Self { finder: Finder::new(&START_CODE), unit: None, before: [0xff; 2] }
     }
 }
 
@@ -71,18 +76,10 @@ impl AnnexB {
 
     /// Where in `payload` the last byte of a start code stands.
     fn start_code(&self, payload: &[u8]) -> Option<usize> {
-        let mut from = 0;
-        loop {
-            let at = from + memchr(1, payload.get(from..)?)?;
-            let before = match at {
-                0 => self.before,
-                1 => [self.before[1], payload[0]],
-                _ => [payload[at - 2], payload[at - 1]],
-            };
-            if before == [0, 0] {
-                return Some(at);
-            }
-            from = at + 1;
+        match (self.before, payload) {
+            ([0, 0], [1, ..]) => Some(0),
+            ([_, 0], [0, 1, ..]) => Some(1),
+            _ => self.finder.find(payload).map(|at| at + START_CODE.len() - 1),
         }
     }
 }
