@@ -24,13 +24,21 @@ fn is_part(path: &str) -> bool {
 fn stays_close(player: Player, format: &str) {
     let _machine = alone();
     let server = pattern(format);
-    let report = player.play(&server.url("index.m3u8"), seconds()).never_stands_still();
+    let report = player.play(&server.url("index.m3u8"), seconds());
     assert_eq!(report.mistakes().next(), None, "{report:#?}");
-    // Shaka Player begins with parts that are not independent, and shows nothing of them.
-    assert!(report.holes.is_empty() || player == Player::ShakaLowLatency, "{report:#?}");
+    assert!(report.startup_s.is_some() && report.sound_bytes > 0, "{report:#?}");
+    // Shaka Player begins with parts that are not independent, shows nothing of them, and may wait for the next one that
+    // is; so long it is further behind from then on.
+    let hole_s: f64 = report.holes.iter().map(|(from, to)| to - from).sum();
+    let forgiven_s = if player == Player::ShakaLowLatency { hole_s } else { 0.0 };
+    assert!(hole_s <= forgiven_s && report.stalled_s <= forgiven_s, "{report:#?}");
+    assert!(report.played_s >= 0.9 * report.elapsed_s - 0.5 - report.stalled_s, "{report:#?}");
     let parts = report.fetched.iter().filter(|path| is_part(path)).count();
     assert!(parts >= 2 * seconds() as usize, "{parts} parts: {report:#?}");
-    assert!(report.latency_s.is_some_and(|latency| latency.median <= AIM_S), "{report:#?}");
+    assert!(
+        report.latency_s.is_some_and(|latency| latency.median <= AIM_S + report.stalled_s),
+        "{report:#?}"
+    );
 }
 
 #[test]
