@@ -130,7 +130,7 @@ step "no tokio in the core" core_without_tokio
 step "documentation" documentation
 step "test media" testdata/make.sh
 step "servers of the tests" tests/servers.sh
-step "tests" cargo test --quiet
+step "tests" cargo test --quiet --no-fail-fast
 step "tests, core alone" core_alone
 if [[ $fuzz_seconds -gt 0 ]]; then
     fuzz_features=()

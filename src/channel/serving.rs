@@ -27,17 +27,21 @@ impl Serving {
     }
 
     /// Serves those who watch until they have the rest: until nothing was asked for in two durations of a segment of
-    /// `target`, for players that hold no request ask again within one. Whoever stops the channel at once ends it.
+    /// `target`, for players that hold no request ask again within one. Whoever stops the channel meanwhile ends it.
     /// Then nobody else is let in, and requests under way are ended.
     pub async fn end(self, name: &str, target: Duration, stop: &mut watch::Receiver<Stop>) {
         let quiet = 2 * target;
-        if !self.linger.is_zero() && self.audience.is_there(quiet) {
-            let most = humantime::format_duration(self.linger);
-            tracing::info!("{name}: who still watches is served the rest, for {most} at most");
+        let asked = *stop.borrow_and_update();
+        let linger = if asked == Stop::Now { Duration::ZERO } else { self.linger };
+        if !linger.is_zero() && self.audience.is_there(quiet) {
+            let most = humantime::format_duration(linger);
+            tracing::info!(
+                "{name}: who still watches is served the rest, for {most} at most; a signal ends that"
+            );
         }
         tokio::select! {
-            () = self.audience.gone(quiet, self.linger) => {}
-            Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => {}
+            () = self.audience.gone(quiet, linger) => {}
+            Ok(_) = stop.wait_for(|stop| *stop != asked) => {}
         }
         drop(self.end);
         // It does not panic; if it did, it has ended.

@@ -352,7 +352,9 @@ impl Presentation {
 
     /// Tells no more of what ends before all playlists begin.
     fn leave_date_ranges(&mut self) {
-        let firsts = self.runs.iter().filter(|run| !run.window.is_empty()).map(|run| run.window.first_date());
+        // The playlists that have ended stay as they are.
+        let runs = self.runs.iter().filter(|run| !run.is_ended && !run.window.is_empty());
+        let firsts = runs.map(|run| run.window.first_date());
         // Whoever knows no date may still show what others do not.
         let Some(first) = firsts.min().flatten() else { return };
         let mut ranges = self.snapshot.date_ranges.as_ref().clone();

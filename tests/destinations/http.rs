@@ -405,9 +405,10 @@ async fn a_server_that_is_not_there_is_said() {
     let expected = "cannot put http://nowhere.invalid/live/a.ts: the name nowhere.invalid does not resolve: ";
     assert!(said(&error).starts_with(expected), "{}", said(&error));
 
-    let error = put(&format!("http://127.0.0.1:{}", free_port())).await;
+    let address = format!("127.0.0.1:{}", free_port());
+    let error = put(&format!("http://{address}")).await;
     assert_eq!(error.kind(), Kind::Transient);
-    assert!(said(&error).contains("no connection to 127.0.0.1: "), "{}", said(&error));
+    assert!(said(&error).contains(&format!("no connection to {address}: ")), "{}", said(&error));
 }
 
 /// nginx with DAV and `more` in its location; it makes no collections by itself.

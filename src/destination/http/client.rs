@@ -44,6 +44,8 @@ pub struct Client {
     /// Whether there may be connections that were used before.
     has_answered: AtomicBool,
     host: String,
+    /// The host and the port.
+    address: String,
 }
 
 impl Client {
@@ -59,10 +61,10 @@ impl Client {
             let client = builder(config.clone()).pool_max_idle_per_host(idle).build();
             client.map_err(|error| unusable(options, format!("no TLS: {}", root(&error))))
         };
-        let name = url.host_str().unwrap_or_default();
-        let host = match url.port_or_known_default() {
-            Some(port) => format!("{name}:{port}"),
-            None => name.to_owned(),
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let address = match url.port_or_known_default() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.clone(),
         };
         Ok(Self {
             pooled: build(usize::MAX)?,
@@ -70,6 +72,7 @@ impl Client {
             headers,
             has_answered: AtomicBool::new(false),
             host,
+            address,
         })
     }
 
@@ -139,7 +142,7 @@ impl Client {
 
     /// There was no answer.
     fn failed(&self, what: &str, error: &reqwest::Error) -> Error {
-        let host = &self.host;
+        let Self { host, address, .. } = self;
         let root = root(error);
         let (kind, source) = match causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             Some(tls) => explain(tls),
@@ -149,12 +152,12 @@ impl Client {
                 format!("the name {host} does not resolve: {root}: check it, and the network"),
             ),
             None if error.is_connect() && error.is_timeout() => {
-                (Kind::Transient, format!("{host} does not answer within {} s", CONNECT.as_secs()))
+                (Kind::Transient, format!("{address} does not answer within {} s", CONNECT.as_secs()))
             }
             None if error.is_connect() => {
-                (Kind::Transient, format!("no connection to {host}: {root}: is the server running?"))
+                (Kind::Transient, format!("no connection to {address}: {root}: is the server running?"))
             }
-            None => (Kind::Transient, format!("the connection to {host} broke: {root}")),
+            None => (Kind::Transient, format!("the connection to {address} broke: {root}")),
         };
         Error::new(kind, what, source.into())
     }
@@ -265,5 +268,26 @@ fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
         // An io::Error's source is the source of what it wraps.
         Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
         None => error.source(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::{CertificateError, OtherError};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_vouches_for_itself_is_told_without_rusts_words() {
+        /// As webpki tells of it.
+        #[derive(Debug, thiserror::Error)]
+        #[error("CaUsedAsEndEntity")]
+        struct CaUsedAsEndEntity;
+        let other = CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity)));
+        let (kind, told) = explain(&rustls::Error::InvalidCertificate(other));
+        assert_eq!(kind, Kind::Refused);
+        assert!(told.contains("vouches for") && !told.contains("Other"), "{told}");
     }
 }
