@@ -29,6 +29,8 @@ pub struct Cmaf {
     pub main: usize,
     /// Of the audio tracks behind it. Those that the stream lacks get no playlist.
     pub audio: Vec<usize>,
+    /// Whether the sound is that of another encoder's stream, and this stream's own is not needed.
+    pub has_sound_elsewhere: bool,
     /// Whether fragments tell when they were made (prft).
     pub has_prft: bool,
 }
@@ -184,10 +186,17 @@ impl Whole {
 /// The stream in fragments, track by track.
 #[derive(Debug)]
 struct Fragments {
-    /// The rendition of each track that there may be, and whether it is still to come.
-    slots: Vec<Slot>,
+    slots: Slots,
     fragmenter: Fragmenter,
     has_prft: bool,
+}
+
+/// The rendition of each track that there may be, and whether it is still to come.
+#[derive(Debug)]
+struct Slots {
+    all: Vec<Slot>,
+    /// Whether tracks beyond these are not needed.
+    is_enough: bool,
 }
 
 #[derive(Debug)]
@@ -198,7 +207,8 @@ struct Slot {
 
 impl Fragments {
     fn new(cmaf: Cmaf) -> Self {
-        let slots = cmaf.renditions().map(|rendition| Slot { rendition, is_absent: false }).collect();
+        let all = cmaf.renditions().map(|rendition| Slot { rendition, is_absent: false }).collect();
+        let slots = Slots { all, is_enough: cmaf.has_sound_elsewhere };
         let fragmenter = Fragmenter::new(&cmaf::Options { layout: cmaf.layout });
         Self { slots, fragmenter, has_prft: cmaf.has_prft }
     }
@@ -211,55 +221,57 @@ impl Fragments {
 
     fn take(&mut self, event: &segment::Event, arrived: SystemTime, items: &mut Items) {
         for event in self.fragmenter.push(event) {
-            told(&mut self.slots, event, arrived, items);
+            self.slots.told(event, arrived, items);
         }
     }
 
     fn finish(mut self, now: SystemTime, items: &mut Items) {
         for event in self.fragmenter.finish() {
-            told(&mut self.slots, event, now, items);
+            self.slots.told(event, now, items);
         }
     }
 }
 
-fn told(slots: &mut [Slot], event: cmaf::Event, arrived: SystemTime, items: &mut Items) {
-    let (track, item) = match event {
-        cmaf::Event::Tracks(tracks) => return introduce(slots, &tracks, items),
-        cmaf::Event::Open { track, head, .. } => (track, Item::Open(head, arrived)),
-        cmaf::Event::Init { track, init, .. } => {
-            if let Some(slot) = slots.get(track) {
-                items.push((slot.rendition, Item::Formats(init.formats.clone())));
+impl Slots {
+    fn told(&mut self, event: cmaf::Event, arrived: SystemTime, items: &mut Items) {
+        let (track, item) = match event {
+            cmaf::Event::Tracks(tracks) => return self.introduce(&tracks, items),
+            cmaf::Event::Open { track, head, .. } => (track, Item::Open(head, arrived)),
+            cmaf::Event::Init { track, init, .. } => {
+                if let Some(slot) = self.all.get(track) {
+                    items.push((slot.rendition, Item::Formats(init.formats.clone())));
+                }
+                (track, Item::Map(init))
             }
-            (track, Item::Map(init))
+            cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
+            cmaf::Event::Segment { track, ordinal, extent, body } => {
+                (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
+            }
+            cmaf::Event::Anomaly(anomaly) => (0, Item::Unfit(anomaly)),
+        };
+        // A track without a slot, or one that came too late for it, has no playlist.
+        if let Some(slot) = self.all.get(track).filter(|slot| !slot.is_absent) {
+            items.push((slot.rendition, item));
         }
-        cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
-        cmaf::Event::Segment { track, ordinal, extent, body } => {
-            (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
-        }
-        cmaf::Event::Anomaly(anomaly) => (0, Item::Unfit(anomaly)),
-    };
-    // A track without a slot, or one that came too late for it, has no playlist.
-    if let Some(slot) = slots.get(track).filter(|slot| !slot.is_absent) {
-        items.push((slot.rendition, item));
     }
-}
 
-/// Says which renditions there will be.
-fn introduce(slots: &mut [Slot], tracks: &[Track], items: &mut Items) {
-    for (slot, track) in slots.iter_mut().zip(tracks.iter().map(Some).chain(std::iter::repeat(None))) {
-        match track {
-            Some(track) => {
-                items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
+    /// Says which renditions there will be.
+    fn introduce(&mut self, tracks: &[Track], items: &mut Items) {
+        for (slot, track) in self.all.iter_mut().zip(tracks.iter().map(Some).chain(std::iter::repeat(None))) {
+            match track {
+                Some(track) => {
+                    items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
+                }
+                None if !slot.is_absent => {
+                    slot.is_absent = true;
+                    items.push((slot.rendition, Item::Absent));
+                }
+                None => {}
             }
-            None if !slot.is_absent => {
-                slot.is_absent = true;
-                items.push((slot.rendition, Item::Absent));
-            }
-            None => {}
         }
-    }
-    let left_out = tracks.len().saturating_sub(slots.iter().filter(|slot| !slot.is_absent).count());
-    if left_out > 0 {
-        tracing::warn!("{left_out} of the stream's tracks are left out: there is no playlist for them");
+        let left_out = tracks.len().saturating_sub(self.all.iter().filter(|slot| !slot.is_absent).count());
+        if left_out > 0 && !self.is_enough {
+            tracing::warn!("{left_out} of the stream's tracks are left out: there is no playlist for them");
+        }
     }
 }

@@ -196,7 +196,7 @@ fn h264() -> String {
 }
 
 /// Audio settings.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audio {
     /// "aac", "mp3", "ac3", "copy", or an ffmpeg encoder's own name.

@@ -36,7 +36,8 @@ impl Checker<'_> {
         let mut lineups = Vec::new();
         for (n, rendition) in file.rendition.iter().enumerate() {
             let base = self.base(n, rendition, &mut taken);
-            lineups.push(line_up(&base, rendition, &file.output, &mut renditions));
+            let sound_of = sound_of(file, n);
+            lineups.push(line_up(&base, rendition, sound_of, &file.output, &mut renditions));
         }
         (renditions, lineups)
     }
@@ -106,10 +107,24 @@ fn once(set: &mut BTreeSet<String>, mistakes: &mut Mistakes, key: &str, text: &s
     is_new
 }
 
-/// Adds the renditions that are made of one rung's stream.
+/// The first of the rungs before rung `n` whose sound is the same, so that players keep to one while they change
+/// pictures: the same ffmpeg encodes it of the same input in the same way.
+fn sound_of(file: &File, n: usize) -> Option<&str> {
+    let rung = &file.rendition[n];
+    let is_one_ffmpeg = matches!(file.feed, None | Some(file::Feed::Shared));
+    let is_plain =
+        |one: &file::Rendition| one.command.is_none() && one.video.is_some() && one.audio.is_some();
+    let is_same = |one: &&file::Rendition| is_plain(one) && one.audio == rung.audio && one.args == rung.args;
+    let has_commands = file.rendition.iter().any(|one| one.command.is_some());
+    let earlier = file.rendition[..n].iter().find(is_same);
+    earlier.filter(|_| is_one_ffmpeg && !has_commands && is_plain(rung)).map(|one| one.name.as_str())
+}
+
+/// Adds the renditions that are made of one rung's stream, whose sound may be that of rung `sound_of`.
 fn line_up(
     base: &live::Rendition,
     rung: &file::Rendition,
+    sound_of: Option<&str>,
     output: &file::Output,
     renditions: &mut Vec<live::Rendition>,
 ) -> Lineup {
@@ -127,12 +142,20 @@ fn line_up(
             }
             Container::Cmaf => {
                 let tracks = if output.muxed { 0 } else { audio_tracks(rung) };
+                let group = (tracks > 0).then(|| sound_of.unwrap_or(&one.name).to_owned());
+                let has_sound_elsewhere = group.is_some() && sound_of.is_some();
+                let tracks = if has_sound_elsewhere { 0 } else { tracks };
                 let audio: Vec<_> = (1..=tracks).map(|track| sound(&one, track)).collect();
-                one.role = Role::Variant { audio: (tracks > 0).then(|| one.name.clone()) };
+                one.role = Role::Variant { audio: group };
                 let layout = if output.muxed { Layout::Muxed } else { Layout::Demuxed };
                 let places = place + 1..place + 1 + tracks;
-                lineup.cmaf =
-                    Some(Cmaf { layout, main: place, audio: places.collect(), has_prft: output.prft });
+                lineup.cmaf = Some(Cmaf {
+                    layout,
+                    main: place,
+                    audio: places.collect(),
+                    has_sound_elsewhere,
+                    has_prft: output.prft,
+                });
                 renditions.push(one);
                 renditions.extend(audio);
             }
@@ -194,12 +217,44 @@ mod tests {
     fn sound_has_a_playlist_of_its_own_in_cmaf() {
         let (files, lineups) = of("format = 'cmaf'", "video = {}, audio = {}");
         assert_eq!(files, ["a/index.m3u8 a/a-00001.m4s", "a/index-audio-1.m3u8 a/a-audio-1-00001.m4s"]);
-        let cmaf = Cmaf { layout: Layout::Demuxed, main: 0, audio: vec![1], has_prft: false };
+        let cmaf = Cmaf {
+            layout: Layout::Demuxed,
+            main: 0,
+            audio: vec![1],
+            has_sound_elsewhere: false,
+            has_prft: false,
+        };
         assert_eq!(lineups, [Lineup { ts: None, cmaf: Some(cmaf) }]);
         assert_eq!(of("format = 'cmaf'", "audio = {}").0, ["a/index.m3u8 a/a-00001.m4s"]);
         assert_eq!(of("format = 'cmaf', muxed = true", "video = {}, audio = {}").0.len(), 1);
         assert_eq!(of("format = 'cmaf'", "video = {}, audio = { tracks = 'all' }").0.len(), 1 + MOST_TRACKS);
         assert_eq!(of("format = 'cmaf'", "command = 'x'").0.len(), 1 + MOST_TRACKS);
+    }
+
+    #[test]
+    fn sound_that_is_the_same_is_made_once() {
+        let made = |rungs: &str, more: &str| {
+            let text = format!(
+                "input.url = 'test'\noutput = {{ directory = 'x', format = 'cmaf' }}\n{more}\n{rungs}"
+            );
+            let presentation = ours(&text).unwrap().options.presentation;
+            let variant = |one: live::Rendition| match one.role {
+                Role::Variant { audio } => Some((one.name, audio.unwrap_or_default())),
+                Role::Audio { .. } => None,
+            };
+            presentation.renditions.into_iter().filter_map(variant).collect::<Vec<_>>()
+        };
+        let rung = |name: &str, audio: &str| {
+            format!("[[rendition]]\nname = '{name}'\nvideo = {{}}\naudio = {{{audio}}}\n")
+        };
+        let named = |pairs: [(&str, &str); 3]| pairs.map(|(name, group)| (name.to_owned(), group.to_owned()));
+        let rungs = rung("a", "") + &rung("b", "bitrate = '64k'") + &rung("c", "");
+        assert_eq!(made(&rungs, ""), named([("a", "a"), ("b", "b"), ("c", "a")]));
+        assert_eq!(
+            made(&rungs, "feed = 'each'"),
+            named([("a", "a"), ("b", "b"), ("c", "c")]),
+            "other encoders"
+        );
     }
 
     #[test]

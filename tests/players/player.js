@@ -31,7 +31,8 @@ async function native(url) {
 
 async function hls(url, isLowLatency, isLow) {
   await load("hls.js");
-  const hls = new Hls({ lowLatencyMode: isLowLatency });
+  // Its first guess, of half a megabit a second, leads away from the best variant and back.
+  const hls = new Hls({ lowLatencyMode: isLowLatency, abrEwmaDefaultEstimate: 10e6 });
   hls.on(Hls.Events.ERROR, (_, { type, details, fatal, error, reason }) => {
     watch.error(`${fatal ? "fatal " : ""}${type} ${details}: ${error?.message ?? reason ?? ""}`);
     watch.isOver ||= fatal;
@@ -39,6 +40,8 @@ async function hls(url, isLowLatency, isLow) {
   hls.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => watch.timeline(frag.cc));
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
     if (isLow) hls.nextLevel = levels.length > 1 ? 0 : -1;
+    // With low latency it goes to another variant at parts that are not independent, and leaves out what it cannot show.
+    else if (isLowLatency) hls.loadLevel = levels.length - 1;
   });
   hls.attachMedia(video);
   hls.loadSource(url);
