@@ -3,7 +3,7 @@
 #
 #   benches/deliver.sh [KIND...]       copy http s3 ftp sftp scp; all without one
 #   RUNS=5                             rounds; all take turns within each, after one round that does not count
-#   BENCH=path                 another program than what cargo builds of benches/deliver.rs
+#   BENCH=path                         another program than what cargo builds of benches/deliver.rs
 #
 # Servers are started on loopback, over a folder in /dev/shm, and stopped at the end. Prints the medians.
 set -euo pipefail

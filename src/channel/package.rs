@@ -124,6 +124,9 @@ impl Packager {
     /// The stream is over: what is left of it.
     pub fn finish(mut self, now: SystemTime) -> Items {
         let mut items = Items::new();
+        if let Some(fragments) = &mut self.fragments {
+            fragments.set_now(now);
+        }
         for event in self.cutter.finish() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
         }

@@ -103,9 +103,10 @@ async fn run_with(
             },
         }
     }
+    let target = channel.presentation.target_duration().unwrap_or(options.presentation.target);
     let result = channel.close(stop).await;
     if let Some(serving) = serving {
-        serving.end(&options.name, options.presentation.target, stop).await;
+        serving.end(&options.name, target, stop).await;
     }
     result
 }
@@ -438,8 +439,8 @@ impl Channel {
                 self.summary.destinations.push(status);
                 if let Err(source) = result {
                     let error = Error::Destination { name, source };
-                    // The first one is what our caller is told.
-                    if self.failure.is_some() {
+                    // The first one is what our caller is told, but for one who has to wait for viewers.
+                    if self.failure.is_some() || self.places.stage.is_some() {
                         tracing::error!("{}", chain(&error));
                     }
                     self.failure.get_or_insert(error);

@@ -26,11 +26,11 @@ impl Serving {
         Self { end, task: tokio::spawn(origin.run(shutdown)), audience, linger }
     }
 
-    /// Serves those who watch until they have the rest: until nothing was asked for in two durations of a segment of
-    /// `target`, for players that hold no request ask again within one. Whoever stops the channel meanwhile ends it.
+    /// Serves those who watch until they have the rest: until nothing was asked for in two of the `target` durations, for
+    /// players that hold no request ask again within one. Whoever stops the channel meanwhile ends it.
     /// Then nobody else is let in, and requests under way are ended.
     pub async fn end(self, name: &str, target: Duration, stop: &mut watch::Receiver<Stop>) {
-        let quiet = 2 * target;
+        let quiet = target.saturating_mul(2);
         let asked = *stop.borrow_and_update();
         let linger = if asked == Stop::Now { Duration::ZERO } else { self.linger };
         if !linger.is_zero() && self.audience.is_there(quiet) {

@@ -1,6 +1,7 @@
 //! The `[origin]` table.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::check::Checker;
 use super::expand::expand;
@@ -8,8 +9,12 @@ use super::file::{self, File, Playlist};
 use super::ground::Must;
 use super::outside::Outside;
 use super::shape::quoted;
+use super::value::Kind as _;
 use crate::destination::Secret;
 use crate::origin::{Auth, Cors, Options, Tls};
+
+/// How long viewers may be served the rest at most.
+const LONGEST_LINGER: Duration = Duration::from_secs(3600);
 
 impl Checker<'_> {
     /// The origin that a file asks for, if it does.
@@ -22,7 +27,7 @@ impl Checker<'_> {
             auth: self.auth(origin, outside),
             player: self.player(origin).unwrap_or(usual.player),
             cors: self.cors(origin),
-            linger: origin.linger.map_or(usual.linger, |linger| linger.0),
+            linger: self.linger(origin).unwrap_or(usual.linger),
             limits: usual.limits,
         };
         if options.auth.is_some() && options.tls.is_none() && !options.listen.ip().is_loopback() {
@@ -108,6 +113,15 @@ impl Checker<'_> {
         Some(Secret::new(secret))
     }
 
+    fn linger(&mut self, origin: &file::Origin) -> Option<Duration> {
+        let linger = origin.linger?.0;
+        if linger > LONGEST_LINGER {
+            let message = format!("expected at most {}, came {}", LONGEST_LINGER.write(), linger.write());
+            self.mistakes.add("origin.linger", message, None);
+        }
+        Some(linger)
+    }
+
     /// The player's address; an empty text is none.
     fn player(&mut self, origin: &file::Origin) -> Option<Option<String>> {
         let player = origin.player.clone()?;
@@ -190,7 +204,7 @@ mod tests {
         assert_eq!(options.auth, Some(Auth::Basic { user: "me".into(), password: Secret::new("hunter2") }));
         assert_eq!(options.tls, Some(Tls { certificate: "c.pem".into(), key: "k.pem".into() }));
         assert_eq!(options.cors, Cors::Of(vec!["https://a.example:8443".into()]));
-        assert_eq!(options.linger, std::time::Duration::from_secs(60));
+        assert_eq!(options.linger, Duration::from_secs(60));
         assert_eq!(options.player.as_deref(), Some("https://x.example/p.js"));
         assert_eq!(read("token = '${KEY}'").auth, Some(Auth::Bearer(Secret::new("hunter2"))));
         assert_eq!(read("cors = ['*']").cors, Cors::Any);
@@ -214,6 +228,7 @@ mod tests {
             ("cors = ['news.example']", "origin.cors[0]: expected a scheme and a host"),
             ("cors = ['https://a/b']", "origin.cors[0]: expected a scheme and a host"),
             ("port = 80", "origin.port: unknown key"),
+            ("linger = '2h'", "origin.linger: expected at most 1h, came 2h"),
         ] {
             let came = mistakes(&with(text));
             assert!(came.contains(told), "{text}: {came}");

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::deletions::Deletions;
 use super::lane::{Lane, Waiting};
 use super::listing::Listing;
+use super::losses::Losses;
 use super::maps::Maps;
 use super::notice::Notice;
 use super::spool::Held;
@@ -25,7 +26,7 @@ const UNTOLD: u64 = 1000;
 /// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
 pub(super) const GRACE: Duration = Duration::from_secs(300);
 /// Further failures are told of no oftener.
-const REMINDERS: Duration = Duration::from_secs(60);
+pub(super) const REMINDERS: Duration = Duration::from_secs(60);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
 const BUSY_PERMILLE: u32 = 500;
 /// A map that no playlist names is looked at again after so long: the segments for which it was put may all have been
@@ -62,25 +63,6 @@ pub(super) struct Limits {
     pub(super) at_once: usize,
     /// How long after its end a segment is still put.
     pub(super) deadline: Option<Duration>,
-}
-
-/// Segments that were given up and not told of yet.
-#[derive(Clone, Debug, Default)]
-struct Losses {
-    count: usize,
-    told: Option<Duration>,
-}
-
-impl Losses {
-    /// `count` more are lost, `key` the first of them. What to tell, no oftener than there are reminders.
-    fn note(&mut self, key: &str, count: usize, now: Duration) -> Option<Notice> {
-        self.count += count;
-        if self.told.is_some_and(|told| now.saturating_sub(told) < REMINDERS) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(Notice::Lost { key: key.to_owned(), count: std::mem::take(&mut self.count) })
-    }
 }
 
 /// One thing to do.
@@ -457,6 +439,7 @@ impl Ledger {
         if let Some(since) = self.status.in_trouble_since.filter(|_| !self.is_in_trouble()) {
             self.status.in_trouble_since = None;
             let waiting = self.lanes.iter().map(|lane| lane.waiting().count()).sum();
+            self.notices.extend(self.losses.rest());
             let passed_over = self.status.passed_over - self.passed_over_before;
             self.notices.push(Notice::Recovered { after: now.saturating_sub(since), waiting, passed_over });
         }

@@ -5,7 +5,7 @@
 //! - `maps`: which Media Initialization Sections are there; one is put as part of the job of the first segment that
 //!   needs it.
 //! - `deletions`: what is deleted when.
-//! - `backoff`: when what failed is tried again.
+//! - `backoff`: when what failed is tried again; `losses`: when people hear of what is given up.
 //! - `spool`: where segments wait, in memory and in a folder, within bounds.
 //! - [`Delivery`]: the task that does a ledger's jobs at a [`Destination`](crate::destination::Destination).
 //! - [`probe`]: whether a destination takes files, and how fast; for people.
@@ -21,6 +21,7 @@ mod lane;
 mod ledger;
 mod listing;
 mod look;
+mod losses;
 mod maps;
 mod notice;
 pub mod probe;

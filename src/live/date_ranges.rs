@@ -85,7 +85,8 @@ impl DateRanges {
     /// When `range` ends, if anybody has said so (RFC 8216 §4.3.2.7).
     fn end(&self, range: &DateRange) -> Option<SystemTime> {
         let lasting = |span: Duration| range.start.checked_add(span);
-        let of_its_class = self.told.iter().filter(|one| one.range.class == range.class);
+        let is_of_its_class = |one: &&Told| one.range.class.is_some() && one.range.class == range.class;
+        let of_its_class = self.told.iter().filter(is_of_its_class);
         let next = || of_its_class.map(|one| one.range.start).filter(|start| *start > range.start).min();
         let said = range.end.or(range.duration.and_then(lasting));
         said.or_else(|| if range.ends_on_next { next() } else { None })

@@ -41,23 +41,30 @@ pub fn low_latency(snapshot: &Snapshot, rendition: usize, skip: Skip) -> Option<
         return Some(media.render());
     };
     let target = media.target_duration;
+    // Without dates there is nothing that they could be held against (RFC 8216 §4.3.2.7).
+    let has_date_ranges = snapshot.options.has_date_time && snapshot.date_ranges.is_used();
     media.low_latency.control = Some(ServerControl {
         can_block_reload: true,
         can_skip_until: Some(target * SKIP_UNTIL),
-        can_skip_date_ranges: snapshot.date_ranges.is_used(),
+        can_skip_date_ranges: has_date_ranges,
         hold_back: Some(target * HOLD_BACK),
         part_hold_back: Some(part_target * HOLD_BACK),
     });
     media.low_latency.part_target = Some(part_target);
     show_parts(&mut media, view, snapshot, rendition);
-    // Segments tell their dates here, so that ranges can be told too.
-    media.date_ranges = snapshot.date_ranges.all();
+    if media.is_ended {
+        // Nothing is left out of it (rfc8216bis §6.2.5.1), and it stays as it is.
+        return Some(media.render());
+    }
+    if has_date_ranges {
+        media.date_ranges = snapshot.date_ranges.all();
+    }
     match skip {
         Skip::No => {}
         Skip::Segments => leave_out(&mut media),
         Skip::DateRangesToo { now } => {
             leave_out(&mut media);
-            if snapshot.date_ranges.is_used() {
+            if has_date_ranges {
                 leave_out_date_ranges(&mut media, snapshot, now);
             }
         }
@@ -116,15 +123,15 @@ fn reports(snapshot: &Snapshot, rendition: usize) -> Vec<Report> {
 }
 
 /// Leaves out the date ranges that were told of before the skip boundary, and tells which went since (rfc8216bis
-/// §6.2.5.1). The time of that is known to a segment.
+/// §6.2.5.1). When they went is known to a segment or two. Where no segment is left out, no range is: players take a delta
+/// that skips none for the whole.
 fn leave_out_date_ranges(media: &mut playlist::Media, snapshot: &Snapshot, now: SystemTime) {
     let boundary = now.checked_sub(media.target_duration * SKIP_UNTIL).unwrap_or(SystemTime::UNIX_EPOCH);
-    let earlier = boundary.checked_sub(media.target_duration).unwrap_or(SystemTime::UNIX_EPOCH);
-    let near = snapshot.date_ranges.told_since(boundary);
-    if media.low_latency.skipped_segments == 0 && near.len() == media.date_ranges.len() {
+    let earlier = boundary.checked_sub(media.target_duration * 2).unwrap_or(SystemTime::UNIX_EPOCH);
+    if media.low_latency.skipped_segments == 0 {
         return;
     }
-    media.date_ranges = near;
+    media.date_ranges = snapshot.date_ranges.told_since(boundary);
     media.low_latency.removed_date_ranges = Some(snapshot.date_ranges.gone_since(earlier));
 }
 

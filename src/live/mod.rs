@@ -2,6 +2,7 @@
 //!
 //! Segments are opened and closed ([`Presentation::open`], [`Presentation::close`]); what comes back is a
 //! [`Plan`]: segments to put and playlists to put, in the order that keeps every playlist true.
+//! What is said of stretches of time ([`Presentation::date_range`]) comes from whoever embeds it.
 //! It decides and does nothing: others do what it says, readers and destinations take an immutable [`Snapshot`].
 //! Time comes in by the door, monotonic since the channel's start, so a week of stream is tested in seconds.
 //!

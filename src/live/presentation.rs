@@ -328,7 +328,7 @@ impl Presentation {
         }
         if let Kind::Live { window } = self.options.kind {
             run.window.trim(window, target);
-            self.leave_date_ranges();
+            self.leave_date_ranges(rendition);
         }
         let run = &mut self.runs[rendition];
         run.window.forget_parts(target * low_latency::PARTS);
@@ -350,15 +350,19 @@ impl Presentation {
         self.show_edge(rendition);
     }
 
-    /// Tells no more of what ends before all playlists begin.
-    fn leave_date_ranges(&mut self) {
-        // The playlists that have ended stay as they are.
-        let runs = self.runs.iter().filter(|run| !run.is_ended && !run.window.is_empty());
-        let firsts = runs.map(|run| run.window.first_date());
+    /// Tells no more of what ends before all playlists begin, where that of `rendition` is put. Those that have ended
+    /// before stay as they are.
+    fn leave_date_ranges(&mut self, rendition: usize) {
+        if !self.snapshot.date_ranges.is_used() {
+            return;
+        }
+        let goes_on = |at: usize, run: &Run| !run.window.is_empty() && (at == rendition || !run.is_ended);
+        let runs = self.runs.iter().enumerate().filter(|(at, run)| goes_on(*at, run));
+        let firsts = runs.map(|(_, run)| run.window.first_date());
         // Whoever knows no date may still show what others do not.
         let Some(first) = firsts.min().flatten() else { return };
         let mut ranges = self.snapshot.date_ranges.as_ref().clone();
-        if ranges.is_used() && ranges.leave_behind(first, self.now) {
+        if ranges.leave_behind(first, self.now) {
             Arc::make_mut(&mut self.snapshot).date_ranges = Arc::new(ranges);
         }
     }

@@ -34,9 +34,9 @@ impl Audience {
 
     /// Waits until nobody has asked for anything for as long as `quiet`, but not longer than `most`.
     pub async fn gone(&self, quiet: Duration, most: Duration) {
-        let until = Instant::now() + most;
+        let until = Instant::now().checked_add(most);
         while let Some(rest) = self.rest(quiet) {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return;
             }

@@ -1,5 +1,6 @@
 //! Attribute lists (RFC 8216 §4.2).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Error, line};
@@ -30,8 +31,9 @@ impl<'a> List<'a> {
 
     /// The pair that counts of each name, in order.
     pub(super) fn last_of_each(&self) -> impl Iterator<Item = &Pair<'a>> {
-        let is_last = |at: usize, name| self.pairs[at + 1..].iter().all(|later| later.name != name);
-        self.pairs.iter().enumerate().filter(move |(at, pair)| is_last(*at, pair.name)).map(|(_, pair)| pair)
+        let mut known = BTreeSet::new();
+        let last: Vec<_> = self.pairs.iter().rev().filter(|pair| known.insert(pair.name)).collect();
+        last.into_iter().rev()
     }
 
     /// Without what no quoted text may hold (§4.2), and none is written with.

@@ -20,7 +20,7 @@ pub struct DateRange {
     pub duration: Option<Duration>,
     /// How long it is meant to last.
     pub planned_duration: Option<Duration>,
-    /// Whether it ends where the next of its class begins.
+    /// Whether it ends where the next of its class begins; of no meaning without a class, or beside an end or a duration.
     pub ends_on_next: bool,
     /// What else is said of it, in order: `SCTE35-…`, `CUE`, and names that begin with `X-`.
     pub attributes: Vec<(String, Value)>,
@@ -73,7 +73,8 @@ impl DateRange {
                 }
             }
         }
-        out.push_str(if self.ends_on_next { ",END-ON-NEXT=YES\n" } else { "\n" });
+        let is_open = self.class.is_some() && self.end.is_none() && self.duration.is_none();
+        out.push_str(if self.ends_on_next && is_open { ",END-ON-NEXT=YES\n" } else { "\n" });
         Ok(())
     }
 
@@ -118,8 +119,11 @@ fn is_bare(value: &str) -> bool {
     if let Some(digits) = hexadecimal {
         return !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     }
-    let digits = value.strip_prefix('-').unwrap_or(value);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    let number = value.strip_prefix('-').unwrap_or(value);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    [whole, fraction]
+        .iter()
+        .all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -145,7 +149,6 @@ mod tests {
             end: Some(UNIX_EPOCH + Duration::from_millis(30_500)),
             duration: Some(Duration::from_millis(30_500)),
             planned_duration: Some(Duration::from_secs(30)),
-            ends_on_next: true,
             attributes: vec![
                 ("SCTE35-OUT".to_owned(), Value::Bare("0xFC002F".to_owned())),
                 ("X-TITLE".to_owned(), Value::Text("a, b".to_owned())),
@@ -156,9 +159,18 @@ mod tests {
         };
         let text = "#EXT-X-DATERANGE:ID=\"ad 1\",CLASS=\"ad\",START-DATE=\"1970-01-01T00:00:00.000Z\",\
             END-DATE=\"1970-01-01T00:00:30.500Z\",DURATION=30.5,PLANNED-DURATION=30.0,SCTE35-OUT=0xFC002F,\
-            X-TITLE=\"a, b\",X-COUNT=\"3\",X-PRICE=-1.5,END-ON-NEXT=YES\n";
+            X-TITLE=\"a, b\",X-COUNT=\"3\",X-PRICE=-1.5\n";
         assert_eq!(written(&range), text);
         assert_eq!(read(text.trim().split_once(':').unwrap().1), Ok(range));
+    }
+
+    #[test]
+    fn only_what_has_a_class_and_no_end_ends_on_the_next() {
+        let open = DateRange { ends_on_next: true, ..DateRange::new("a", UNIX_EPOCH) };
+        let show = DateRange { class: Some("show".to_owned()), ..open.clone() };
+        assert!(!written(&open).contains("END-ON-NEXT"));
+        assert!(written(&show).ends_with(",END-ON-NEXT=YES\n"));
+        assert!(!written(&DateRange { duration: Some(Duration::ZERO), ..show }).contains("END-ON-NEXT"));
     }
 
     #[test]

@@ -77,10 +77,16 @@ pub fn presentation(renditions: &[&str], has_parts: bool) -> live::Options {
 impl Channel {
     /// A server with a channel of these renditions that has shown nothing yet.
     pub fn serve(options: Options, renditions: &[&str], has_parts: bool) -> (Self, Server) {
+        Self::present(options, presentation(renditions, has_parts))
+    }
+
+    /// A server with a channel that presents itself like this, and has shown nothing yet.
+    pub fn present(options: Options, presentation: live::Options) -> (Self, Server) {
+        let renditions = presentation.renditions.len();
         let mut origin = Origin::bind(options).unwrap();
-        let presentation = Presentation::new(presentation(renditions, has_parts));
+        let presentation = Presentation::new(presentation);
         let stage = origin.stage("test", presentation.options());
-        let (closed, parts) = (vec![0; renditions.len()], vec![0; renditions.len()]);
+        let (closed, parts) = (vec![0; renditions], vec![0; renditions]);
         let channel = Self { stage, presentation, closed, parts, now: Duration::ZERO };
         (channel, Server::run(origin))
     }

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use segcast::live;
 use segcast::playlist::{DateRange, Media};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::channel::{Channel, PARTS, body, options};
+use super::channel::{Channel, PARTS, body, options, presentation};
 use super::client::{Answer, ask, get};
 
 /// Within this, whoever waits is answered once it is there.
@@ -239,10 +240,15 @@ async fn older_segments_are_left_out_for_those_who_know_them() {
 async fn date_ranges_that_were_told_long_ago_are_left_out_for_those_who_ask_for_that() {
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     let range = |id: &str, seconds| DateRange::new(id, at(seconds));
-    let (mut channel, server) = Channel::serve(options(), &["hd"], true);
-    (0..12).for_each(|_| drop(channel.segment(0, body(10))));
-    let plain = get(server.address, "/hd/index.m3u8?_HLS_skip=v2").await.text();
-    assert!(!plain.contains("DATERANGE"), "{plain}");
+    let long = live::Options { kind: live::Kind::Live { window: 12 }, ..presentation(&["hd"], true) };
+    let (mut channel, server) = Channel::present(options(), long);
+    (0..6).for_each(|_| drop(channel.segment(0, body(10))));
+    channel.presentation.date_range(range("first", 1), at(6));
+    channel.show();
+    // Nothing is left out where no segment is.
+    let text = get(server.address, "/hd/index.m3u8?_HLS_skip=v2").await.text();
+    assert!(text.contains("first") && !text.contains("EXT-X-SKIP"), "{text}");
+    (0..6).for_each(|_| drop(channel.segment(0, body(10))));
     let short = DateRange { duration: Some(Duration::from_secs(1)), ..range("short", 8) };
     channel.presentation.date_range(range("old", 9), at(12));
     channel.presentation.date_range(short, SystemTime::now());
@@ -255,22 +261,30 @@ async fn date_ranges_that_were_told_long_ago_are_left_out_for_those_who_ask_for_
     };
     for query in ["", "?_HLS_skip=YES"] {
         let media = read(query).await;
-        assert_eq!(ids(&media), ["old", "short", "new"]);
+        assert_eq!(ids(&media), ["first", "old", "short", "new"]);
         assert_eq!(media.low_latency.removed_date_ranges, None);
         assert!(media.low_latency.control.unwrap().can_skip_date_ranges);
     }
     let media = read("?_HLS_skip=v2").await;
     assert_eq!((ids(&media), media.version()), (vec!["short".to_owned(), "new".to_owned()], 10));
+    assert!(media.low_latency.skipped_segments > 0);
     assert_eq!(media.low_latency.removed_date_ranges, Some(vec![]));
     // The window moves on, beyond the end of the short one.
-    (0..6).for_each(|_| drop(channel.segment(0, body(10))));
-    assert_eq!(ids(&read("").await), ["old", "new"]);
+    (0..11).for_each(|_| drop(channel.segment(0, body(10))));
+    assert_eq!(ids(&read("").await), ["first", "old", "new"]);
     let media = read("?_HLS_skip=v2").await;
     assert_eq!(ids(&media), ["new"]);
     assert_eq!(media.low_latency.removed_date_ranges, Some(vec!["short".to_owned()]));
     assert_eq!(
         ids(channel.presentation.snapshot().media(0).unwrap()),
-        ["old", "new"],
+        ["first", "old", "new"],
         "destinations are told too"
     );
+    // Of what has ended nothing is left out, whatever is asked for (rfc8216bis §6.2.5.1).
+    channel.end();
+    for query in ["?_HLS_skip=YES", "?_HLS_skip=v2"] {
+        let media = read(query).await;
+        assert!(media.is_ended && media.low_latency.skipped_segments == 0, "{media:?}");
+        assert_eq!(ids(&media), ["first", "old", "new"]);
+    }
 }

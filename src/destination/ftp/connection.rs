@@ -193,6 +193,25 @@ impl Connection {
         result
     }
 
+    /// Ends `transfer`, whose connection was reset with `source` when all had been sent. A server that has everything may
+    /// close so, and says it at once.
+    pub async fn complete_at_once(
+        &mut self,
+        command: &'static str,
+        transfer: Transfer,
+        source: io::Error,
+    ) -> Result<(), Failure> {
+        let result = bounded(command, REASON, transfer.finish()).await;
+        self.note(&result);
+        result.map_err(|failure| match failure {
+            Failure::Reply { .. } => failure,
+            _ => {
+                self.is_spent = true;
+                Failure::Lost { command, source }
+            }
+        })
+    }
+
     /// Why the server ended a transfer of ours with `source`: its own words, if it has any. The connection is of no use
     /// afterwards.
     pub async fn why(&mut self, command: &'static str, source: io::Error) -> Failure {

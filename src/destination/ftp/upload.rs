@@ -114,10 +114,10 @@ async fn send(connection: &mut Connection, mut transfer: Transfer, body: &Chunks
             return Err(connection.why("STOR", source).await);
         }
     }
-    if let Err(source) = close(&mut transfer).await {
-        return Err(connection.why("STOR", source).await);
+    match close(&mut transfer).await {
+        Ok(()) => connection.complete("STOR", transfer).await,
+        Err(source) => connection.complete_at_once("STOR", transfer, source).await,
     }
-    connection.complete("STOR", transfer).await
 }
 
 /// Ends the sending, and waits for the server to close its side, as it does when it has everything. A connection that
@@ -131,7 +131,7 @@ async fn close(transfer: &mut Transfer) -> io::Result<()> {
     });
     match drained.await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Err(error),
-        // Not every server closes TLS as it should, or before it says that it is done.
+        // Not every server closes TLS as it should, or before it says that it is done. The library waits for that too.
         _ => Ok(()),
     }
 }
