@@ -306,9 +306,9 @@ async fn a_restarted_server_is_found_again() {
 async fn an_idle_connection_that_the_server_closed_is_replaced() {
     for kind in [Daemon::Vsftpd, Daemon::Pyftpdlib, Daemon::Proftpd] {
         let idle: &[&str] = match kind {
-            Daemon::Vsftpd => &["idle_session_timeout=1"],
-            Daemon::Pyftpdlib => &["--idle", "1"],
-            Daemon::Proftpd => &["TimeoutIdle 1"],
+            Daemon::Vsftpd => &["idle_session_timeout=4"],
+            Daemon::Pyftpdlib => &["--idle", "4"],
+            Daemon::Proftpd => &["TimeoutIdle 4"],
         };
         let ftpd = Ftpd::start(kind, false, idle);
         let destination = ftpd.open();
