@@ -464,7 +464,7 @@ async fn a_missing_ffmpeg_is_named_with_what_to_do() {
 /// Run again by the test below, in a process whose standard input is media.
 #[tokio::test]
 async fn standard_input_inner() {
-    if std::env::var_os("SEGCAST_TEST_STDIN").is_none() {
+    if std::env::var_os("TEST_STDIN").is_none() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -482,7 +482,7 @@ fn our_standard_input_is_fanned_out() {
     let media = std::fs::File::open(media(folder.path())).unwrap();
     let again = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "standard_input_inner", "--nocapture"])
-        .env("SEGCAST_TEST_STDIN", "1")
+        .env("TEST_STDIN", "1")
         .stdin(media)
         .output()
         .unwrap();

@@ -13,7 +13,7 @@ use super::lane::{Lane, Waiting};
 use super::listing::Listing;
 use super::losses::Losses;
 use super::maps::Maps;
-use super::notice::Notice;
+use super::notice::{Notice, REMINDERS};
 use super::spool::Held;
 use super::status::Status;
 use super::{Found, Segment};
@@ -25,8 +25,6 @@ use crate::playlist;
 const UNTOLD: u64 = 1000;
 /// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
 pub(super) const GRACE: Duration = Duration::from_secs(300);
-/// Further failures are told of no oftener.
-pub(super) const REMINDERS: Duration = Duration::from_secs(60);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
 const BUSY_PERMILLE: u32 = 500;
 /// A map that no playlist names is looked at again after so long: the segments for which it was put may all have been

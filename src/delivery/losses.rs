@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::ledger::REMINDERS;
-use super::notice::Notice;
+use super::notice::{Notice, REMINDERS};
 
 /// Segments that were given up and not told of yet.
 #[derive(Clone, Debug, Default)]

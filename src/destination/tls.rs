@@ -15,6 +15,9 @@ use rustls_platform_verifier::Verifier;
 
 use super::{Error, Kind};
 
+/// How rustls tells of a certificate that vouches for itself; it has no value of its own for that.
+pub(super) const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
+
 /// Makes ring this process's cryptography for TLS, unless it has one already.
 pub(super) fn provider() {
     // One that is there already stays: whoever embeds us has chosen it.

@@ -69,7 +69,7 @@ impl Presentation {
             edges: runs.iter().map(|run| run.edge(options.has_date_time)).collect(),
             multivariants: vec![None; options.multivariants.len()],
             part_target: None,
-            date_ranges: Arc::new(DateRanges::resume(&start.date_ranges, SystemTime::UNIX_EPOCH)),
+            date_ranges: Arc::new(DateRanges::resume(&start.date_ranges)),
         };
         Self {
             timeline: Timeline::new(&passed, start.breaks, options.target),

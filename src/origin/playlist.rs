@@ -54,6 +54,7 @@ impl Playlist {
 
     /// What it says to who knows as much as `skip` tells.
     pub fn text(&self, skip: Option<reload::Skip>) -> &Text {
+        let skip = skip.filter(|_| matches!(self.says, Says::Rendition(..)));
         let (place, skip) = match skip {
             None => (&self.whole, Skip::No),
             Some(reload::Skip::Segments) => (&self.delta, Skip::Segments),

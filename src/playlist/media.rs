@@ -42,7 +42,8 @@ pub enum Type {
 
 impl Media {
     /// The lowest EXT-X-VERSION that the tags allow (§7, rfc8216bis §8): EXT-X-SKIP asks for 9, and for 10 where it
-    /// stands for date ranges, EXT-X-MAP for 6, fractions of seconds in EXTINF for 3, none of the other tags written here for anything; parts neither.
+    /// stands for date ranges, EXT-X-MAP for 6, fractions of seconds in EXTINF for 3, none of the other tags written here
+    /// for anything; parts neither.
     pub fn version(&self) -> u64 {
         let open = self.low_latency.open.as_ref().filter(|open| !open.parts.is_empty());
         if self.low_latency.removed_date_ranges.is_some() {

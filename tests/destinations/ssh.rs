@@ -235,8 +235,8 @@ async fn a_server_without_sftp_is_said() {
 fn in_environment(sshd: &Sshd, variables: &[(&str, &Path)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "ssh::with_what_the_user_has", "--ignored", "--nocapture"]);
-    command.env_remove("SSH_AUTH_SOCK").env("SEGCAST_PORT", sshd.port.to_string());
-    command.env("SEGCAST_DIRECTORY", sshd.files.path()).env("HOME", sshd.folder.path());
+    command.env_remove("SSH_AUTH_SOCK").env("TEST_PORT", sshd.port.to_string());
+    command.env("TEST_DIRECTORY", sshd.files.path()).env("HOME", sshd.folder.path());
     let output = command.envs(variables.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -245,12 +245,12 @@ fn in_environment(sshd: &Sshd, variables: &[(&str, &Path)]) -> String {
 #[tokio::test]
 #[ignore = "run by other tests, in an environment of theirs"]
 async fn with_what_the_user_has() {
-    let Ok(port) = std::env::var("SEGCAST_PORT") else { return };
+    let Ok(port) = std::env::var("TEST_PORT") else { return };
     let options = Options {
         protocol: Protocol::Sftp,
         host: "127.0.0.1".into(),
         port: port.parse().unwrap(),
-        directory: std::env::var("SEGCAST_DIRECTORY").unwrap(),
+        directory: std::env::var("TEST_DIRECTORY").unwrap(),
         user: whoami(),
         password: None,
         private_key: None,

@@ -65,6 +65,15 @@ impl Drop for Running {
     }
 }
 
+/// The channel of [`NEWS`], run with `more` arguments, and the folder that its file lies in.
+fn news(more: &[&str]) -> (TempDir, Running) {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("news.toml");
+    fs::write(&config, NEWS).unwrap();
+    let running = Running::start(&[&["run", text(&config), "--listen", "0"], more].concat(), false);
+    (folder, running)
+}
+
 fn address_in(lines: impl std::io::BufRead + Send + 'static) -> SocketAddr {
     let mut lines = lines.lines().map_while(Result::ok);
     let said = lines.find_map(|line| {
@@ -185,10 +194,7 @@ fn what_cannot_be_served_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_is_watched_while_it_runs_and_its_end_is_seen() {
-    let folder = TempDir::new().unwrap();
-    let config = folder.path().join("news.toml");
-    fs::write(&config, NEWS).unwrap();
-    let running = Running::start(&["run", text(&config), "--listen", "0"], false);
+    let (_folder, running) = news(&[]);
     let entry = get(running.address, "/index.m3u8").await;
     assert_eq!(entry.status, 200);
     let media = get(running.address, "/a/index.m3u8").await.text();
@@ -227,13 +233,7 @@ async fn a_channel_is_watched_while_it_runs_and_its_end_is_seen() {
 async fn fragments_tell_when_they_were_made_if_that_is_asked_for() {
     /// Seconds from 1900, where NTP begins, to 1970.
     const EPOCH: u64 = 2_208_988_800;
-    let folder = TempDir::new().unwrap();
-    let config = folder.path().join("news.toml");
-    fs::write(&config, NEWS).unwrap();
-    let running = Running::start(
-        &["run", text(&config), "--listen", "0", "--set", "output.format=cmaf", "--set", "output.prft=true"],
-        false,
-    );
+    let (_folder, running) = news(&["--set", "output.format=cmaf", "--set", "output.prft=true"]);
     let media = get(running.address, "/a/index.m3u8").await.text();
     let media = segcast::playlist::Media::parse(&media).unwrap();
     let segment = get(running.address, &format!("/a/{}", media.segments[0].uri)).await.body;
@@ -249,10 +249,7 @@ async fn fragments_tell_when_they_were_made_if_that_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_sends_those_away_who_still_watch() {
-    let folder = TempDir::new().unwrap();
-    let config = folder.path().join("news.toml");
-    fs::write(&config, NEWS).unwrap();
-    let running = Running::start(&["run", text(&config), "--listen", "0"], false);
+    let (_folder, running) = news(&[]);
     let (address, process) = (running.address, Pid::from_child(&running.child));
     let entry = get(address, "/a/index.m3u8").await;
     assert_eq!(entry.status, 200);

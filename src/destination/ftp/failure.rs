@@ -7,6 +7,7 @@ use suppaftp::types::Response;
 use suppaftp::{FtpError, Status};
 
 use super::super::Kind;
+use super::super::tls::OWN_AUTHORITY;
 use super::super::words::one_line;
 
 /// What to do where TLS is wanted.
@@ -216,8 +217,7 @@ fn has(text: &str, words: &[&str]) -> bool {
 }
 
 fn tls_hint(text: &str) -> &'static str {
-    // The last one is a certificate that vouches for itself.
-    if ["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"].iter().any(|word| text.contains(word)) {
+    if ["UnknownIssuer", "BadSignature", OWN_AUTHORITY].iter().any(|word| text.contains(word)) {
         ": if the server is the right one, give its authority's certificate, ca = \"…pem\""
     } else if text.contains("not valid for name") {
         ": write the host as its certificate names it"

@@ -29,8 +29,6 @@ const IDLE: Duration = Duration::from_secs(60);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// The most that is read of an answer that nobody wants, for the sake of the connection.
 const DRAIN_BYTES: usize = 64 * 1024;
-/// How rustls tells of a certificate that vouches for itself.
-const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
 /// Headers that say how a message is sent.
 const OURS: [HeaderName; 4] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXPECT];
 
@@ -237,7 +235,7 @@ fn explain(error: &rustls::Error) -> (Kind, String) {
         }
         // rustls has no word of its own for it.
         Tls::InvalidCertificate(Certificate::Other(other))
-            if format!("{other:?}").contains(OWN_AUTHORITY) =>
+            if format!("{other:?}").contains(tls::OWN_AUTHORITY) =>
         {
             let hint = "nobody but itself vouches for the server's certificate: if it can be trusted, name it by \
                         ca = \"….pem\"";
