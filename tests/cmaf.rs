@@ -13,7 +13,7 @@ use std::time::Duration;
 use segcast::cmaf::{AnomalyKind, Init, Layout, Role};
 use segcast::codec::{Codec, Format};
 use support::boxes::fragments;
-use support::fragments::{Made, complaints, make, packets, read};
+use support::fragments::{Made, complaints, make, make_of, packets, read};
 
 const PART: Option<Duration> = Some(Duration::from_millis(320));
 
@@ -60,6 +60,39 @@ fn samples(body: &[u8]) -> usize {
 fn is_same(a: f64, b: f64) -> bool {
     const TURN: f64 = (1_u64 << 33) as f64 / 90_000.0;
     ((a - b + TURN / 2.0).rem_euclid(TURN) - TURN / 2.0).abs() < 0.000_03
+}
+
+#[test]
+fn a_stream_behind_one_that_broke_off_gives_what_it_gives_alone() {
+    for (name, layout) in [("h264-aac.ts", Layout::Demuxed), ("h264-open-gop.ts", Layout::Muxed)] {
+        let stream = read(name);
+        for part in [None, PART] {
+            let alone = make(&stream, 65_536, layout, part);
+            // Cut off in the middle of a packet.
+            let broken = stream.slice(..stream.len() / 2 + 100);
+            let made = make_of(&[broken, stream.clone(), stream.clone()], 65_536, layout, part);
+            for (track, (of, of_alone)) in made.fragmented.iter().zip(&alone.fragmented).enumerate() {
+                let count = of_alone.segments.len();
+                let behind = of.segments.len() - 2 * count;
+                assert!(behind > 0 && of.inits.len() == 1, "{name}, {track}");
+                for (n, (extent, body)) in of.segments.iter().enumerate().skip(behind) {
+                    let (extent_alone, body_alone) = &of_alone.segments[(n - behind) % count];
+                    assert_eq!(
+                        extent.head.is_discontinuity,
+                        (n - behind) % count == 0,
+                        "{name}, {track}, {n}"
+                    );
+                    assert_eq!(samples(body), samples(body_alone), "{name}, {track}, {n}");
+                    assert_eq!(extent.duration, extent_alone.duration, "{name}, {track}, {n}");
+                }
+                assert_eq!(
+                    of.parts[behind..behind + count].iter().map(Vec::len).sum::<usize>(),
+                    of_alone.parts.iter().map(Vec::len).sum::<usize>()
+                );
+            }
+            assert_eq!(made.tellings, 1);
+        }
+    }
 }
 
 #[test]

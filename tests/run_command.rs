@@ -441,9 +441,72 @@ fn an_end_before_the_beginning_is_no_error() {
 }
 
 #[test]
+fn encoders_that_are_killed_begin_again_behind_a_discontinuity() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = pattern("live", "\"-re\"").replace("window = 3", "window = 30");
+    let config = write(folder.path().join("live.toml"), &(text + "[origin]\nlisten = 0\n"));
+    let live = folder.path().join("live");
+    let playlists = ["high", "low"].map(|name| live.join(name).join("index.m3u8"));
+    let breaks = || media(&playlists[0]).segments.iter().filter(|one| one.is_discontinuity).count();
+    let mut run = Run::start(folder.path(), &[&config]);
+    let viewer = Viewer::watch(live.join("index.m3u8"), playlists.to_vec());
+    for count in 0..3 {
+        run.until("segments are out", || {
+            playlists[0].exists()
+                && breaks() == count
+                && media(&playlists[0]).segments.len() > 2 * (count + 1)
+        });
+        if count < 2 {
+            signal(run.children()[0], "KILL");
+        }
+    }
+    run.signal("INT");
+    let again = ["encoder of high, low died with signal 9", "begin again in 1 s", "begin again in 2 s"];
+    run.end().expect(0, &again);
+    let seen = viewer.end();
+    assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
+    assert_aligned(&[&playlists[0], &playlists[1]]);
+    let media = whole(&playlists[0]);
+    assert!(media.is_ended && media.media_sequence == 1 && media.discontinuity_sequence == 0);
+    let mut earliest = None;
+    for segment in &media.segments {
+        assert!(segment.date_time.is_some() || !segment.is_discontinuity);
+        let at = segment.date_time.or(earliest).unwrap();
+        assert!(earliest.is_none_or(|earliest| at + Duration::from_millis(1) >= earliest), "{media:?}");
+        earliest = Some(at + segment.duration);
+    }
+}
+
+#[test]
+fn a_source_that_ends_begins_again_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(&folder.path().join("in.ts"), "testsrc2", 2, &H264);
+    let text = fan_out(&format!("cat {input}"), &[("one", COPY), ("two", "cat")]);
+    let config = write(
+        folder.path().join("live.toml"),
+        &text.replacen("[input]\n", "[input]\nrestart = \"always\"\n", 1),
+    );
+    let playlists = ["one", "two"].map(|name| folder.path().join("live").join(name).join("index.m3u8"));
+    let mut run = Run::start(folder.path(), &[&config]);
+    run.until("it has come twice", || {
+        playlists.iter().all(|path| path.exists() && media(path).segments.len() >= 4)
+    });
+    run.signal("INT");
+    run.end().expect(0, &["begin again"]);
+    for playlist in &playlists {
+        let media = whole(playlist);
+        assert!(media.is_ended);
+        for (n, segment) in media.segments.iter().enumerate() {
+            assert_eq!(segment.is_discontinuity, n > 0 && n % 2 == 0, "{media:?}");
+        }
+    }
+}
+
+#[test]
 fn a_killed_encoder_ends_the_channel_with_whole_playlists() {
     let folder = tempfile::tempdir().unwrap();
-    let config = write(folder.path().join("live.toml"), &pattern("live", "\"-re\""));
+    let text = pattern("live", "\"-re\"").replacen("[input]\n", "[input]\nrestart = \"never\"\n", 1);
+    let config = write(folder.path().join("live.toml"), &text);
     let live = folder.path().join("live");
     let mut run = Run::start(folder.path(), &[&config]);
     run.until("it is out", || is_file(&live.join("index.m3u8")));

@@ -216,6 +216,40 @@ proptest! {
     }
 
     #[test]
+    fn what_follows_a_stream_that_broke_off_is_cut_as_if_it_were_alone(
+        synth in streams(),
+        lengths in prop::collection::vec(1..5000_usize, 1..8),
+        until in any::<prop::sample::Index>(),
+    ) {
+        let stream = Bytes::from(synth.bytes());
+        let broken = stream.slice(..until.index(stream.len()));
+        let mut segmenter = Segmenter::new(&options(1000));
+        let mut outputs = Vec::new();
+        for stream in [&broken, &stream] {
+            for chunk in chunked(stream, &lengths) {
+                outputs.extend(segmenter.push(chunk));
+            }
+            outputs.extend(segmenter.break_off());
+        }
+        let segments: Vec<_> = outputs.into_iter().filter_map(|output| match output {
+            Output::Segment(segment) => Some(segment),
+            _ => None,
+        }).collect();
+        let count = cut(&broken, &lengths, &options(1000)).len();
+        prop_assert!(segments.iter().zip(0..).all(|(segment, n)| segment.ordinal == n));
+        prop_assert!(segments.iter().enumerate().all(|(n, one)| one.extent.head.is_discontinuity == (n == count)));
+        let joined = |segments: &[Segment]| -> Vec<u8> {
+            segments.iter().flat_map(|segment| segment.chunks.to_bytes()).collect()
+        };
+        let behind = joined(&segments[count..]);
+        prop_assert_eq!(by_pid(&behind), by_pid(&stream));
+        let tables = |bytes: &[u8]| packets(bytes).filter(|packet| packet.pid() == Pid::PAT)
+            .map(|packet| packet.continuity_counter()).collect::<Vec<_>>();
+        let counters = tables(&joined(&segments));
+        prop_assert!(counters.windows(2).all(|pair| pair[1] == (pair[0] + 1) & 0x0f), "{counters:?}");
+    }
+
+    #[test]
     fn durations_add_up_and_none_is_longer_than_promised(synth in streams(), target_ms in 500..4000_u64) {
         let stream = Bytes::from(synth.bytes());
         let segments = cut(&stream, &[65_536], &options(target_ms));

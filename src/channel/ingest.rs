@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::package::{Item, Packager};
 use super::{MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM, MAX_SEGMENT_BYTES};
@@ -12,13 +13,16 @@ use crate::encoder;
 use crate::segment::Cutter;
 use crate::time::Ticks;
 
+/// What encoders gave that may wait for the loop.
+const QUEUE: usize = 64;
+
 /// What one encoder's stream gave.
 #[derive(Debug)]
 pub enum Given {
     /// What came of its renditions, in order.
     Items(Vec<(usize, Item)>),
-    /// Nothing more will come.
-    End(Ending),
+    /// Nothing more will come of it. The packager can take up another stream where this one broke off.
+    End(Ending, Box<Packager>),
 }
 
 /// How a rendition's stream ended.
@@ -37,7 +41,7 @@ const ANCHORS: usize = 16;
 
 /// What the renditions of a channel share, so that they cut at the same pictures.
 #[derive(Clone, Debug)]
-pub struct Shared {
+struct Shared {
     /// The anchor of each timeline's grid: that of the rendition which began it.
     anchors: Arc<Mutex<BTreeMap<u32, Ticks>>>,
     /// The target duration, once it is out there.
@@ -45,8 +49,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Nothing shared yet.
-    pub fn new(longest: watch::Receiver<Option<Duration>>) -> Self {
+    fn new(longest: watch::Receiver<Option<Duration>>) -> Self {
         Self { anchors: Arc::default(), longest }
     }
 
@@ -72,10 +75,37 @@ impl Shared {
     }
 }
 
+/// The tasks that read encoders' pipes, each with the place of its rung in the ladder.
+#[derive(Debug)]
+pub struct Readers {
+    tasks: JoinSet<()>,
+    shared: Shared,
+    given: mpsc::Sender<(usize, Given)>,
+}
+
+impl Readers {
+    /// None yet; what they will give comes with the other half.
+    pub fn new(longest: watch::Receiver<Option<Duration>>) -> (Self, mpsc::Receiver<(usize, Given)>) {
+        let (given, received) = mpsc::channel(QUEUE);
+        (Self { tasks: JoinSet::new(), shared: Shared::new(longest), given }, received)
+    }
+
+    /// Reads all outputs, each with the packager of its rung.
+    pub fn read(&mut self, running: &mut encoder::Running, mut packagers: BTreeMap<usize, Box<Packager>>) {
+        // Those before have ended.
+        while self.tasks.try_join_next().is_some() {}
+        for output in running.outputs.drain(..) {
+            if let Some(packager) = packagers.remove(&output.rendition()) {
+                self.tasks.spawn(ingest(output, packager, self.shared.clone(), self.given.clone()));
+            }
+        }
+    }
+}
+
 /// Reads `output` to its end. What comes of it is told with the place of its encoder's rung in the ladder.
-pub async fn ingest(
+async fn ingest(
     mut output: encoder::Output,
-    packager: Packager,
+    packager: Box<Packager>,
     mut shared: Shared,
     given: mpsc::Sender<(usize, Given)>,
 ) {
@@ -101,15 +131,15 @@ pub async fn ingest(
             break;
         }
     }
-    let (items, ending) = stream.finish();
+    let (items, ending) = stream.end();
     if given.send((rung, Given::Items(items))).await.is_ok() {
         // Whoever does not listen any more has ended.
-        let _ = given.send((rung, Given::End(ending))).await;
+        let _ = given.send((rung, Given::End(ending, stream.packager))).await;
     }
 }
 
 struct Stream {
-    packager: Packager,
+    packager: Box<Packager>,
     received: u64,
     /// Bytes received since a segment was whole.
     since_segment: u64,
@@ -138,7 +168,7 @@ impl Stream {
             || self.is_endless()
     }
 
-    fn finish(mut self) -> (Vec<(usize, Item)>, Ending) {
+    fn end(&mut self) -> (Vec<(usize, Item)>, Ending) {
         let (is_hopeless, is_endless) = (self.is_hopeless(), self.is_endless());
         let cutter = self.packager.cutter();
         let what = match (self.received, cutter.has_packets(), cutter.program()) {
@@ -157,7 +187,7 @@ impl Stream {
             Some(what) if is_hopeless => Ending::Hopeless(what),
             Some(what) => Ending::Nothing(what),
         };
-        (self.packager.finish(SystemTime::now()), ending)
+        (self.packager.break_off(SystemTime::now()), ending)
     }
 }
 
@@ -170,12 +200,12 @@ mod tests {
     use crate::segment::Options;
 
     fn end_of(bytes: &[u8]) -> Ending {
-        let packager = Packager::new(&Lineup::ts(0), &Options::default());
+        let packager = Box::new(Packager::new(&Lineup::ts(0), &Options::default()));
         let mut stream = Stream { packager, received: 0, since_segment: 0 };
         for chunk in bytes.chunks(10_000) {
             stream.push(Bytes::copy_from_slice(chunk), SystemTime::UNIX_EPOCH);
         }
-        stream.finish().1
+        stream.end().1
     }
 
     #[test]

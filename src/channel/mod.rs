@@ -19,8 +19,10 @@
 //! # }
 //! ```
 
+mod encoders;
 mod formats;
 mod ingest;
+mod lives;
 mod outcome;
 mod pace;
 mod package;
@@ -50,6 +52,8 @@ pub struct Options {
     pub presentation: live::Options,
     /// Of each rung of the ladder: the renditions that are made of its stream.
     pub lineups: Vec<Lineup>,
+    /// When encoders are begun again.
+    pub restart: Restart,
     /// The duration of parts that is aimed at; none makes no parts.
     pub part: Option<Duration>,
     /// Where it is put.
@@ -58,6 +62,20 @@ pub struct Options {
     pub spool: delivery::Spool,
     /// The server that players may pull it from.
     pub origin: Option<origin::Options>,
+}
+
+/// When encoders are begun again. All of them are then, the source's command with them, so that renditions stay
+/// aligned; playlists go on behind a discontinuity. Encoders that never gave a segment are not: something is wrong then
+/// that another try does not mend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restart {
+    /// Never: their end is the channel's.
+    #[default]
+    Never,
+    /// When one of them, or the source, fails.
+    OnFailure,
+    /// Whenever they end and nobody asked them to.
+    Always,
 }
 
 /// How a channel is asked to end.
@@ -76,7 +94,7 @@ pub enum Stop {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An encoder could not be started, or died.
+    /// An encoder could not be started, or died and was not begun again.
     #[error(transparent)]
     Encoder(#[from] encoder::Error),
     /// A destination does not take files, or takes no more.

@@ -121,17 +121,14 @@ impl Packager {
         items
     }
 
-    /// The stream is over: what is left of it.
-    pub fn finish(mut self, now: SystemTime) -> Items {
+    /// The stream breaks off: what is left of it. What is pushed next is another stream.
+    pub fn break_off(&mut self, now: SystemTime) -> Items {
         let mut items = Items::new();
         if let Some(fragments) = &mut self.fragments {
             fragments.set_now(now);
         }
-        for event in self.cutter.finish() {
+        for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
-        }
-        if let Some(fragments) = self.fragments {
-            fragments.finish(now, &mut items);
         }
         items
     }
@@ -225,12 +222,6 @@ impl Fragments {
     fn take(&mut self, event: &segment::Event, arrived: SystemTime, items: &mut Items) {
         for event in self.fragmenter.push(event) {
             self.slots.told(event, arrived, items);
-        }
-    }
-
-    fn finish(mut self, now: SystemTime, items: &mut Items) {
-        for event in self.fragmenter.finish() {
-            self.slots.told(event, now, items);
         }
     }
 }

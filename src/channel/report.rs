@@ -61,6 +61,20 @@ impl Reporter {
         self.renditions[rendition].told.speed_permille = permille;
     }
 
+    /// The encoder of a rendition is gone, and is to begin again.
+    pub fn wait(&mut self, rendition: usize) {
+        let told = &mut self.renditions[rendition].told;
+        if told.state != State::Ended {
+            told.state = State::Restarting;
+            told.speed_permille = None;
+        }
+    }
+
+    /// The encoder of a rendition has begun again.
+    pub fn begin_again(&mut self, rendition: usize) {
+        self.renditions[rendition].told.restarts += 1;
+    }
+
     /// Nothing more comes of a rendition.
     pub fn end(&mut self, rendition: usize) {
         self.renditions[rendition].told.state = State::Ended;
@@ -80,6 +94,7 @@ impl Reporter {
             _ if is_all(State::Ended) => State::Ended,
             (true, false) => State::Ending,
             _ if is_all(State::Starting) => State::Starting,
+            _ if is_all(State::Restarting) => State::Restarting,
             _ => State::Running,
         };
         Status { state, renditions, destinations, ..Status::default() }

@@ -1,17 +1,15 @@
 //! The channel's loop.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::ingest::{Ending, Given, Shared, ingest};
-use super::outcome::Outcome;
-use super::pace::Pace;
-use super::package::{Item, Lineup, Packager};
+use super::encoders::Encoders;
+use super::ingest::{Given, Readers};
+use super::package::{Item, Packager};
 use super::places::Places;
 use super::prepare::{Prepared, prepare};
 use super::report::Reporter;
@@ -21,15 +19,12 @@ use super::{BURIAL, Error, LAST_PUTS, Options, Stop};
 use crate::chunks::Chunks;
 use crate::cmaf;
 use crate::delivery::{Delivery, chain};
-use crate::encoder::ladder::Feed;
-use crate::encoder::{self, Control, Limits, Running};
+use crate::encoder::{self, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
 use crate::segment::{self, OnMissingRandomAccess, Part, Segment};
 use crate::ts::Selection;
 
-/// What encoders gave that may wait for the loop.
-const QUEUE: usize = 64;
 /// How often the origin is told how the channel is doing.
 const REPORTS: Duration = Duration::from_secs(1);
 
@@ -69,31 +64,37 @@ async fn run_with(
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();
     let (longest, shared) = watch::channel(None);
-    let (given, mut received) = mpsc::channel(QUEUE);
-    let mut readers = JoinSet::new();
-    let shared = Shared::new(shared);
-    for output in running.outputs.drain(..) {
-        let packager = Packager::new(&options.lineups[output.rendition()], &cutting(options));
-        readers.spawn(ingest(output, packager, shared.clone(), given.clone()));
-    }
-    drop(given);
+    let (mut readers, mut received) = Readers::new(shared);
+    let packagers: Vec<_> = options.lineups.iter().map(|one| Packager::new(one, &cutting(options))).collect();
+    readers.read(running, packagers.into_iter().map(Box::new).enumerate().collect());
 
-    let mut channel = Channel::new(options, prepared, running.control.clone(), longest, began);
+    let encoders = Encoders::new(options, running.control.clone());
+    let mut channel = Channel::new(options, prepared, encoders, longest, began);
     let serving = origin.map(|origin| channel.serve(options, origin));
     let mut tick = interval(REPORTS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut has_more, mut has_events) = (true, true);
-    while has_more || has_events {
+    let mut has_events = true;
+    while has_events || channel.goes_on() {
+        let next_life = channel.encoders.lives.next();
         tokio::select! {
-            given = received.recv(), if has_more => match given {
-                Some((_, Given::Items(items))) => channel.take(items),
-                Some((rung, Given::End(ending))) => channel.end(rung, ending),
-                None => has_more = false,
+            Some((rung, given)) = received.recv() => match given {
+                Given::Items(items) => channel.take(items),
+                Given::End(ending, packager) => channel.end(rung, ending, packager),
             },
             event = running.events.recv(), if has_events => match event {
                 Some(event) => channel.hear(event),
                 None => has_events = false,
             },
+            () = sleep_until(next_life.unwrap_or_else(Instant::now)), if next_life.is_some() => {
+                match encoder::start(&options.ladder, &Limits::default()) {
+                    Ok(next) => {
+                        *running = next;
+                        has_events = true;
+                        readers.read(running, channel.begin_again(running.control.clone()));
+                    }
+                    Err(error) => channel.fail_to_begin(&error),
+                }
+            }
             Some(()) = endings.recv() => channel.drop_failed().await,
             _ = tick.tick(), if channel.places.stage.is_some() => channel.report(),
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
@@ -124,35 +125,27 @@ fn cutting(options: &Options) -> segment::Options {
     }
 }
 
-struct Channel {
-    presentation: Presentation,
+/// A channel at work.
+pub struct Channel {
+    pub presentation: Presentation,
     places: Places,
-    /// Of each rung of the ladder: the renditions that are made of its stream.
-    lineups: Vec<Lineup>,
-    /// What each rung is called.
-    rungs: Vec<String>,
-    control: Control,
-    reporter: Reporter,
+    pub encoders: Encoders,
+    pub reporter: Reporter,
     began: Instant,
     longest: watch::Sender<Option<Duration>>,
-    summary: Summary,
+    pub summary: Summary,
     /// What ends the channel with an error, once everything is written.
-    failure: Option<Error>,
-    /// Of each rung.
-    outcomes: Vec<Outcome>,
-    is_finishing: bool,
+    pub failure: Option<Error>,
+    pub is_finishing: bool,
     /// Whether it is our caller who wants the end.
-    is_asked: bool,
-    is_fan_out: bool,
-    /// Of encoders, by the first of their rungs.
-    paces: BTreeMap<usize, Pace>,
+    pub is_asked: bool,
 }
 
 impl Channel {
     fn new(
         options: &Options,
         prepared: Prepared,
-        control: Control,
+        encoders: Encoders,
         longest: watch::Sender<Option<Duration>>,
         began: Instant,
     ) -> Self {
@@ -161,19 +154,14 @@ impl Channel {
         Self {
             presentation: prepared.presentation,
             places: Places::new(prepared.deliveries, spool, renditions.len(), began),
-            lineups: options.lineups.clone(),
-            rungs: options.ladder.renditions.iter().map(|rung| rung.name.clone()).collect(),
-            control,
+            encoders,
             reporter: Reporter::new(&options.presentation),
             began,
             longest,
             summary: Summary { renditions, destinations: Vec::new() },
             failure: prepared.refused,
-            outcomes: vec![Outcome::default(); options.ladder.renditions.len()],
             is_finishing: false,
             is_asked: false,
-            is_fan_out: options.ladder.feed == Feed::FanOut,
-            paces: BTreeMap::new(),
         }
     }
 
@@ -210,7 +198,7 @@ impl Channel {
     }
 
     /// The stream has no track for this rendition.
-    fn leave_out(&mut self, rendition: usize) {
+    pub fn leave_out(&mut self, rendition: usize) {
         let plan = self.presentation.end(rendition);
         self.reporter.end(rendition);
         self.perform(&plan, None);
@@ -244,27 +232,6 @@ impl Channel {
         });
     }
 
-    fn end(&mut self, rung: usize, ending: Ending) {
-        for rendition in self.lineups[rung].renditions().collect::<Vec<_>>() {
-            self.leave_out(rendition);
-        }
-        let what = self.outcomes[rung].ended(ending);
-        self.judge(rung, what);
-    }
-
-    /// Whoever is asked to end may not have begun: no stream is no error then.
-    fn judge(&mut self, rung: usize, what: Option<String>) {
-        // Who is asked to finish early may have nothing to show yet.
-        if let Some(what) = what.filter(|_| !self.is_finishing) {
-            let rendition = self.rungs[rung].clone();
-            if self.is_asked {
-                tracing::warn!("rendition {rendition}: {what}");
-                return;
-            }
-            self.lose(Error::Stream { rendition, what });
-        }
-    }
-
     /// Tells every destination what a plan has brought. The one segment that it may put is `segment`.
     fn perform(&mut self, plan: &Plan, segment: Option<Segment>) {
         tell(plan);
@@ -288,7 +255,7 @@ impl Channel {
     }
 
     /// Tells the origin how the channel is doing.
-    fn report(&self) {
+    pub fn report(&self) {
         if let Some(stage) = &self.places.stage {
             let destinations = self.places.deliveries.iter().map(Delivery::status).collect();
             let mut status = self.reporter.status(self.is_finishing, self.failure.is_some(), destinations);
@@ -311,48 +278,8 @@ impl Channel {
         }
     }
 
-    fn hear(&mut self, event: encoder::Event) {
-        match event {
-            encoder::Event::Progress { renditions: rungs, progress } => self.watch_speed(&rungs, &progress),
-            encoder::Event::SourceEnded { result: Err(error) } => self.fail(error.into()),
-            encoder::Event::Exited { renditions: rungs, result } => {
-                for &rung in &rungs {
-                    let what = self.outcomes[rung].exited(result.is_ok());
-                    self.judge(rung, what);
-                }
-                let is_abandoned = rungs.iter().any(|&rung| self.outcomes[rung].is_abandoned());
-                match result {
-                    Err(error) if self.is_called_off(&rungs) => {
-                        tracing::warn!("ended before its first segment: {}", chain(&error));
-                    }
-                    Err(error) if !is_abandoned => self.lose(error.into()),
-                    _ => {}
-                }
-            }
-            encoder::Event::Dropped { reason, .. } => self.lose(reason.into()),
-            _ => {}
-        }
-    }
-
-    /// Whether the channel was asked to end before anything had come of these rungs: no failure then.
-    fn is_called_off(&self, rungs: &[usize]) -> bool {
-        let is_empty = |rendition: usize| self.summary.renditions[rendition].segments == 0;
-        let mut renditions = rungs.iter().flat_map(|&rung| self.lineups[rung].renditions());
-        self.is_finishing && self.failure.is_none() && renditions.all(is_empty)
-    }
-
-    /// A rendition is gone. In a fan-out the others go on without it.
-    fn lose(&mut self, error: Error) {
-        if self.is_fan_out && !self.is_finishing && !self.presentation.is_ended() {
-            tracing::error!("{}; the others go on", chain(&error));
-            self.failure.get_or_insert(error);
-        } else {
-            self.fail(error);
-        }
-    }
-
     /// Ends the channel in order, with an error.
-    fn fail(&mut self, error: Error) {
+    pub fn fail(&mut self, error: Error) {
         if self.is_finishing && self.failure.is_some() {
             tracing::debug!("{}", chain(&error));
             return;
@@ -372,25 +299,8 @@ impl Channel {
         if !std::mem::replace(&mut self.is_finishing, true) {
             tracing::info!("finishing: the last segments and the end of the playlists are being written");
         }
-        self.control.finish();
-    }
-
-    fn watch_speed(&mut self, rungs: &[usize], progress: &encoder::Progress) {
-        tracing::trace!(?progress, "encoder");
-        let Some(&first) = rungs.first() else { return };
-        for rendition in rungs.iter().flat_map(|&rung| self.lineups[rung].renditions()) {
-            self.reporter.speed(rendition, progress.speed);
-        }
-        if self.presentation.options().kind == live::Kind::Vod {
-            return;
-        }
-        if let Some(speed) = self.paces.entry(first).or_default().take(progress.out_time, Instant::now()) {
-            let names: Vec<&str> = rungs.iter().map(|&rung| self.rungs[rung].as_str()).collect();
-            tracing::warn!(
-                "the encoder of {} runs at {speed:.2} of real time: use lighter presets, smaller sizes, or fewer renditions",
-                names.join(", ")
-            );
-        }
+        self.encoders.control.finish();
+        self.settle();
     }
 
     /// Leaves out destinations that have given up. Without any left there is no point in going on.

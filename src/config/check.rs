@@ -41,6 +41,7 @@ impl Checker<'_> {
     fn file(&mut self, layers: &Layers, file: &File, outside: &Outside) -> Checked {
         let input = self.input(file);
         let feed = self.feed(file, &input);
+        let restart = self.restart(file, &input);
         let renditions: Vec<Rendition> =
             file.rendition.iter().enumerate().map(|(n, rendition)| self.rendition(n, rendition)).collect();
         let (presentation, lineups) = self.presentation(file);
@@ -69,6 +70,7 @@ impl Checker<'_> {
                 ladder,
                 presentation,
                 lineups,
+                restart,
                 part: file.output.part.map(|part| part.0),
                 destinations,
                 spool,

@@ -10,6 +10,7 @@ use super::place::{Entry, Word, variable};
 use super::printf;
 use super::value::{Bitrate, Bytes, Kind as _, Size};
 use super::{Checked, Dialect, Environment, Format, PREFIX};
+use crate::channel::{self, Restart};
 use crate::delivery;
 use crate::destination::{Target, copy};
 use crate::encoder::hide_secrets;
@@ -72,6 +73,7 @@ fn render(checked: &Checked) -> String {
     page.set("ffmpeg", ladder.ffmpeg.to_string_lossy().as_ref());
     page.set("feed", feed(ladder.feed));
     page.input(&ladder.input);
+    page.restart(options);
     page.output(checked);
     for (n, rendition) in ladder.renditions.iter().enumerate() {
         page.rendition(checked, n, rendition);
@@ -119,6 +121,17 @@ impl Page {
             None => key.to_owned(),
         };
         self.line(&format!("{key} = {}", value.into()));
+    }
+
+    /// Said where it is not what it would be if it were absent.
+    fn restart(&mut self, options: &channel::Options) {
+        let is_once =
+            matches!(options.ladder.input, Input::Stdin { .. }) || options.presentation.kind == Kind::Vod;
+        match options.restart {
+            Restart::Never if !is_once => self.set("restart", "never"),
+            Restart::Always => self.set("restart", "always"),
+            Restart::Never | Restart::OnFailure => {}
+        }
     }
 
     fn input(&mut self, input: &Input) {

@@ -75,6 +75,21 @@ pub struct Input {
     /// Extra ffmpeg input options.
     #[serde(default)]
     pub args: Vec<String>,
+    /// When encoders are begun again after the first segment; "on-failure" if absent, "never" for standard input and
+    /// for a playlist that is written once.
+    pub restart: Option<Restart>,
+}
+
+/// When encoders are begun again: all of them, and the input's command with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Their end is the stream's.
+    Never,
+    /// When one of them, or the input's command, fails.
+    OnFailure,
+    /// At the input's end too.
+    Always,
 }
 
 /// How the stream is presented.

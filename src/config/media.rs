@@ -6,6 +6,7 @@ use super::ground::Must;
 use super::printf;
 use super::shape::quoted;
 use super::value::{Bitrate, Size, Written};
+use crate::channel::Restart;
 use crate::encoder::ladder::{Audio, Feed, Input, Rendition, Tracks, Video};
 
 /// A bitrate below this is one whose `k` was forgotten.
@@ -38,6 +39,25 @@ impl Checker<'_> {
             _ => {}
         }
         Input::Url { url: url.clone(), args }
+    }
+
+    pub(super) fn restart(&mut self, file: &File, input: &Input) -> Restart {
+        let only_once = match input {
+            Input::Stdin { .. } => Some("standard input can be read only once"),
+            _ if file.output.playlist == file::Playlist::Vod => {
+                Some("the playlist is written once, at the end")
+            }
+            _ => None,
+        };
+        match (file.input.restart, only_once) {
+            (Some(file::Restart::OnFailure | file::Restart::Always), Some(why)) => {
+                self.mistakes.add("input.restart", why, "write never, or leave it out".to_owned());
+                Restart::Never
+            }
+            (Some(file::Restart::Never), _) | (None, Some(_)) => Restart::Never,
+            (Some(file::Restart::OnFailure) | None, None) => Restart::OnFailure,
+            (Some(file::Restart::Always), None) => Restart::Always,
+        }
     }
 
     fn input_command(&mut self, command: &str, url: Option<&str>, args: Vec<String>) -> Input {
@@ -229,6 +249,19 @@ mod tests {
 
     const PLAIN: &str = "{ name = 'a', audio = {} }";
     const OWN: &str = "{ name = 'a', command = 'ffmpeg -i - -f mpegts -' }";
+
+    #[test]
+    fn encoders_begin_again_where_the_input_can() {
+        let restart = |input: &str| ours(&with(input, "", PLAIN)).unwrap().options.restart;
+        assert_eq!(restart("url = 'udp://h:1'"), Restart::OnFailure);
+        assert_eq!(restart("command = 'x', restart = 'always'"), Restart::Always);
+        assert_eq!(restart("url = 'test', restart = 'never'"), Restart::Never);
+        assert_eq!(restart("url = '-'"), Restart::Never);
+        let told = mistakes(&with("url = '-', restart = 'always'", "", PLAIN));
+        assert!(told.contains("input.restart: standard input can be read only once"), "{told}");
+        let vod = with("url = 'test', restart = 'on-failure'", "output.playlist = 'vod'", PLAIN);
+        assert!(mistakes(&vod).contains("the playlist is written once"), "{}", mistakes(&vod));
+    }
 
     #[test]
     fn the_feed_follows_from_the_input_and_the_commands() {

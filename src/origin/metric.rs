@@ -152,6 +152,8 @@ fn renditions(status: &Status, out: &mut Writer) -> fmt::Result {
     let ratio = |permille| f64::from(permille) / 1000.0;
     let speeds = all().filter_map(|(labels, one)| Some((labels, ratio(one.speed_permille?))));
     out.gauge("encoder_speed_ratio", "Seconds of media made in a second", speeds)?;
+    let restarts = all().map(|(labels, one)| (labels, one.restarts));
+    out.counter("encoder_restarts", "How often the encoder has begun again", restarts)?;
     out.gauge(
         "spool_memory_bytes",
         "Bytes waiting in memory for destinations",

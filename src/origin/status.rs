@@ -32,6 +32,8 @@ pub enum State {
     Starting,
     /// Segments come.
     Running,
+    /// They came, and its encoder begins again.
+    Restarting,
     /// It was asked to end.
     Ending,
     /// Nothing more comes.
@@ -59,6 +61,8 @@ pub struct Rendition {
     pub recent: Vec<Duration>,
     /// Seconds of media that its encoder makes in a second, in thousandths; none where it does not say.
     pub speed_permille: Option<u32>,
+    /// How often its encoder has begun again.
+    pub restarts: u64,
     /// What was wrong with it last.
     pub last_error: Option<String>,
 }
@@ -97,6 +101,7 @@ pub(super) struct RenditionReport<'a> {
     segments: u64,
     bytes: u64,
     encoder_speed: Option<f64>,
+    encoder_restarts: u64,
     last_error: Option<&'a str>,
     segment_seconds: Vec<f64>,
 }
@@ -143,6 +148,7 @@ impl Rendition {
             segments: self.segments,
             bytes: self.size_bytes,
             encoder_speed: self.speed_permille.map(|permille| f64::from(permille) / 1000.0),
+            encoder_restarts: self.restarts,
             last_error: self.last_error.as_deref(),
             segment_seconds: self.recent.iter().map(Duration::as_secs_f64).collect(),
         }

@@ -12,7 +12,7 @@ use super::timing::{End, Picture, Timing, is_jump};
 use super::{Extent, Head, Options, Part};
 use crate::codec::{AccessUnit, Format};
 use crate::time::{Rate, Ticks};
-use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program};
+use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program, Selection};
 
 /// Bytes held at most until the head of one access unit tells what it is.
 const MAX_HELD_BYTES: usize = 4 << 20;
@@ -69,6 +69,7 @@ pub enum Event {
 /// never a segment.
 #[derive(Debug)]
 pub struct Cutter {
+    selection: Selection,
     demuxer: Demuxer,
     core: Core,
 }
@@ -76,7 +77,8 @@ pub struct Cutter {
 impl Cutter {
     /// Cuts as `options` say.
     pub fn new(options: &Options) -> Self {
-        Self { demuxer: Demuxer::new(options.program), core: Core::new(options) }
+        let selection = options.program;
+        Self { selection, demuxer: Demuxer::new(selection), core: Core::new(options) }
     }
 
     /// Takes the next bytes. Their events are drawn from the iterator; those not drawn are lost with it.
@@ -85,13 +87,25 @@ impl Cutter {
         Events { demuxer: self.demuxer.push(chunk), core: &mut self.core }
     }
 
+    /// The stream breaks off: the events that its end gives. What is pushed next is another stream, of which nothing is
+    /// known; its segments are numbered on, after a discontinuity.
+    pub fn break_off(&mut self) -> impl Iterator<Item = Event> {
+        self.end();
+        std::iter::from_fn(|| self.core.outlet.pop())
+    }
+
     /// The stream is over: the events that its end gives.
     pub fn finish(mut self) -> impl Iterator<Item = Event> {
-        for event in self.demuxer.finish() {
+        self.end();
+        std::iter::from_fn(move || self.core.outlet.pop())
+    }
+
+    fn end(&mut self) {
+        let ended = std::mem::replace(&mut self.demuxer, Demuxer::new(self.selection));
+        for event in ended.finish() {
             self.core.take(event);
         }
-        self.core.finish();
-        std::iter::from_fn(move || self.core.outlet.pop())
+        self.core.break_off();
     }
 
     /// Whether transport packets were found at all.
@@ -227,11 +241,15 @@ impl Core {
         }
     }
 
-    fn finish(&mut self) {
+    fn break_off(&mut self) {
         self.settle();
-        let end = self.timing.break_here();
+        let end = self.timing.break_off();
         let ending = end.map(|end| self.ending(end));
-        self.outlet.finish(ending);
+        self.outlet.break_off(ending);
+        self.program = None;
+        self.reference = None;
+        self.formatted.clear();
+        self.is_new_format = false;
     }
 
     fn take_program(&mut self, program: Arc<Program>) {
@@ -472,7 +490,7 @@ mod tests {
     fn cut(events: impl IntoIterator<Item = ts::Event>) -> Vec<(bool, usize)> {
         let mut core = Core::new(&Options { target: Duration::from_secs(1), ..Options::default() });
         events.into_iter().for_each(|event| core.take(event));
-        core.finish();
+        core.break_off();
         let mut segments: Vec<(bool, usize)> = Vec::new();
         while let Some(event) = core.outlet.pop() {
             match event {

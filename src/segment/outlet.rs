@@ -277,8 +277,8 @@ impl Outlet {
         }
     }
 
-    /// The stream is over; the newest segment, if one is open, ends like this.
-    pub fn finish(&mut self, ending: Option<Ending>) {
+    /// The stream breaks off; the newest segment, if one is open, ends like this. Nothing is known of what comes next.
+    pub fn break_off(&mut self, ending: Option<Ending>) {
         if let Some(open) = &self.current {
             let ordinal = open.ordinal;
             self.deliver_lead(ordinal, None);
@@ -287,8 +287,14 @@ impl Outlet {
             self.close_current(ending);
         }
         self.close_waiting();
+        for (_, run) in std::mem::take(&mut self.lead).packets {
+            self.leave_out(&run);
+        }
         self.tell_left_out();
         self.flush();
+        self.lanes = Lanes::default();
+        self.reference = None;
+        self.chunk = Bytes::new();
     }
 
     /// Adds bytes to a segment; what lies back to back in the chunk is handed out in one piece.

@@ -105,6 +105,13 @@ impl Segmenter {
         std::iter::from_fn(move || gatherer.next(&mut events))
     }
 
+    /// The stream breaks off: its last segments. What is pushed next is another stream, see [`Cutter::break_off`].
+    pub fn break_off(&mut self) -> impl Iterator<Item = Output> {
+        let gatherer = &mut self.gatherer;
+        let mut events = self.cutter.break_off();
+        std::iter::from_fn(move || gatherer.next(&mut events))
+    }
+
     /// The stream is over: its last segments.
     pub fn finish(self) -> impl Iterator<Item = Output> {
         let mut gatherer = self.gatherer;

@@ -132,6 +132,17 @@ impl Timing {
         Some(end)
     }
 
+    /// The stream breaks off, and another timeline begins whatever there was of this one. The time at which the open
+    /// segment ends, if there is one.
+    pub fn break_off(&mut self) -> Option<End> {
+        let end = self.break_here();
+        if end.is_none() {
+            self.start = None;
+            self.leave_timeline();
+        }
+        end
+    }
+
     /// Lines are to be counted from `anchor` in timeline `timeline` (the first is 0), if that has not begun and is
     /// this one or the next.
     pub fn share_anchor(&mut self, timeline: u32, anchor: Ticks) {

@@ -50,17 +50,24 @@ pub struct Fragmented {
 }
 
 pub fn make(stream: &Bytes, chunk: usize, layout: Layout, part: Option<Duration>) -> Made {
+    make_of(std::slice::from_ref(stream), chunk, layout, part)
+}
+
+/// Of streams that follow one another, each of which breaks off.
+pub fn make_of(streams: &[Bytes], chunk: usize, layout: Layout, part: Option<Duration>) -> Made {
     let options = segment::Options { target: Duration::from_secs(2), part, ..segment::Options::default() };
     let mut cutter = Cutter::new(&options);
     let mut fragmenter = Fragmenter::new(&cmaf::Options { layout });
     let mut made = Made::default();
-    for at in (0..stream.len()).step_by(chunk) {
-        for event in cutter.push(stream.slice(at..stream.len().min(at + chunk))) {
+    for stream in streams {
+        for at in (0..stream.len()).step_by(chunk) {
+            for event in cutter.push(stream.slice(at..stream.len().min(at + chunk))) {
+                made.take(&event, &mut fragmenter);
+            }
+        }
+        for event in cutter.break_off() {
             made.take(&event, &mut fragmenter);
         }
-    }
-    for event in cutter.finish() {
-        made.take(&event, &mut fragmenter);
     }
     fragmenter.finish().for_each(|event| made.keep(event));
     made

@@ -393,8 +393,10 @@ pub fn cmaf(input: &[u8]) {
     for layout in [Layout::Demuxed, Layout::Muxed] {
         for part in [None, Some(Duration::from_millis(300))] {
             let options = Options { target: Duration::from_secs(2), part, ..Options::default() };
-            let whole = fragment(&options, layout, [stream.clone()]);
-            let pieces = fragment(&options, layout, chunks(&stream));
+            let whole = fragment(&options, layout, [[stream.clone()]]);
+            let pieces = fragment(&options, layout, [chunks(&stream)]);
+            let half = stream.len() / 2;
+            fragment(&options, layout, [[stream.slice(..half)], [stream.slice(half..)]]);
             assert!(whole.log == pieces.log, "other fragments in chunks: {:?} {:?}", whole.log, pieces.log);
         }
     }
@@ -421,17 +423,24 @@ struct TrackFragments {
     sequence: u32,
 }
 
-fn fragment(options: &Options, layout: Layout, chunks: impl IntoIterator<Item = Bytes>) -> Fragments {
+/// What comes of streams in chunks, each of which breaks off.
+fn fragment(
+    options: &Options,
+    layout: Layout,
+    streams: impl IntoIterator<Item = impl IntoIterator<Item = Bytes>>,
+) -> Fragments {
     let mut cutter = Cutter::new(options);
     let mut fragmenter = Fragmenter::new(&cmaf::Options { layout });
     let mut found = Fragments::default();
-    for chunk in chunks {
-        for event in cutter.push(chunk) {
+    for chunks in streams {
+        for chunk in chunks {
+            for event in cutter.push(chunk) {
+                fragmenter.push(&event).for_each(|event| found.take(event));
+            }
+        }
+        for event in cutter.break_off() {
             fragmenter.push(&event).for_each(|event| found.take(event));
         }
-    }
-    for event in cutter.finish() {
-        fragmenter.push(&event).for_each(|event| found.take(event));
     }
     fragmenter.finish().for_each(|event| found.take(event));
     assert!(found.tracks.iter().all(|track| !track.is_open), "a segment is never whole");

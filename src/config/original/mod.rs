@@ -22,8 +22,8 @@ use super::reader::{Reader, Table};
 use super::shape::{Mistakes, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Error, transfer};
-use crate::channel::Lineup;
-use crate::encoder::ladder::{Ladder, Latency, Rendition};
+use crate::channel::{Lineup, Restart};
+use crate::encoder::ladder::{Input, Ladder, Latency, Rendition};
 use crate::{channel, delivery, live};
 
 /// The keys that may stand at the top, beside the profiles' own names.
@@ -77,6 +77,7 @@ impl<'a> Reader<'a> {
         let (renditions, names): (Vec<Rendition>, Vec<live::Rendition>) = rungs.into_iter().unzip();
         let lineups = (0..names.len()).map(Lineup::ts).collect();
         let destinations = self.transfers(top);
+        let restart = if matches!(input, Input::Stdin { .. }) { Restart::Never } else { Restart::OnFailure };
         let ladder = Ladder {
             ffmpeg: "ffmpeg".into(),
             input,
@@ -104,6 +105,7 @@ impl<'a> Reader<'a> {
                 ladder,
                 presentation,
                 lineups,
+                restart,
                 part: None,
                 destinations,
                 spool: delivery::Spool::default(),

@@ -269,6 +269,7 @@ function show(status) {
   cards("renditions", status.renditions, (card, one) => {
     const pairs = [["Bitrate", rate(one.bitrate_bps)], ["Segments", number(one.segments)], ["Bytes", size(one.bytes)]];
     if (one.encoder_speed != null) pairs.push(["Encoder speed", `${number(one.encoder_speed, 2)} ×`]);
+    if (one.encoder_restarts > 0) pairs.push(["Encoder restarts", number(one.encoder_restarts)]);
     facts(card, pairs);
     plot(card, "Segment duration", one.segment_seconds);
   });

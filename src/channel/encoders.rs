@@ -1,0 +1,246 @@
+//! What becomes of a channel as its encoders begin, fail, end and begin again.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::ingest::Ending;
+use super::lives::Lives;
+use super::outcome::Outcome;
+use super::pace::Pace;
+use super::package::{Lineup, Packager};
+use super::run::Channel;
+use super::{Error, Options, Restart};
+use crate::delivery::chain;
+use crate::encoder::ladder::{Feed, Input};
+use crate::encoder::{self, Control};
+use crate::live;
+
+/// A channel's encoders, and what is known of each rung of the ladder.
+#[derive(Debug)]
+pub struct Encoders {
+    pub control: Control,
+    pub lives: Lives,
+    /// What each rung is called.
+    rungs: Vec<String>,
+    /// The renditions that are made of each rung's stream.
+    pub lineups: Vec<Lineup>,
+    outcomes: Vec<Outcome>,
+    /// Streams that have ended and may go on in another life, by rung.
+    ended: BTreeMap<usize, Box<Packager>>,
+    /// Streams that are being read.
+    reading: usize,
+    is_fan_out: bool,
+    /// Of encoders, by the first of their rungs.
+    paces: BTreeMap<usize, Pace>,
+}
+
+impl Encoders {
+    /// Those of `options` have just begun.
+    pub fn new(options: &Options, control: Control) -> Self {
+        let ladder = &options.ladder;
+        // What was read from standard input does not come again, and an archive with holes is none.
+        let is_once =
+            matches!(ladder.input, Input::Stdin { .. }) || options.presentation.kind == live::Kind::Vod;
+        let restart = if is_once { Restart::Never } else { options.restart };
+        Self {
+            control,
+            lives: Lives::new(restart),
+            rungs: ladder.renditions.iter().map(|rung| rung.name.clone()).collect(),
+            lineups: options.lineups.clone(),
+            outcomes: vec![Outcome::default(); ladder.renditions.len()],
+            ended: BTreeMap::new(),
+            reading: ladder.renditions.len(),
+            is_fan_out: ladder.feed == Feed::FanOut,
+            paces: BTreeMap::new(),
+        }
+    }
+
+    fn renditions(&self, rungs: &[usize]) -> impl Iterator<Item = usize> {
+        rungs.iter().flat_map(|&rung| self.lineups[rung].renditions())
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.rungs.len()).collect()
+    }
+
+    fn all_renditions(&self) -> Vec<usize> {
+        self.lineups.iter().flat_map(Lineup::renditions).collect()
+    }
+}
+
+impl Channel {
+    /// Whether anything more comes of encoders, or may come of others after them. To be asked when all processes have
+    /// ended.
+    pub fn goes_on(&mut self) -> bool {
+        if self.encoders.reading > 0 || self.encoders.lives.next().is_some() {
+            return true;
+        }
+        let wait = if self.is_finishing || !self.has_segments(&self.encoders.all()) {
+            None
+        } else {
+            self.encoders.lives.end()
+        };
+        let Some(wait) = wait else {
+            self.settle();
+            return false;
+        };
+        for rendition in self.encoders.all_renditions() {
+            self.reporter.wait(rendition);
+        }
+        self.report();
+        tracing::warn!("the encoders begin again in {} s", wait.as_secs());
+        true
+    }
+
+    /// The next life of the encoders begins: what each stream goes on with.
+    pub fn begin_again(&mut self, control: Control) -> BTreeMap<usize, Box<Packager>> {
+        for rendition in self.encoders.all_renditions() {
+            self.reporter.begin_again(rendition);
+        }
+        let encoders = &mut self.encoders;
+        encoders.control = control;
+        encoders.lives.begin();
+        encoders.outcomes.fill(Outcome::default());
+        encoders.paces.clear();
+        encoders.reading = encoders.ended.len();
+        std::mem::take(&mut encoders.ended)
+    }
+
+    /// The next life could not begin; another one may.
+    pub fn fail_to_begin(&mut self, error: &encoder::Error) {
+        tracing::error!("{}", chain(error));
+        self.encoders.lives.fail_to_begin();
+    }
+
+    /// There will be no other life: what waited for one is over.
+    pub fn settle(&mut self) {
+        self.encoders.lives.give_up();
+        for rung in std::mem::take(&mut self.encoders.ended).into_keys() {
+            self.leave_out_all(rung);
+        }
+    }
+
+    fn leave_out_all(&mut self, rung: usize) {
+        for rendition in self.encoders.lineups[rung].renditions().collect::<Vec<_>>() {
+            self.leave_out(rendition);
+        }
+    }
+
+    /// The stream of a rung has ended.
+    pub fn end(&mut self, rung: usize, ending: Ending, packager: Box<Packager>) {
+        self.encoders.reading -= 1;
+        if self.encoders.lives.may_follow() {
+            self.encoders.ended.insert(rung, packager);
+        } else {
+            self.leave_out_all(rung);
+        }
+        let what = self.encoders.outcomes[rung].ended(ending);
+        self.judge(rung, what);
+    }
+
+    /// Whoever is asked to end may not have begun: no stream is no error then.
+    fn judge(&mut self, rung: usize, what: Option<String>) {
+        // Who is asked to finish early may have nothing to show yet.
+        if let Some(what) = what.filter(|_| !self.is_finishing) {
+            let rendition = self.encoders.rungs[rung].clone();
+            if self.is_asked {
+                tracing::warn!("rendition {rendition}: {what}");
+                return;
+            }
+            self.lose(Error::Stream { rendition, what }, &[rung]);
+        }
+    }
+
+    pub fn hear(&mut self, event: encoder::Event) {
+        match event {
+            encoder::Event::Progress { renditions: rungs, progress } => self.watch_speed(&rungs, &progress),
+            encoder::Event::SourceEnded { result: Err(error) } => {
+                let all = self.encoders.all();
+                if self.encoders.lives.is_broken() || self.may_begin_again(&all) {
+                    self.lose(error.into(), &all);
+                } else {
+                    self.fail(error.into());
+                }
+            }
+            encoder::Event::Exited { renditions: rungs, result } => {
+                for &rung in &rungs {
+                    let what = self.encoders.outcomes[rung].exited(result.is_ok());
+                    self.judge(rung, what);
+                }
+                let is_abandoned = rungs.iter().any(|&rung| self.encoders.outcomes[rung].is_abandoned());
+                match result {
+                    Err(error) if self.is_called_off(&rungs) => {
+                        tracing::warn!("ended before its first segment: {}", chain(&error));
+                    }
+                    Err(error) if !is_abandoned => self.lose(error.into(), &rungs),
+                    _ => {}
+                }
+            }
+            // Begun again it would be as slow.
+            encoder::Event::Dropped { reason, .. } => self.lose(reason.into(), &[]),
+            _ => {}
+        }
+    }
+
+    /// Whether the channel was asked to end before anything had come of these rungs: no failure then.
+    fn is_called_off(&self, rungs: &[usize]) -> bool {
+        self.is_finishing && self.failure.is_none() && !self.has_segments(rungs)
+    }
+
+    fn has_segments(&self, rungs: &[usize]) -> bool {
+        self.encoders.renditions(rungs).any(|rendition| self.summary.renditions[rendition].segments > 0)
+    }
+
+    /// Whether a failure of these rungs is one that a new beginning may mend.
+    fn may_begin_again(&self, rungs: &[usize]) -> bool {
+        !self.is_finishing && self.encoders.lives.may_follow() && self.has_segments(rungs)
+    }
+
+    /// A rendition is gone. All begin again, or in a fan-out the others go on without it.
+    fn lose(&mut self, error: Error, rungs: &[usize]) {
+        if self.encoders.lives.is_broken() {
+            tracing::debug!("{}", chain(&error));
+        } else if self.may_begin_again(rungs) {
+            self.break_down(&error, rungs);
+        } else if self.encoders.is_fan_out && !self.is_finishing && !self.presentation.is_ended() {
+            tracing::error!("{}; the others go on", chain(&error));
+            self.failure.get_or_insert(error);
+            self.settle();
+        } else {
+            self.fail(error);
+        }
+    }
+
+    /// These rungs have failed: all end, and begin again.
+    fn break_down(&mut self, error: &Error, rungs: &[usize]) {
+        let what = chain(error);
+        tracing::error!("{what}");
+        let failed: Vec<usize> = self.encoders.renditions(rungs).collect();
+        for rendition in failed {
+            self.reporter.note(rendition, what.clone());
+        }
+        self.encoders.lives.break_down();
+        self.encoders.control.finish();
+    }
+
+    fn watch_speed(&mut self, rungs: &[usize], progress: &encoder::Progress) {
+        tracing::trace!(?progress, "encoder");
+        let Some(&first) = rungs.first() else { return };
+        let renditions: Vec<usize> = self.encoders.renditions(rungs).collect();
+        for rendition in renditions {
+            self.reporter.speed(rendition, progress.speed);
+        }
+        if self.presentation.options().kind == live::Kind::Vod {
+            return;
+        }
+        let pace = self.encoders.paces.entry(first).or_default();
+        if let Some(speed) = pace.take(progress.out_time, Instant::now()) {
+            let names: Vec<&str> = rungs.iter().map(|&rung| self.encoders.rungs[rung].as_str()).collect();
+            tracing::warn!(
+                "the encoder of {} runs at {speed:.2} of real time: use lighter presets, smaller sizes, or fewer renditions",
+                names.join(", ")
+            );
+        }
+    }
+}

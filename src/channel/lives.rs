@@ -1,0 +1,128 @@
+//! The lives of a channel's encoders: one after another, where they are begun again.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+use super::Restart;
+
+/// How long is waited before encoders begin again, at first; each further time it is twice as long.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How long is waited at most.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Encoders that have lived so long had begun well: the next wait is the shortest again.
+const WELL: Duration = Duration::from_secs(60);
+
+/// Says whether and when encoders are begun again.
+#[derive(Debug)]
+pub struct Lives {
+    policy: Restart,
+    /// Whether a life has broken down that is not over yet, or whose next one has not begun.
+    is_broken: bool,
+    began: Instant,
+    waits: ExponentialBackoff,
+    next: Option<Instant>,
+}
+
+impl Lives {
+    /// The first begins now.
+    pub fn new(policy: Restart) -> Self {
+        let began = Instant::now();
+        Self { policy, is_broken: false, began, waits: waits(), next: None }
+    }
+
+    /// Whether a life may follow this one.
+    pub fn may_follow(&self) -> bool {
+        self.policy != Restart::Never
+    }
+
+    /// Whether this life has failed: what else its encoders say is of no interest.
+    pub const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// This life has failed, and another one is to follow it.
+    pub fn break_down(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Nothing is left of this life. How long is waited for the next one, if there is to be one.
+    pub fn end(&mut self) -> Option<Duration> {
+        if !self.is_broken && self.policy != Restart::Always {
+            return None;
+        }
+        if self.began.elapsed() >= WELL {
+            self.waits = waits();
+        }
+        let wait = self.waits.next().unwrap_or(LONGEST);
+        self.next = Some(Instant::now() + wait);
+        Some(wait)
+    }
+
+    /// When the next life is to begin, if one is waited for.
+    pub const fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// The next life begins.
+    pub fn begin(&mut self) {
+        self.began = Instant::now();
+        self.next = None;
+        self.is_broken = false;
+    }
+
+    /// The next life could not begin: it is as if it had failed at once.
+    pub fn fail_to_begin(&mut self) {
+        self.began = Instant::now();
+        self.next = None;
+        self.is_broken = true;
+    }
+
+    /// There will be no next life.
+    pub fn give_up(&mut self) {
+        self.policy = Restart::Never;
+        self.next = None;
+        self.is_broken = false;
+    }
+}
+
+fn waits() -> ExponentialBackoff {
+    let builder = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST);
+    builder.without_max_times().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(lives: &mut Lives) -> Option<u64> {
+        let wait = lives.end().map(|wait| wait.as_secs());
+        lives.begin();
+        wait
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_until_a_life_goes_well() {
+        let mut lives = Lives::new(Restart::OnFailure);
+        let waits: Vec<_> = (0..7)
+            .map(|_| {
+                lives.break_down();
+                seconds(&mut lives)
+            })
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30].map(Some));
+        tokio::time::advance(WELL).await;
+        lives.break_down();
+        assert_eq!(seconds(&mut lives), Some(1));
+    }
+
+    #[tokio::test]
+    async fn an_end_is_followed_by_nothing_unless_that_is_wanted() {
+        assert_eq!(Lives::new(Restart::OnFailure).end(), None);
+        let mut always = Lives::new(Restart::Always);
+        assert_eq!(always.end(), Some(SHORTEST));
+        always.give_up();
+        assert_eq!((always.end(), always.next()), (None, None));
+    }
+}
