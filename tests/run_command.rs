@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -440,6 +441,17 @@ fn an_end_before_the_beginning_is_no_error() {
     run.end_within(Duration::from_secs(20)).expect(0, &["finishing"]);
 }
 
+/// What the origin that this log tells of says at `path`.
+fn told(log: &str, path: &str) -> String {
+    let (_, behind) = log.split_once("a page at http://").unwrap();
+    let (address, _) = behind.split_once('/').unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn encoders_that_are_killed_begin_again_behind_a_discontinuity() {
     let folder = tempfile::tempdir().unwrap();
@@ -459,6 +471,11 @@ fn encoders_that_are_killed_begin_again_behind_a_discontinuity() {
         if count < 2 {
             signal(run.children()[0], "KILL");
         }
+    }
+    let metrics = told(&run.log(), "/metrics");
+    for name in ["high", "low"] {
+        let count = format!("segcast_encoder_restarts_total{{rendition=\"{name}\"}} 2");
+        assert!(metrics.contains(&count), "{metrics}");
     }
     run.signal("INT");
     let again = ["encoder of high, low died with signal 9", "begin again in 1 s", "begin again in 2 s"];
