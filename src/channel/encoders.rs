@@ -202,7 +202,7 @@ impl Channel {
         if self.encoders.lives.is_broken() {
             tracing::debug!("{}", chain(&error));
         } else if self.may_begin_again(rungs) {
-            self.break_down(&error, rungs);
+            self.break_down(error, rungs);
         } else if self.encoders.is_fan_out && !self.is_finishing && !self.presentation.is_ended() {
             tracing::error!("{}; the others go on", chain(&error));
             self.failure.get_or_insert(error);
@@ -213,12 +213,16 @@ impl Channel {
     }
 
     /// These rungs have failed: all end, and begin again.
-    fn break_down(&mut self, error: &Error, rungs: &[usize]) {
-        let what = chain(error);
-        tracing::error!("{what}");
+    fn break_down(&mut self, error: Error, rungs: &[usize]) {
+        tracing::error!("{}", chain(&error));
+        let told = match error {
+            // The origin's page may be everybody's.
+            Error::Encoder(error) => error.without_words().to_string(),
+            error => error.to_string(),
+        };
         let failed: Vec<usize> = self.encoders.renditions(rungs).collect();
         for rendition in failed {
-            self.reporter.note(rendition, what.clone());
+            self.reporter.note(rendition, told.clone());
         }
         self.encoders.lives.break_down();
         self.encoders.control.finish();

@@ -115,6 +115,19 @@ impl Error {
             _ => Kind::Transient,
         }
     }
+
+    /// The same without the process's own words, in which the address of its input may stand.
+    #[must_use]
+    pub fn without_words(mut self) -> Self {
+        if let Self::Died { words, .. }
+        | Self::Stalled { words, .. }
+        | Self::Slow { words, .. }
+        | Self::Unfinished { words, .. } = &mut self
+        {
+            *words = LastWords::default();
+        }
+        self
+    }
 }
 
 fn describe(status: ExitStatus) -> String {
@@ -147,6 +160,7 @@ mod tests {
         let died = Error::Died { process: process.clone(), status: ExitStatus::from_raw(256), words };
         assert_eq!(died.to_string(), "encoder of 720p died with exit status 1: Unknown encoder 'libfoo'");
         let status = ExitStatus::from_raw(9);
+        assert_eq!(died.without_words().to_string(), "encoder of 720p died with exit status 1");
         let killed = Error::Died { process, status, words: LastWords::default() };
         assert_eq!(killed.to_string(), "encoder of 720p died with signal 9");
         assert_eq!(killed.kind(), Kind::Transient);

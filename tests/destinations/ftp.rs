@@ -40,8 +40,9 @@ fn names(folder: &Path) -> Vec<String> {
 pub fn free_ports() -> RangeInclusive<u16> {
     const LOWEST: u16 = 16_384;
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
-    // Each test begins somewhere else.
-    let starts = std::iter::repeat_with(|| LOWEST + free_port() % (LOWEST - PASSIVE));
+    // Each test begins somewhere else, at ports that are no server's.
+    let starts =
+        std::iter::repeat_with(|| LOWEST + free_port().wrapping_mul(PASSIVE + 1) % (LOWEST - PASSIVE));
     let mut ranges = starts.take(1000).map(|start| start..=start + PASSIVE);
     ranges.find(|range| range.clone().all(|port| is_free(&port))).expect("there are so many ports free")
 }
