@@ -482,7 +482,22 @@ fn encoders_that_are_killed_begin_again_behind_a_discontinuity() {
     run.end().expect(0, &again);
     let seen = viewer.end();
     assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
-    assert_aligned(&[&playlists[0], &playlists[1]]);
+    // A killed encoder leaves a picture more of one rendition than of the other, and perhaps a segment of it.
+    let lives = playlists.each_ref().map(|path| {
+        let segments = whole(path).segments;
+        let lives = segments.chunk_by(|_, next| !next.is_discontinuity);
+        let starts = |life: &[segcast::playlist::Segment]| -> Vec<_> {
+            life.iter().map(|one| first_pts(&path.with_file_name(&one.uri))).collect()
+        };
+        lives.map(starts).collect::<Vec<_>>()
+    });
+    assert_eq!(lives.each_ref().map(Vec::len), [3, 3]);
+    for (high, low) in lives[0].iter().zip(&lives[1]) {
+        assert!(
+            high.len().abs_diff(low.len()) <= 1 && high.iter().zip(low).all(|(a, b)| a == b),
+            "{lives:?}"
+        );
+    }
     let media = whole(&playlists[0]);
     assert!(media.is_ended && media.media_sequence == 1 && media.discontinuity_sequence == 0);
     let mut earliest = None;

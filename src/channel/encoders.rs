@@ -1,6 +1,6 @@
 //! What becomes of a channel as its encoders begin, fail, end and begin again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ pub struct Encoders {
     ended: BTreeMap<usize, Box<Packager>>,
     /// Streams that are being read.
     reading: usize,
+    /// Renditions of which segments have come in this life.
+    given: BTreeSet<usize>,
     is_fan_out: bool,
     /// Of encoders, by the first of their rungs.
     paces: BTreeMap<usize, Pace>,
@@ -51,6 +53,7 @@ impl Encoders {
             outcomes: vec![Outcome::default(); ladder.renditions.len()],
             ended: BTreeMap::new(),
             reading: ladder.renditions.len(),
+            given: BTreeSet::new(),
             is_fan_out: ladder.feed == Feed::FanOut,
             paces: BTreeMap::new(),
         }
@@ -58,6 +61,11 @@ impl Encoders {
 
     fn renditions(&self, rungs: &[usize]) -> impl Iterator<Item = usize> {
         rungs.iter().flat_map(|&rung| self.lineups[rung].renditions())
+    }
+
+    /// A segment of this rendition has come.
+    pub fn give(&mut self, rendition: usize) {
+        self.given.insert(rendition);
     }
 
     fn all(&self) -> Vec<usize> {
@@ -79,7 +87,7 @@ impl Channel {
         let wait = if self.is_finishing || !self.has_segments(&self.encoders.all()) {
             None
         } else {
-            self.encoders.lives.end()
+            self.encoders.lives.end(!self.encoders.given.is_empty())
         };
         let Some(wait) = wait else {
             self.settle();
@@ -103,6 +111,7 @@ impl Channel {
         encoders.lives.begin();
         encoders.outcomes.fill(Outcome::default());
         encoders.paces.clear();
+        encoders.given.clear();
         encoders.reading = encoders.ended.len();
         std::mem::take(&mut encoders.ended)
     }
@@ -110,6 +119,9 @@ impl Channel {
     /// The next life could not begin; another one may.
     pub fn fail_to_begin(&mut self, error: &encoder::Error) {
         tracing::error!("{}", chain(error));
+        for rendition in self.encoders.all_renditions() {
+            self.reporter.note(rendition, error.to_string());
+        }
         self.encoders.lives.fail_to_begin();
     }
 
@@ -125,6 +137,15 @@ impl Channel {
         for rendition in self.encoders.lineups[rung].renditions().collect::<Vec<_>>() {
             self.leave_out(rendition);
         }
+    }
+
+    /// The task that reads a rung's stream has broken down.
+    pub fn lose_reader(&mut self, rung: usize) {
+        self.encoders.reading -= 1;
+        self.leave_out_all(rung);
+        let rendition = self.encoders.rungs[rung].clone();
+        let what = "its reader broke down, which is a fault of segcast's: please report it".to_owned();
+        self.fail(Error::Stream { rendition, what });
     }
 
     /// The stream of a rung has ended.
@@ -183,9 +204,12 @@ impl Channel {
         }
     }
 
-    /// Whether the channel was asked to end before anything had come of these rungs: no failure then.
+    /// Whether the channel was asked to end before anything had come of these rungs, now that they have begun: no failure
+    /// then.
     fn is_called_off(&self, rungs: &[usize]) -> bool {
-        self.is_finishing && self.failure.is_none() && !self.has_segments(rungs)
+        let has_given =
+            self.encoders.renditions(rungs).any(|rendition| self.encoders.given.contains(&rendition));
+        self.is_finishing && self.failure.is_none() && !has_given
     }
 
     fn has_segments(&self, rungs: &[usize]) -> bool {
@@ -201,12 +225,16 @@ impl Channel {
     fn lose(&mut self, error: Error, rungs: &[usize]) {
         if self.encoders.lives.is_broken() {
             tracing::debug!("{}", chain(&error));
-        } else if self.may_begin_again(rungs) {
-            self.break_down(error, rungs);
-        } else if self.encoders.is_fan_out && !self.is_finishing && !self.presentation.is_ended() {
+            return;
+        }
+        if self.may_begin_again(rungs) {
+            return self.break_down(error, rungs);
+        }
+        // What has ended is over: none but those that are still there could go on.
+        self.settle();
+        if self.encoders.is_fan_out && !self.is_finishing && !self.presentation.is_ended() {
             tracing::error!("{}; the others go on", chain(&error));
             self.failure.get_or_insert(error);
-            self.settle();
         } else {
             self.fail(error);
         }

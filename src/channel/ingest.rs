@@ -23,6 +23,8 @@ pub enum Given {
     Items(Vec<(usize, Item)>),
     /// Nothing more will come of it. The packager can take up another stream where this one broke off.
     End(Ending, Box<Packager>),
+    /// It is not read any more: the task that did it has panicked.
+    Lost,
 }
 
 /// How a rendition's stream ended.
@@ -92,11 +94,19 @@ impl Readers {
 
     /// Reads all outputs, each with the packager of its rung.
     pub fn read(&mut self, running: &mut encoder::Running, mut packagers: BTreeMap<usize, Box<Packager>>) {
-        // Those before have ended.
+        // Those before have ended, and what they shared with them: timelines begin anew.
         while self.tasks.try_join_next().is_some() {}
+        self.shared.anchors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for output in running.outputs.drain(..) {
             if let Some(packager) = packagers.remove(&output.rendition()) {
-                self.tasks.spawn(ingest(output, packager, self.shared.clone(), self.given.clone()));
+                let (rung, given) = (output.rendition(), self.given.clone());
+                let task = tokio::spawn(ingest(output, packager, self.shared.clone(), given.clone()));
+                self.tasks.spawn(async move {
+                    if task.await.is_err() {
+                        // Whoever does not listen any more has ended.
+                        let _ = given.send((rung, Given::Lost)).await;
+                    }
+                });
             }
         }
     }

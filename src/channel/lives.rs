@@ -11,7 +11,7 @@ use super::Restart;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How long is waited at most.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Encoders that have lived so long had begun well: the next wait is the shortest again.
+/// Encoders that have lived so long and given something had begun well: the next wait is the shortest again.
 const WELL: Duration = Duration::from_secs(60);
 
 /// Says whether and when encoders are begun again.
@@ -47,12 +47,18 @@ impl Lives {
         self.is_broken = true;
     }
 
-    /// Nothing is left of this life. How long is waited for the next one, if there is to be one.
-    pub fn end(&mut self) -> Option<Duration> {
-        if !self.is_broken && self.policy != Restart::Always {
+    /// Nothing is left of this life, which gave something or not. How long is waited for the next one, if there is to be
+    /// one.
+    pub fn end(&mut self, has_given: bool) -> Option<Duration> {
+        let is_wanted = match self.policy {
+            Restart::Never => false,
+            Restart::OnFailure => self.is_broken,
+            Restart::Always => true,
+        };
+        if !is_wanted {
             return None;
         }
-        if self.began.elapsed() >= WELL {
+        if has_given && self.began.elapsed() >= WELL {
             self.waits = waits();
         }
         let wait = self.waits.next().unwrap_or(LONGEST);
@@ -83,7 +89,6 @@ impl Lives {
     pub fn give_up(&mut self) {
         self.policy = Restart::Never;
         self.next = None;
-        self.is_broken = false;
     }
 }
 
@@ -96,8 +101,8 @@ fn waits() -> ExponentialBackoff {
 mod tests {
     use super::*;
 
-    fn seconds(lives: &mut Lives) -> Option<u64> {
-        let wait = lives.end().map(|wait| wait.as_secs());
+    fn seconds(lives: &mut Lives, has_given: bool) -> Option<u64> {
+        let wait = lives.end(has_given).map(|wait| wait.as_secs());
         lives.begin();
         wait
     }
@@ -108,21 +113,24 @@ mod tests {
         let waits: Vec<_> = (0..7)
             .map(|_| {
                 lives.break_down();
-                seconds(&mut lives)
+                seconds(&mut lives, true)
             })
             .collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30].map(Some));
         tokio::time::advance(WELL).await;
         lives.break_down();
-        assert_eq!(seconds(&mut lives), Some(1));
+        assert_eq!(seconds(&mut lives, false), Some(30), "it was silent");
+        tokio::time::advance(WELL).await;
+        lives.break_down();
+        assert_eq!(seconds(&mut lives, true), Some(1));
     }
 
     #[tokio::test]
     async fn an_end_is_followed_by_nothing_unless_that_is_wanted() {
-        assert_eq!(Lives::new(Restart::OnFailure).end(), None);
+        assert_eq!(Lives::new(Restart::OnFailure).end(true), None);
         let mut always = Lives::new(Restart::Always);
-        assert_eq!(always.end(), Some(SHORTEST));
+        assert_eq!(always.end(true), Some(SHORTEST));
         always.give_up();
-        assert_eq!((always.end(), always.next()), (None, None));
+        assert_eq!((always.end(true), always.next()), (None, None));
     }
 }

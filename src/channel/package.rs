@@ -130,6 +130,9 @@ impl Packager {
         for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
         }
+        if let Some(fragments) = &mut self.fragments {
+            fragments.fragmenter.break_off();
+        }
         items
     }
 }

@@ -72,7 +72,10 @@ impl Reporter {
 
     /// The encoder of a rendition has begun again.
     pub fn begin_again(&mut self, rendition: usize) {
-        self.renditions[rendition].told.restarts += 1;
+        let told = &mut self.renditions[rendition].told;
+        if told.state != State::Ended {
+            told.restarts += 1;
+        }
     }
 
     /// Nothing more comes of a rendition.

@@ -80,6 +80,7 @@ async fn run_with(
             Some((rung, given)) = received.recv() => match given {
                 Given::Items(items) => channel.take(items),
                 Given::End(ending, packager) => channel.end(rung, ending, packager),
+                Given::Lost => channel.lose_reader(rung),
             },
             event = running.events.recv(), if has_events => match event {
                 Some(event) => channel.hear(event),
@@ -223,6 +224,7 @@ impl Channel {
             "segment"
         );
         self.reporter.segment(rendition, &segment.extent);
+        self.encoders.give(rendition);
         let plan = self.presentation.close(rendition, &segment.extent);
         self.perform(&plan, Some(segment));
         self.longest.send_if_modified(|longest| {

@@ -42,6 +42,11 @@ impl Assembly {
         Self { pid, next_counter: None, state: State::Idle, header: Vec::new() }
     }
 
+    /// What comes next is of another stream.
+    pub fn break_off(&mut self) {
+        *self = Self::new(self.pid);
+    }
+
     /// Takes a packet of the PID. What it brings, in order.
     pub fn take<'a>(&'a mut self, packet: Packet<'a>, mut out: impl FnMut(Piece<'_>)) {
         if packet.is_scrambled() || !packet.has_payload() {

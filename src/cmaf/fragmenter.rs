@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::draft::Draft;
 use super::generation::Generation;
-use super::stream::Place;
+use super::stream::{Place, Stream};
 use super::{Event, Layout, Options};
 use crate::segment::{self, Extent, Head, Part};
 use crate::time::{Stamp, Ticks};
@@ -59,6 +59,13 @@ impl Fragmenter {
             _ => {}
         }
         self.queue.drain(..)
+    }
+
+    /// The cutter has broken off: nothing of what comes next belongs to what has come. To be called behind the last of
+    /// [`Cutter::break_off`](segment::Cutter::break_off)'s events.
+    pub fn break_off(&mut self) {
+        let streams = self.generations.iter_mut().flat_map(|generation| &mut generation.streams);
+        streams.for_each(Stream::break_off);
     }
 
     /// The stream is over. The cutter has closed its segments by then, so that nothing is left but what it did not

@@ -88,6 +88,14 @@ impl Stream {
         self.assembly.pid
     }
 
+    /// What comes next is of another stream of the same kind.
+    pub fn break_off(&mut self) {
+        self.assembly.break_off();
+        if let Media::Sounds(sounds) = &mut self.media {
+            sounds.lose();
+        }
+    }
+
     /// The newest sample entry.
     pub const fn entry(&self) -> Option<&Arc<Entry>> {
         match &self.media {

@@ -68,6 +68,7 @@ pub fn make_of(streams: &[Bytes], chunk: usize, layout: Layout, part: Option<Dur
         for event in cutter.break_off() {
             made.take(&event, &mut fragmenter);
         }
+        fragmenter.break_off();
     }
     fragmenter.finish().for_each(|event| made.keep(event));
     made

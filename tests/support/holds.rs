@@ -441,6 +441,7 @@ fn fragment(
         for event in cutter.break_off() {
             fragmenter.push(&event).for_each(|event| found.take(event));
         }
+        fragmenter.break_off();
     }
     fragmenter.finish().for_each(|event| found.take(event));
     assert!(found.tracks.iter().all(|track| !track.is_open), "a segment is never whole");
