@@ -12,7 +12,7 @@ use super::package::{Lineup, Packager};
 use super::run::Channel;
 use super::{Error, Options, Restart};
 use crate::delivery::chain;
-use crate::encoder::ladder::{Feed, Input};
+use crate::encoder::ladder::Feed;
 use crate::encoder::{self, Control};
 use crate::live;
 
@@ -24,7 +24,7 @@ pub struct Encoders {
     /// What each rung is called.
     rungs: Vec<String>,
     /// The renditions that are made of each rung's stream.
-    pub lineups: Vec<Lineup>,
+    lineups: Vec<Lineup>,
     outcomes: Vec<Outcome>,
     /// Streams that have ended and may go on in another life, by rung.
     ended: BTreeMap<usize, Box<Packager>>,
@@ -41,10 +41,10 @@ impl Encoders {
     /// Those of `options` have just begun.
     pub fn new(options: &Options, control: Control) -> Self {
         let ladder = &options.ladder;
-        // What was read from standard input does not come again, and an archive with holes is none.
-        let is_once =
-            matches!(ladder.input, Input::Stdin { .. }) || options.presentation.kind == live::Kind::Vod;
-        let restart = if is_once { Restart::Never } else { options.restart };
+        let restart = match Restart::usual(&ladder.input, options.presentation.kind) {
+            Restart::Never => Restart::Never,
+            _ => options.restart,
+        };
         Self {
             control,
             lives: Lives::new(restart),
@@ -78,12 +78,13 @@ impl Encoders {
 }
 
 impl Channel {
-    /// Whether anything more comes of encoders, or may come of others after them. To be asked when all processes have
-    /// ended.
-    pub fn goes_on(&mut self) -> bool {
-        if self.encoders.reading > 0 || self.encoders.lives.next().is_some() {
-            return true;
-        }
+    /// Whether streams are still read, or the next life of the encoders is waited for.
+    pub fn is_at_work(&self) -> bool {
+        self.encoders.reading > 0 || self.encoders.lives.next().is_some()
+    }
+
+    /// Nothing is left of this life: waits for the next one, or settles that there is to be none.
+    pub fn await_next_life(&mut self) -> bool {
         let wait = if self.is_finishing || !self.has_segments(&self.encoders.all()) {
             None
         } else {

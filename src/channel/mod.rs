@@ -78,6 +78,15 @@ pub enum Restart {
     Always,
 }
 
+impl Restart {
+    /// What fits where nobody has said anything. What was read from standard input does not come again, and an archive
+    /// with holes is none.
+    pub fn usual(input: &encoder::ladder::Input, kind: live::Kind) -> Self {
+        let is_once = matches!(input, encoder::ladder::Input::Stdin { .. }) || kind == live::Kind::Vod;
+        if is_once { Self::Never } else { Self::OnFailure }
+    }
+}
+
 /// How a channel is asked to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stop {

@@ -74,7 +74,7 @@ async fn run_with(
     let mut tick = interval(REPORTS);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut has_events = true;
-    while has_events || channel.goes_on() {
+    while has_events || channel.is_at_work() || channel.await_next_life() {
         let next_life = channel.encoders.lives.next();
         tokio::select! {
             Some((rung, given)) = received.recv() => match given {

@@ -125,13 +125,15 @@ impl Page {
 
     /// Said where it is not what it would be if it were absent.
     fn restart(&mut self, options: &channel::Options) {
-        let is_once =
-            matches!(options.ladder.input, Input::Stdin { .. }) || options.presentation.kind == Kind::Vod;
-        match options.restart {
-            Restart::Never if !is_once => self.set("restart", "never"),
-            Restart::Always => self.set("restart", "always"),
-            Restart::Never | Restart::OnFailure => {}
+        if options.restart == Restart::usual(&options.ladder.input, options.presentation.kind) {
+            return;
         }
+        let name = match options.restart {
+            Restart::Never => "never",
+            Restart::OnFailure => "on-failure",
+            Restart::Always => "always",
+        };
+        self.set("restart", name);
     }
 
     fn input(&mut self, input: &Input) {

@@ -23,7 +23,7 @@ use super::shape::{Mistakes, quoted};
 use super::value::Kind as _;
 use super::{Checked, Dialect, Error, transfer};
 use crate::channel::{Lineup, Restart};
-use crate::encoder::ladder::{Input, Ladder, Latency, Rendition};
+use crate::encoder::ladder::{Ladder, Latency, Rendition};
 use crate::{channel, delivery, live};
 
 /// The keys that may stand at the top, beside the profiles' own names.
@@ -77,7 +77,8 @@ impl<'a> Reader<'a> {
         let (renditions, names): (Vec<Rendition>, Vec<live::Rendition>) = rungs.into_iter().unzip();
         let lineups = (0..names.len()).map(Lineup::ts).collect();
         let destinations = self.transfers(top);
-        let restart = if matches!(input, Input::Stdin { .. }) { Restart::Never } else { Restart::OnFailure };
+        let kind = live::Kind::Live { window };
+        let restart = Restart::usual(&input, kind);
         let ladder = Ladder {
             ffmpeg: "ffmpeg".into(),
             input,
@@ -87,7 +88,7 @@ impl<'a> Reader<'a> {
             latency: Latency::Normal,
         };
         let presentation = live::Options {
-            kind: live::Kind::Live { window },
+            kind,
             target,
             multivariants: multivariant
                 .into_iter()
