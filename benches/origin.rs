@@ -4,6 +4,7 @@
 //!   input ends.
 //! - `held COUNT`: how soon so many held requests are answered when their part comes, and what each takes in memory. It
 //!   starts itself a second time as the server.
+//! - `multiplexed COUNT`: the same over HTTP/2, as many on a connection as the origin takes.
 //! - `answered COUNT`: how many of so many held requests have their answer 50 ms after the part came, where those who
 //!   asked are elsewhere: nobody reads meanwhile.
 //! - `fetched COUNT`: how soon a part is fetched by one who waits for the playlist that names it, so many times.
@@ -24,6 +25,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+#[path = "origin/http2.rs"]
+mod http2;
+
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,10 +47,11 @@ async fn main() -> Outcome {
         ["memory", folder, address] => memory(folder.as_ref(), address).await,
         ["server"] => server().await,
         ["held", count] => held(count.parse()?).await,
+        ["multiplexed", count] => multiplexed(count.parse()?).await,
         ["answered", count] => answered(count.parse()?).await,
         ["fetched", count] => fetched(count.parse()?).await,
         [] => held(10_000).await,
-        _ => Err("expected: memory FOLDER ADDRESS, held COUNT, answered COUNT, or fetched COUNT".into()),
+        _ => Err("expected: memory FOLDER ADDRESS, held COUNT, multiplexed COUNT, answered COUNT, or fetched COUNT".into()),
     }
 }
 
@@ -332,17 +337,60 @@ async fn held(count: usize) -> Outcome {
             streams.push(stream);
         }
         server.tell("segment")?;
-        came.sort_unstable();
-        println!(
-            "{count} held requests: {each} bytes each; the part was shown in {:.1} ms; answered after {:.1} ms (first), \
-             {:.1} ms (median), {:.1} ms (last)",
-            millis(shown),
-            millis(came[0]),
-            millis(came[count / 2]),
-            millis(came[count - 1]),
-        );
+        tell_held("held requests", each, shown, came);
     }
     server.end()
+}
+
+async fn multiplexed(count: usize) -> Outcome {
+    let mut server = Server::start()?;
+    let address = server.address.clone();
+    let before = resident_bytes(server.child.id())?;
+    let each_holds = (Limits::default().streams as usize).min(count).max(1);
+    let mut connections = Vec::new();
+    for _ in 0..count / each_holds {
+        connections.push(http2::Connection::open(&address).await?);
+    }
+    let count = connections.len() * each_holds;
+    for round in 0..ROUNDS {
+        let path = format!("/index.m3u8?_HLS_msn={}&_HLS_part=0", round + 2);
+        for connection in &mut connections {
+            connection.ask(&path, each_holds).await?;
+        }
+        until_held(&address, count).await?;
+        let each = (resident_bytes(server.child.id())? - before) / count as u64;
+        let mut reading = JoinSet::new();
+        for mut connection in connections.drain(..) {
+            reading.spawn(async move {
+                let came = connection.answers(each_holds).await.unwrap();
+                (came, connection)
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let start = Instant::now();
+        let shown = server.tell("part")?;
+        let mut came = Vec::new();
+        for (at, connection) in reading.join_all().await {
+            came.extend(at.into_iter().map(|at| at - start));
+            connections.push(connection);
+        }
+        server.tell("segment")?;
+        tell_held("held requests over HTTP/2", each, shown, came);
+    }
+    server.end()
+}
+
+fn tell_held(what: &str, each_bytes: u64, shown: Duration, mut came: Vec<Duration>) {
+    came.sort_unstable();
+    let count = came.len();
+    println!(
+        "{count} {what}: {each_bytes} bytes each; the part was shown in {:.1} ms; answered after {:.1} ms (first), \
+         {:.1} ms (median), {:.1} ms (last)",
+        millis(shown),
+        millis(came[0]),
+        millis(came[count / 2]),
+        millis(came[count - 1]),
+    );
 }
 
 fn millis(span: Duration) -> f64 {

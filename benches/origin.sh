@@ -6,7 +6,7 @@
 #
 # Requests per second by wrk, HTTP/1.1 with keep-alive, for a playlist, a part and a segment: nginx from a folder,
 # `segcast serve` from the same folder, and a channel's origin from memory. Then how soon a part is fetched, and ten
-# thousand held requests: by clients on the same cores, and by those that do not read yet.
+# thousand held requests: by clients on the same cores, over HTTP/2, and by those that do not read yet.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -90,4 +90,5 @@ for what in "playlist index.m3u8 index.m3u8" "part 00001.ts 00001.ts" "segment 0
 done
 "$bench" fetched 200
 "$bench" held "${HELD:-10000}"
+"$bench" multiplexed "${HELD:-10000}"
 "$bench" answered "${HELD:-10000}"

@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 use super::pace::Pace;
 use super::package::{Lineup, Packager};
 use super::run::Channel;
-use super::{Error, Options, Restart};
+use super::{Error, Options};
 use crate::delivery::chain;
 use crate::encoder::ladder::Feed;
 use crate::encoder::{self, Control};
@@ -41,13 +41,9 @@ impl Encoders {
     /// Those of `options` have just begun.
     pub fn new(options: &Options, control: Control) -> Self {
         let ladder = &options.ladder;
-        let restart = match Restart::usual(&ladder.input, options.presentation.kind) {
-            Restart::Never => Restart::Never,
-            _ => options.restart,
-        };
         Self {
             control,
-            lives: Lives::new(restart),
+            lives: Lives::new(options.restart()),
             rungs: ladder.renditions.iter().map(|rung| rung.name.clone()).collect(),
             lineups: options.lineups.clone(),
             outcomes: vec![Outcome::default(); ladder.renditions.len()],

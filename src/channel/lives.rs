@@ -10,7 +10,7 @@ use super::Restart;
 /// How long is waited before encoders begin again, at first; each further time it is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How long is waited at most.
-const LONGEST: Duration = Duration::from_secs(30);
+pub const LONGEST: Duration = Duration::from_secs(30);
 /// Encoders that have lived so long and given something had begun well: the next wait is the shortest again.
 const WELL: Duration = Duration::from_secs(60);
 
@@ -92,7 +92,8 @@ impl Lives {
     }
 }
 
-fn waits() -> ExponentialBackoff {
+/// How long is waited before a channel's beginning is tried again, time after time: without an end.
+pub fn waits() -> ExponentialBackoff {
     let builder = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST);
     builder.without_max_times().build()
 }

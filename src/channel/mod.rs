@@ -64,6 +64,16 @@ pub struct Options {
     pub origin: Option<origin::Options>,
 }
 
+impl Options {
+    /// When encoders are begun again: as asked for, where they can be.
+    fn restart(&self) -> Restart {
+        match Restart::usual(&self.ladder.input, self.presentation.kind) {
+            Restart::Never => Restart::Never,
+            _ => self.restart,
+        }
+    }
+}
+
 /// When encoders are begun again. All of them are then, the source's command with them, so that renditions stay
 /// aligned; playlists go on behind a discontinuity. Encoders that never gave a segment are not: something is wrong then
 /// that another try does not mend.

@@ -1,5 +1,6 @@
 //! What is done before the first byte: do destinations take files, and what did an earlier run leave there?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,16 +43,88 @@ fn presentation(options: &Options, shown: Option<&[Option<playlist::Media>]>) ->
     Presentation::resume_from(presentation, u64::try_from(first).unwrap_or(1), breaks)
 }
 
-/// Sees that destinations take files, and goes on where an earlier run left off.
-///
-/// One that refuses is said and left out; one that does not answer is looked at again while the others, or the origin,
-/// begin. If there is no place to begin at, or one that is required refuses, that is an error.
-pub async fn prepare(
-    options: &Options,
+/// The search for places to begin at.
+pub struct Search<'a> {
+    options: &'a Options,
     began: Instant,
-    ended: &mpsc::UnboundedSender<()>,
-) -> Result<Prepared, Error> {
-    // All at the same time: one that does not answer holds up nobody for longer than the limit.
+    ended: mpsc::UnboundedSender<()>,
+    /// What has been said.
+    said: BTreeSet<String>,
+}
+
+/// Why there is no place to begin at.
+pub enum Nowhere {
+    /// Another search would find none either.
+    Refused(Error),
+    /// Nobody answers; somebody may yet.
+    Silent(Error),
+}
+
+impl<'a> Search<'a> {
+    /// Delivery is timed from `began`, and `ended` hears of each that gives up.
+    pub const fn new(options: &'a Options, began: Instant, ended: mpsc::UnboundedSender<()>) -> Self {
+        Self { options, began, ended, said: BTreeSet::new() }
+    }
+
+    /// Sees that destinations take files, and goes on where an earlier run left off.
+    ///
+    /// One that refuses is said and left out; one that does not answer is looked at again while the others, or the
+    /// origin, begin.
+    ///
+    /// # Errors
+    /// [`Nowhere`], or that a destination refuses which is required.
+    pub async fn prepare(&mut self) -> Result<Prepared, Nowhere> {
+        let options = self.options;
+        let looked = look_at_all(options).await;
+        let open = looked.iter().filter_map(|looked| match looked {
+            Ok(Entrance::Open(_, found)) => Some(found),
+            _ => None,
+        });
+        let open: Vec<_> = open.collect();
+        let shown = Arc::new(delivery::farthest(&open));
+        let has_place = !open.is_empty() || options.origin.is_some();
+        let told = (!open.is_empty()).then_some(shown.as_slice());
+        let (mut deliveries, mut refused, mut silent) = (Vec::new(), None, None);
+        for (served, looked) in options.destinations.iter().zip(looked) {
+            let error = |source| Error::Destination { name: served.target.to_string(), source };
+            match looked {
+                Ok(Entrance::Late(_, source)) if !has_place => {
+                    silent.get_or_insert(self.say(error(source)));
+                }
+                Ok(entrance) => {
+                    let (began, ended) = (self.began, self.ended.clone());
+                    let delivery =
+                        Delivery::start(served, &options.presentation, entrance, &shown, began, ended);
+                    deliveries.push(delivery);
+                }
+                Err(source) if served.is_required => return Err(Nowhere::Refused(error(source))),
+                Err(source) => {
+                    refused.get_or_insert(self.say(error(source)));
+                }
+            }
+        }
+        match (silent, refused) {
+            (Some(silent), _) => Err(Nowhere::Silent(silent)),
+            (None, Some(refused)) if !has_place => Err(Nowhere::Refused(refused)),
+            (None, refused) => {
+                Ok(Prepared { presentation: presentation(options, told), deliveries, refused })
+            }
+        }
+    }
+
+    /// Says why a destination is left out, once, where there are others. Of the only one our caller is told.
+    fn say(&mut self, error: Error) -> Error {
+        let is_one_of_many = self.options.destinations.len() > 1 || self.options.origin.is_some();
+        let text = chain(&error);
+        if is_one_of_many && self.said.insert(text.clone()) {
+            tracing::error!("{text}");
+        }
+        error
+    }
+}
+
+/// Looks at all at the same time, so that one that does not answer holds up nobody for longer than the limit.
+async fn look_at_all(options: &Options) -> Vec<Result<Entrance, destination::Error>> {
     let mut looking = JoinSet::new();
     for (n, served) in options.destinations.iter().enumerate() {
         let opened = served.target.open().map(Arc::from);
@@ -61,46 +134,9 @@ pub async fn prepare(
         let limit = served.timeout.min(most);
         looking.spawn(async move { (n, look(opened, presentation, limit).await) });
     }
-    let mut looked: Vec<_> = looking.join_all().await;
+    let mut looked = looking.join_all().await;
     looked.sort_by_key(|(n, _)| *n);
-
-    let open = looked.iter().filter_map(|(_, looked)| match looked {
-        Ok(Entrance::Open(_, found)) => Some(found),
-        _ => None,
-    });
-    let open: Vec<_> = open.collect();
-    let shown = Arc::new(delivery::farthest(&open));
-    let has_place = !open.is_empty() || options.origin.is_some();
-    let told = (!open.is_empty()).then_some(shown.as_slice());
-    let mut prepared =
-        Prepared { presentation: presentation(options, told), deliveries: Vec::new(), refused: None };
-    for (served, (_, looked)) in options.destinations.iter().zip(looked) {
-        let entrance = match looked {
-            Ok(Entrance::Late(_, source)) if !has_place => Err(source),
-            looked => looked,
-        };
-        let entrance = match entrance {
-            Ok(entrance) => entrance,
-            Err(source) => {
-                let error = Error::Destination { name: served.target.to_string(), source };
-                if served.is_required {
-                    return Err(error);
-                }
-                if options.destinations.len() > 1 || options.origin.is_some() {
-                    tracing::error!("{}", chain(&error));
-                }
-                prepared.refused.get_or_insert(error);
-                continue;
-            }
-        };
-        let delivery = Delivery::start(served, &options.presentation, entrance, &shown, began, ended.clone());
-        prepared.deliveries.push(delivery);
-    }
-    match prepared.refused {
-        // Where there is an origin, the channel has a place to be.
-        Some(error) if prepared.deliveries.is_empty() && options.origin.is_none() => Err(error),
-        refused => Ok(Prepared { refused, ..prepared }),
-    }
+    looked.into_iter().map(|(_, looked)| looked).collect()
 }
 
 /// Looks at a destination. What may go well another time is no error.

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::encoders::Encoders;
 use super::ingest::{Given, Readers};
+use super::lives::{LONGEST, waits};
 use super::package::{Item, Packager};
 use super::places::Places;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Nowhere, Prepared, Search};
 use super::report::Reporter;
 use super::serving::Serving;
 use super::summary::{Rendition, Summary};
-use super::{BURIAL, Error, LAST_PUTS, Options, Stop};
+use super::{BURIAL, Error, LAST_PUTS, Options, Restart, Stop};
 use crate::chunks::Chunks;
 use crate::cmaf;
 use crate::delivery::{Delivery, chain};
@@ -40,12 +41,54 @@ pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<S
     let result = run_with(options, origin, &mut running, &mut stop).await;
     if result.is_err() {
         // Whoever ends early leaves no encoder behind; those that have ended are not hurt.
-        running.control.kill();
-        running.outputs.clear();
-        let all = async { while running.events.recv().await.is_some() {} };
-        let _ = timeout(BURIAL, all).await;
+        bury(&mut running).await;
     }
     result
+}
+
+/// Kills the encoders, and waits for their end.
+async fn bury(running: &mut Running) {
+    running.control.kill();
+    running.outputs.clear();
+    let all = async { while running.events.recv().await.is_some() {} };
+    let _ = timeout(BURIAL, all).await;
+}
+
+/// Finds a place to begin at. While there is none, encoders would have nowhere to go with what they make: they end, and
+/// begin once there is one, unless they are ones that begin only once.
+async fn find_place(
+    mut search: Search<'_>,
+    options: &Options,
+    running: &mut Running,
+    mut stop: watch::Receiver<Stop>,
+) -> Result<Prepared, Error> {
+    let error = match search.prepare().await {
+        Ok(prepared) => return Ok(prepared),
+        Err(Nowhere::Silent(error)) if options.restart() != Restart::Never => error,
+        Err(Nowhere::Silent(error) | Nowhere::Refused(error)) => return Err(error),
+    };
+    if options.destinations.len() == 1 {
+        tracing::error!("{}", chain(&error));
+    }
+    tracing::warn!("there is nowhere to begin: it is tried again until a destination answers");
+    bury(running).await;
+    let mut waits = waits();
+    let found = async {
+        loop {
+            sleep(waits.next().unwrap_or(LONGEST)).await;
+            match search.prepare().await {
+                Ok(prepared) => return Ok(prepared),
+                Err(Nowhere::Silent(error)) => tracing::debug!("{}", chain(&error)),
+                Err(Nowhere::Refused(error)) => return Err(error),
+            }
+        }
+    };
+    let prepared = tokio::select! {
+        found = found => found?,
+        Ok(_) = stop.wait_for(|stop| *stop != Stop::No) => return Err(error),
+    };
+    *running = encoder::start(&options.ladder, &Limits::default())?;
+    Ok(prepared)
 }
 
 async fn run_with(
@@ -57,10 +100,9 @@ async fn run_with(
     let (ended, mut endings) = mpsc::unbounded_channel();
     let began = Instant::now();
     let prepared = tokio::select! {
-        prepared = prepare(options, began, &ended) => prepared?,
+        prepared = find_place(Search::new(options, began, ended), options, running, stop.clone()) => prepared?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
     };
-    drop(ended);
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();
     let (longest, shared) = watch::channel(None);

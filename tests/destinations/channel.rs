@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::conformance::said;
 use crate::copy::Disk;
-use crate::proxy::{Answer, Answers, Schedule};
+use crate::proxy::{Answer, Answers, Fault, Schedule};
 use host::Host;
 use stage::{Place, Stage, until};
 
@@ -116,6 +116,38 @@ async fn servers_that_are_killed_and_started_again_catch_up() {
     run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));
     let seen = stage.check().await;
     assert!(seen[0].gaps.is_empty(), "nothing was wrong there: {:?}", seen[0].gaps);
+}
+
+/// Destinations that refuse connections, for a channel that says so.
+async fn nowhere(hosts: impl IntoIterator<Item = Host>) -> (Stage, stage::Run) {
+    let stage = Stage::new(hosts.into_iter().map(Place::behind_a_proxy).collect());
+    stage.places.iter().for_each(|place| place.proxy.as_ref().unwrap().set(Fault::Refuse));
+    let run = stage.run();
+    stage.until_said(&run, "nowhere to begin").await;
+    (stage, run)
+}
+
+#[tokio::test]
+async fn a_channel_begins_when_one_of_its_destinations_answers() {
+    let (stage, run) = nowhere([Host::nginx(), Host::sshd()]).await;
+    for place in &stage.places {
+        assert!(stage.log().contains(&place.name()), "{} is not in {}", place.name(), stage.log());
+    }
+    for n in [0, 1] {
+        stage.places[n].proxy.as_ref().unwrap().heal();
+        stage.until_on_air(&run, n..n + 1).await;
+    }
+    sleep(RECOVERY).await;
+    run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));
+    println!("{}", stage.log());
+    stage.check().await;
+}
+
+#[tokio::test]
+async fn a_channel_with_nowhere_to_begin_ends_when_it_is_asked_to() {
+    let (_stage, run) = nowhere([Host::nginx()]).await;
+    let error = run.finish().await.unwrap_err();
+    assert!(said(&error).contains("Connection refused"), "{}", said(&error));
 }
 
 #[tokio::test]

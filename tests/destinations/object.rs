@@ -3,6 +3,7 @@
 mod azurite;
 mod gate;
 mod google;
+mod identity;
 pub mod seaweed;
 
 use std::net::SocketAddr;

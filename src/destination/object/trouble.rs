@@ -35,7 +35,8 @@ const S3: Terms = Terms {
     bucket: "bucket",
     credentials: "check access_key_id and secret_access_key",
     none: "set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the \
-           environment, or run where a web identity or an instance role gives them",
+           environment, or run where a web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN) or an instance role \
+           gives them",
 };
 const GCS: Terms = Terms {
     bucket: "bucket",

@@ -242,6 +242,15 @@ impl Stage {
         }
     }
 
+    /// Waits until `run` has logged this.
+    pub async fn until_said(&self, run: &Run, what: &str) {
+        until(Instant::now() + LIMIT, what, async || {
+            assert!(!run.task.is_finished(), "it has ended:\n{}", self.log());
+            self.log().contains(what)
+        })
+        .await;
+    }
+
     /// What was logged until now.
     pub fn log(&self) -> String {
         String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()

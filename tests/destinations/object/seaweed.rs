@@ -1,6 +1,7 @@
 //! SeaweedFS: S3 with signatures that are checked, and conditional puts that are atomic.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -29,15 +30,29 @@ pub struct Weed {
 
 impl Weed {
     pub async fn start() -> Self {
-        let https = free_port();
-        let weed = Self { server: start(tempfile::tempdir().unwrap(), https), https };
+        Self::start_with(|_| None).await
+    }
+
+    /// One that gets a further argument, which is known when there is a folder for what it tells of.
+    pub async fn start_with(more: impl FnOnce(&Path) -> Option<&'static str>) -> Self {
+        let (folder, https) = (tempfile::tempdir().unwrap(), free_port());
+        let more = more(folder.path());
+        let weed = Self { server: start(folder, https, more), https };
         weed.create_bucket().await;
         ready(&Target::Object(weed.options())).await;
         weed
     }
 
-    fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.address())
+    }
+
+    /// What stands at `key`.
+    pub async fn text(&self, key: &str) -> String {
+        let mut options = self.options();
+        options.prefix = String::new();
+        let body = open(&Target::Object(options)).get(key).await.unwrap();
+        String::from_utf8(body.unwrap().to_vec()).unwrap()
     }
 
     /// Its bucket, reached in the usual way.
@@ -89,7 +104,7 @@ fn s3() -> S3 {
     }
 }
 
-fn start(folder: TempDir, https: u16) -> Server {
+fn start(folder: TempDir, https: u16, more: Option<&str>) -> Server {
     let path = folder.path().to_owned();
     let identities = format!(
         r#"{{"identities": [
@@ -105,6 +120,7 @@ fn start(folder: TempDir, https: u16) -> Server {
     weed.args(["-s3.config=s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
     weed.arg("-s3.autoCreateBucket=false");
     weed.args(["-s3.cert.file=server.pem", "-s3.key.file=server.key"]);
+    weed.args(more);
     weed.args(["-master.volumeSizeLimitMB=64", "-volume.max=100"]);
     weed.arg(format!("-s3.port={port}")).arg(format!("-s3.port.https={https}"));
     for name in ["master.port", "volume.port", "filer.port"] {
@@ -115,7 +131,7 @@ fn start(folder: TempDir, https: u16) -> Server {
 }
 
 /// A certificate that nobody has signed but its owner.
-fn certificate(folder: &std::path::Path) {
+fn certificate(folder: &Path) {
     let mut openssl = Command::new("openssl");
     openssl.current_dir(folder).args([
         "req",
