@@ -535,6 +535,34 @@ fn a_source_that_ends_begins_again_where_that_is_wanted() {
 }
 
 #[test]
+fn a_source_that_is_not_there_at_first_is_waited_for_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(&folder.path().join("later.ts"), "testsrc2", 2, &H264);
+    let awaited = folder.path().join("in.ts");
+    let text = fan_out(&format!("cat {}", awaited.display()), &[("one", COPY), ("two", "cat")]);
+    for restart in ["on-failure", "always"] {
+        let text = text.replacen("[input]\n", &format!("[input]\nrestart = \"{restart}\"\n"), 1);
+        let config = write(folder.path().join("live.toml"), &text);
+        let mut run = Run::start(folder.path(), &[&config]);
+        if restart == "on-failure" {
+            run.end().expect(1, &["No such file"]);
+            continue;
+        }
+        let log = run.log.clone();
+        run.until("it has been tried twice", || {
+            fs::read_to_string(&log).unwrap().matches("begin again").count() >= 2
+        });
+        fs::rename(&input, &awaited).unwrap();
+        for name in ["one", "two"] {
+            let playlist = folder.path().join("live").join(name).join("index.m3u8");
+            run.until("it has come", || playlist.exists() && !media(&playlist).segments.is_empty());
+        }
+        run.signal("INT");
+        run.end().expect(0, &["No such file", "begin again"]);
+    }
+}
+
+#[test]
 fn a_killed_encoder_ends_the_channel_with_whole_playlists() {
     let folder = tempfile::tempdir().unwrap();
     let text = pattern("live", "\"-re\"").replacen("[input]\n", "[input]\nrestart = \"never\"\n", 1);

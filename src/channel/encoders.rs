@@ -81,12 +81,9 @@ impl Channel {
 
     /// Nothing is left of this life: waits for the next one, or settles that there is to be none.
     pub fn await_next_life(&mut self) -> bool {
-        let wait = if self.is_finishing || !self.has_segments(&self.encoders.all()) {
-            None
-        } else {
-            self.encoders.lives.end(!self.encoders.given.is_empty())
-        };
-        let Some(wait) = wait else {
+        let may_begin_again = self.may_begin_again(&self.encoders.all());
+        let wait = may_begin_again.then(|| self.encoders.lives.end(!self.encoders.given.is_empty()));
+        let Some(wait) = wait.flatten() else {
             self.settle();
             return false;
         };
@@ -148,7 +145,7 @@ impl Channel {
     /// The stream of a rung has ended.
     pub fn end(&mut self, rung: usize, ending: Ending, packager: Box<Packager>) {
         self.encoders.reading -= 1;
-        if self.encoders.lives.may_follow() {
+        if self.encoders.lives.may_follow(true) {
             self.encoders.ended.insert(rung, packager);
         } else {
             self.leave_out_all(rung);
@@ -215,7 +212,7 @@ impl Channel {
 
     /// Whether a failure of these rungs is one that a new beginning may mend.
     fn may_begin_again(&self, rungs: &[usize]) -> bool {
-        !self.is_finishing && self.encoders.lives.may_follow() && self.has_segments(rungs)
+        !self.is_finishing && self.encoders.lives.may_follow(self.has_segments(rungs))
     }
 
     /// A rendition is gone. All begin again, or in a fan-out the others go on without it.

@@ -32,9 +32,13 @@ impl Lives {
         Self { policy, is_broken: false, began, waits: waits(), next: None }
     }
 
-    /// Whether a life may follow this one.
-    pub fn may_follow(&self) -> bool {
-        self.policy != Restart::Never
+    /// Whether a life may follow this one, which has been good for something or not.
+    pub fn may_follow(&self, is_good: bool) -> bool {
+        match self.policy {
+            Restart::Never => false,
+            Restart::OnFailure => is_good,
+            Restart::Always => true,
+        }
     }
 
     /// Whether this life has failed: what else its encoders say is of no interest.
@@ -131,6 +135,7 @@ mod tests {
         assert_eq!(Lives::new(Restart::OnFailure).end(true), None);
         let mut always = Lives::new(Restart::Always);
         assert_eq!(always.end(true), Some(SHORTEST));
+        assert!(always.may_follow(false) && !Lives::new(Restart::OnFailure).may_follow(false));
         always.give_up();
         assert_eq!((always.end(true), always.next()), (None, None));
     }

@@ -75,16 +75,16 @@ impl Options {
 }
 
 /// When encoders are begun again. All of them are then, the source's command with them, so that renditions stay
-/// aligned; playlists go on behind a discontinuity. Encoders that never gave a segment are not: something is wrong then
-/// that another try does not mend.
+/// aligned; playlists go on behind a discontinuity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Restart {
     /// Never: their end is the channel's.
     #[default]
     Never,
-    /// When one of them, or the source, fails.
+    /// When one of them, or the source, fails. Those that never gave a segment are not: something is wrong then that
+    /// another try does not mend.
     OnFailure,
-    /// Whenever they end and nobody asked them to.
+    /// Whenever they end and nobody asked them to, also if they gave nothing: their source may not be there yet.
     Always,
 }
 

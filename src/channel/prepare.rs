@@ -72,7 +72,7 @@ impl<'a> Search<'a> {
     /// origin, begin.
     ///
     /// # Errors
-    /// [`Nowhere`], or that a destination refuses which is required.
+    /// [`Nowhere`]; [`Nowhere::Refused`] also if a destination refuses that is required.
     pub async fn prepare(&mut self) -> Result<Prepared, Nowhere> {
         let options = self.options;
         let looked = look_at_all(options).await;

@@ -75,8 +75,8 @@ pub struct Input {
     /// Extra ffmpeg input options.
     #[serde(default)]
     pub args: Vec<String>,
-    /// When encoders are begun again after the first segment; "on-failure" if absent, "never" for standard input and
-    /// for a playlist that is written once.
+    /// When encoders are begun again; "on-failure" if absent, "never" for standard input and for a playlist that is
+    /// written once.
     pub restart: Option<Restart>,
 }
 
@@ -86,9 +86,9 @@ pub struct Input {
 pub enum Restart {
     /// Their end is the stream's.
     Never,
-    /// When one of them, or the input's command, fails.
+    /// When one of them, or the input's command, fails after the first segment.
     OnFailure,
-    /// At the input's end too.
+    /// At the input's end too, and where it is not there at first.
     Always,
 }
 

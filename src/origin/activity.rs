@@ -20,6 +20,8 @@ pub struct Activity {
     sending: AtomicU32,
     is_http2: AtomicBool,
     has_asked: AtomicBool,
+    /// How often it was its turn to go on.
+    turns: AtomicU32,
     /// When there was no request any more.
     free: AtomicU32,
     /// When the header that is being read began.
@@ -41,6 +43,7 @@ impl Activity {
             sending: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
             has_asked: AtomicBool::new(false),
+            turns: AtomicU32::new(0),
             free: AtomicU32::new(0),
             reading: AtomicU32::new(0),
             taken: AtomicU32::new(0),
@@ -57,6 +60,21 @@ impl Activity {
         Exchange { activity: Arc::clone(self), class: Class::Other, sending: None }
     }
 
+    /// Whether its requests come by HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.is_http2.load(Relaxed)
+    }
+
+    /// It is its turn to go on.
+    pub fn turn(&self) {
+        self.turns.fetch_add(1, Relaxed);
+    }
+
+    /// How often it was.
+    pub fn turns(&self) -> u32 {
+        self.turns.load(Relaxed)
+    }
+
     /// Bytes were read.
     pub fn read(&self) {
         if self.requests.load(Relaxed) == 0 && self.reading.load(Relaxed) == 0 {
@@ -68,7 +86,7 @@ impl Activity {
     pub fn wrote(&self) {
         self.blocked.store(0, Relaxed);
         // A client of HTTP/2 that takes no body can still have its pings answered.
-        if !self.is_http2.load(Relaxed) {
+        if !self.is_http2() {
             self.taken.store(self.now(), Relaxed);
         }
     }
@@ -95,7 +113,7 @@ impl Activity {
         if !self.has_asked.load(Relaxed) {
             return self.began.elapsed() >= self.limits.header;
         }
-        let is_http1 = !self.is_http2.load(Relaxed);
+        let is_http1 = !self.is_http2();
         passed(&self.free, self.limits.idle) || (is_http1 && passed(&self.reading, self.limits.header))
     }
 

@@ -1,6 +1,7 @@
 //! One client's connection.
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
 use super::activity::Activity;
+use super::gathered::Gathered;
 use super::paced::Paced;
 use super::site::Site;
 use super::tally::Open;
@@ -88,14 +90,19 @@ where
         let site = Arc::clone(site);
         async move { Ok::<_, Infallible>(site.answer(request, peer, exchange).await) }
     });
-    let io = TokioIo::new(Paced::new(stream, Arc::clone(&activity)));
+    let paced = Paced::new(stream, Arc::clone(&activity));
+    let io = TokioIo::new(Gathered::new(paced, Arc::clone(&activity)));
     let mut connection = pin!(shared.builder.serve_connection(io, service));
     let mut tick = interval(tick(&limits));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_ending = false;
     loop {
+        let going_on = poll_fn(|context| {
+            activity.turn();
+            connection.as_mut().poll(context)
+        });
         tokio::select! {
-            result = connection.as_mut() => {
+            result = going_on => {
                 if let Err(error) = result {
                     tracing::trace!(%peer, "connection: {error}");
                 }

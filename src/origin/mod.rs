@@ -11,7 +11,7 @@
 //! | `site`, `content`, `reload` | a request and its answer; what is at a path; `_HLS_` directives |
 //! | `reply`, `text`, `range`, `coding`, `validator`, `media_type` | HTTP: conditions, ranges, gzip, content types, caching |
 //! | `path`, `auth`, `cors` | what is asked for, and who may |
-//! | `body`, `slices`, `activity`, `paced` | bytes on their way, limits |
+//! | `body`, `slices`, `activity`, `paced`, `gathered` | bytes on their way, limits |
 //! | `connection`, `server`, `threads` | connections, the port, threads that are the readers' own |
 //! | `status`, `tally`, `viewer`, `metric` | what is told of it: `/status`, `/metrics` |
 //! | `audience` | whether anybody still watches, when it is to end |
@@ -42,6 +42,7 @@ mod connection;
 mod content;
 mod cors;
 mod folder;
+mod gathered;
 mod herald;
 mod media_type;
 mod metric;

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use segcast::destination::Secret;
 use segcast::origin::{Auth, Options, Origin, Tls};
+use segcast::playlist::Media;
 use tempfile::TempDir;
 
 use super::channel::{Channel, body, options};
-use super::client::{ask, curl, get, written};
+use super::client::{DEADLINE, ask, curl, get, written};
 
 /// A certificate for localhost and its key, in a folder.
 fn certificate(folder: &Path, name: &str) -> Tls {
@@ -56,6 +58,40 @@ async fn https_speaks_both_versions() {
     let plain = super::client::raw(server.address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(!plain.starts_with(b"HTTP"));
     assert_eq!(curl(&["--cacert", &ca, &url("/healthz")]).await.status, 200);
+}
+
+/// As a cache before the origin asks.
+#[tokio::test]
+async fn requests_on_one_connection_are_held_and_answered_together() {
+    let folder = TempDir::new().unwrap();
+    let tls = certificate(folder.path(), "one");
+    let ca = tls.certificate.display().to_string();
+    let (mut channel, server) = Channel::serve(Options { tls: Some(tls), ..options() }, &["hd"], true);
+    channel.segment(0, body(100_000));
+    (0..2).for_each(|_| drop(channel.segment(0, body(10))));
+    channel.open(0);
+    let url = |path: &str| format!("https://localhost:{}{path}", server.address.port());
+    let asked = url("/hd/index.m3u8?_HLS_msn=4&_HLS_part=0&n=[1-60]");
+    let mut waiting = tokio::process::Command::new("curl");
+    waiting.args(["-sS", "--fail", "--max-time", "20", "--cacert", &ca, "-Z", "--parallel-max", "100"]);
+    waiting.args(["-w", "%{http_version} %{num_connects}\n", &asked, "-o"]).arg(folder.path().join("#1"));
+    waiting.args([&url("/hd/00001.ts"), "-o"]).arg(folder.path().join("segment"));
+    let waiting = tokio::spawn(async move { waiting.output().await.unwrap() });
+    let deadline = Instant::now() + DEADLINE;
+    while !curl(&["--cacert", &ca, &url("/metrics")]).await.text().contains("held_requests 60\n") {
+        assert!(Instant::now() < deadline, "not all are held");
+    }
+    channel.part(0);
+    let output = waiting.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((told.matches("2 0\n").count(), told.matches("2 1\n").count()), (60, 1), "{told}");
+    for n in 1..=60 {
+        let text = fs::read_to_string(folder.path().join(n.to_string())).unwrap();
+        let media = Media::parse(&text).unwrap();
+        assert_eq!(media.low_latency.open.unwrap().parts.len(), 1, "{text}");
+    }
+    assert_eq!(fs::metadata(folder.path().join("segment")).unwrap().len(), 100_000);
 }
 
 #[tokio::test]
