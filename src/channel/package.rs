@@ -47,6 +47,11 @@ impl Lineup {
         self.ts.into_iter().chain(cmaf)
     }
 
+    /// Whether nothing is made of the stream's sound.
+    pub fn needs_no_sound(&self) -> bool {
+        self.ts.is_none() && self.cmaf.as_ref().is_some_and(|cmaf| cmaf.has_sound_elsewhere)
+    }
+
     /// The rendition that stands for the stream in what people are told.
     pub fn first(&self) -> usize {
         self.renditions().next().unwrap_or(0)

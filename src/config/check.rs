@@ -42,9 +42,15 @@ impl Checker<'_> {
         let input = self.input(file);
         let feed = self.feed(file, &input);
         let restart = self.restart(file, &input);
-        let renditions: Vec<Rendition> =
+        let mut renditions: Vec<Rendition> =
             file.rendition.iter().enumerate().map(|(n, rendition)| self.rendition(n, rendition)).collect();
         let (presentation, lineups) = self.presentation(file);
+        for ((encoded, lineup), rung) in renditions.iter_mut().zip(&lineups).zip(&file.rendition) {
+            // Options of the user's own may be for sound.
+            if lineup.needs_no_sound() && rung.args.is_empty() {
+                encoded.audio = None;
+            }
+        }
         let destinations = self.destinations(file, outside);
         let spool = self.spool(&file.spool);
         let origin = self.origin(file, outside);

@@ -258,6 +258,21 @@ mod tests {
     }
 
     #[test]
+    fn sound_of_which_nothing_is_made_is_not_encoded() {
+        let encoded = |format: &str, args: &str| {
+            let rung =
+                |name: &str| format!("[[rendition]]\nname = '{name}'\nvideo = {{}}\naudio = {{}}\n{args}\n");
+            let output = format!("output = {{ directory = 'x', format = {format} }}\n");
+            let text = format!("input.url = 'test'\n{output}{}{}", rung("a"), rung("b"));
+            let ladder = ours(&text).unwrap().options.ladder;
+            ladder.renditions.iter().map(|rung| rung.audio.is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(encoded("'cmaf'", ""), [true, false]);
+        assert_eq!(encoded("['ts', 'cmaf']", ""), [true, true]);
+        assert_eq!(encoded("'cmaf'", "args = ['-af', 'volume=2']"), [true, true]);
+    }
+
+    #[test]
     fn the_first_of_two_formats_has_the_plain_names() {
         let (files, lineups) = of("format = ['ts', 'cmaf']", "video = {}, audio = {}");
         assert_eq!(
