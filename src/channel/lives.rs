@@ -10,7 +10,7 @@ use super::Restart;
 /// How long is waited before encoders begin again, at first; each further time it is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How long is waited at most.
-pub const LONGEST: Duration = Duration::from_secs(30);
+pub const LONGEST: Duration = Duration::from_secs(10);
 /// Encoders that have lived so long and given something had begun well: the next wait is the shortest again.
 const WELL: Duration = Duration::from_secs(60);
 
@@ -121,10 +121,10 @@ mod tests {
                 seconds(&mut lives, true)
             })
             .collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30].map(Some));
+        assert_eq!(waits, [1, 2, 4, 8, 10, 10, 10].map(Some));
         tokio::time::advance(WELL).await;
         lives.break_down();
-        assert_eq!(seconds(&mut lives, false), Some(30), "it was silent");
+        assert_eq!(seconds(&mut lives, false), Some(10), "it was silent");
         tokio::time::advance(WELL).await;
         lives.break_down();
         assert_eq!(seconds(&mut lives, true), Some(1));
