@@ -16,9 +16,9 @@ const MOST_BYTES: usize = 64 << 10;
 
 /// A stream on which small writes of HTTP/2 wait until all who have an answer ready have written it.
 ///
-/// A part answers all that wait for it, a hundred on one connection. Each is a task, and writes alone as soon as it
-/// runs. Here the first write puts off the flush until those who stand in the scheduler's queue have had their turn:
-/// that costs one answer no time that can be measured, and makes a few writes of a hundred.
+/// A part answers all that wait for it, a hundred on one connection. Each is a task, and hyper writes what it says as
+/// soon as it has run. Here the first write puts off the flush until those who stand in the scheduler's queue have had
+/// their turn: that makes a few writes of a hundred, and costs one answer alone another turn of its connection.
 #[derive(Debug)]
 pub struct Gathered<S> {
     stream: S,
