@@ -146,12 +146,14 @@ private_key = "$folder/ssh/id_ed25519"
 known_hosts = "$folder/ssh/known_hosts"
 TOML
 
+segcast=segcast
+command -v segcast >/dev/null || segcast="cargo run --release --quiet --manifest-path $root/Cargo.toml --"
 cat <<TEXT
 
 All of them are up; Ctrl-C ends them. In another terminal:
 
-  segcast destination check $folder/live.toml
-  segcast run $folder/live.toml
+  $segcast destination check $folder/live.toml
+  $segcast run $folder/live.toml
 
 and the same stream plays from each:
 

@@ -59,7 +59,7 @@ need_cargo
 target=${CARGO_TARGET_DIR:-$root/target}
 segcast=$target/release/segcast
 [[ -x $segcast ]] || echo "building segcast; the first time takes a few minutes"
-cargo build --release --quiet
+cargo build --release
 
 cat <<TEXT
 

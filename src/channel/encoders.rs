@@ -62,6 +62,12 @@ impl Encoders {
     /// A segment of this rendition has come.
     pub fn give(&mut self, rendition: usize) {
         self.given.insert(rendition);
+        if let Some(silent) = self.lives.recover() {
+            tracing::info!(
+                "the stream goes on: its encoders had been away for {:.1} s",
+                silent.as_secs_f64()
+            );
+        }
     }
 
     fn all(&self) -> Vec<usize> {

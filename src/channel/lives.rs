@@ -11,7 +11,8 @@ use super::Restart;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How long is waited at most.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// Encoders that have lived so long and given something had begun well: the next wait is the shortest again.
+/// Encoders that have lived so long and given something had begun well: the next wait is the shortest again, as after
+/// an end in order.
 const WELL: Duration = Duration::from_secs(60);
 
 /// Says whether and when encoders are begun again.
@@ -23,13 +24,15 @@ pub struct Lives {
     began: Instant,
     waits: ExponentialBackoff,
     next: Option<Instant>,
+    /// Since when nothing comes.
+    silent: Option<Instant>,
 }
 
 impl Lives {
     /// The first begins now.
     pub fn new(policy: Restart) -> Self {
         let began = Instant::now();
-        Self { policy, is_broken: false, began, waits: waits(), next: None }
+        Self { policy, is_broken: false, began, waits: waits(), next: None, silent: None }
     }
 
     /// Whether a life may follow this one, which has been good for something or not.
@@ -62,12 +65,19 @@ impl Lives {
         if !is_wanted {
             return None;
         }
-        if has_given && self.began.elapsed() >= WELL {
+        if has_given && (!self.is_broken || self.began.elapsed() >= WELL) {
             self.waits = waits();
         }
         let wait = self.waits.next().unwrap_or(LONGEST);
-        self.next = Some(Instant::now() + wait);
+        let now = Instant::now();
+        self.silent.get_or_insert(now);
+        self.next = Some(now + wait);
         Some(wait)
+    }
+
+    /// Something has come. How long nothing did, if that was so.
+    pub fn recover(&mut self) -> Option<Duration> {
+        self.silent.take().map(|silent| silent.elapsed())
     }
 
     /// When the next life is to begin, if one is waited for.
@@ -134,7 +144,11 @@ mod tests {
     async fn an_end_is_followed_by_nothing_unless_that_is_wanted() {
         assert_eq!(Lives::new(Restart::OnFailure).end(true), None);
         let mut always = Lives::new(Restart::Always);
-        assert_eq!(always.end(true), Some(SHORTEST));
+        assert_eq!(
+            [true, true, false, false].map(|has_given| seconds(&mut always, has_given)),
+            [1, 1, 2, 4].map(Some)
+        );
+        assert!(always.recover().is_some() && always.recover().is_none());
         assert!(always.may_follow(false) && !Lives::new(Restart::OnFailure).may_follow(false));
         always.give_up();
         assert_eq!((always.end(true), always.next()), (None, None));

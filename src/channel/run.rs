@@ -55,22 +55,25 @@ async fn bury(running: &mut Running) {
 }
 
 /// Finds a place to begin at. While there is none, encoders would have nowhere to go with what they make: they end, and
-/// begin once there is one, unless they are ones that begin only once.
+/// begin once there is one, unless they are ones that begin only once. None if the channel is asked to end meanwhile.
 async fn find_place(
     mut search: Search<'_>,
     options: &Options,
     running: &mut Running,
     mut stop: watch::Receiver<Stop>,
-) -> Result<Prepared, Error> {
+) -> Result<Option<Prepared>, Error> {
     let error = match search.prepare().await {
-        Ok(prepared) => return Ok(prepared),
+        Ok(prepared) => return Ok(Some(prepared)),
         Err(Nowhere::Silent(error)) if options.restart() != Restart::Never => error,
         Err(Nowhere::Silent(error) | Nowhere::Refused(error)) => return Err(error),
     };
     if options.destinations.len() == 1 {
         tracing::error!("{}", chain(&error));
     }
-    tracing::warn!("there is nowhere to begin: it is tried again until a destination answers");
+    let most = LONGEST.as_secs();
+    tracing::warn!(
+        "there is nowhere to begin: it is tried every {most} s at least, until a destination answers"
+    );
     bury(running).await;
     let mut waits = waits();
     let found = async {
@@ -85,10 +88,10 @@ async fn find_place(
     };
     let prepared = tokio::select! {
         found = found => found?,
-        Ok(_) = stop.wait_for(|stop| *stop != Stop::No) => return Err(error),
+        Ok(_) = stop.wait_for(|stop| *stop == Stop::Finish) => return Ok(None),
     };
     *running = encoder::start(&options.ladder, &Limits::default())?;
-    Ok(prepared)
+    Ok(Some(prepared))
 }
 
 async fn run_with(
@@ -102,6 +105,10 @@ async fn run_with(
     let prepared = tokio::select! {
         prepared = find_place(Search::new(options, began, ended), options, running, stop.clone()) => prepared?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
+    };
+    let Some(prepared) = prepared else {
+        tracing::warn!("ended before there was a place to begin");
+        return Ok(Summary::default());
     };
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();

@@ -50,7 +50,7 @@ Examples:
 /// Keys that win over a configuration file's.
 #[derive(Debug, Args)]
 pub struct Overrides {
-    /// Set a key of the file, such as output.segment=2s; may be given several times.
+    /// Set a key of the file, such as output.segment=2s; may be given several times. Entries of lists cannot be set.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
     pairs: Vec<(String, String)>,
     /// The folder that the stream is put in; the same as --set output.directory=DIR.

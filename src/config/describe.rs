@@ -34,7 +34,9 @@ impl Checked {
         if let Some(origin) = &self.options.origin {
             line(format!("origin       {}", self::origin(origin)));
         }
-        line("destinations".into());
+        if !self.options.destinations.is_empty() {
+            line("destinations".into());
+        }
         for served in &self.options.destinations {
             line(format!("  {}{}", served.target, settings(served)));
         }
@@ -144,6 +146,13 @@ log          debug, json, to segcast.log
 ";
         let checked = ours(&sample("ladder.toml")).unwrap();
         assert_eq!(checked.describe(&["ffmpeg -i rtsp://me:secret@cam -f null -"]), expected);
+    }
+
+    #[test]
+    fn where_there_are_no_destinations_there_is_no_heading() {
+        let text = "input.url = 'test'\norigin.listen = '8080'\nrendition = [{ name = 'a', video = {} }]";
+        let told = ours(text).unwrap().describe::<String>(&[]);
+        assert!(told.contains("a/index.m3u8") && !told.contains("destinations"), "{told}");
     }
 
     #[test]

@@ -43,6 +43,7 @@ fn fault(path: &Path, must: Must) -> Option<Fault> {
     let is_there = path.symlink_metadata().is_ok();
     let may = |what: Access| access(path, what).is_ok();
     match must {
+        Must::Read if !is_there && path.is_absolute() => Some(("is not there", None)),
         Must::Read if !is_there => Some(("is not there", Some("paths are taken from the current directory"))),
         Must::Read if path.is_dir() => Some(("is a folder, not a file", None)),
         Must::Read if !may(Access::READ_OK) => Some(("cannot be read by this user", None)),

@@ -6,15 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::deletions::Deletions;
+use super::job::{Job, Outcome, Work};
 use super::lane::{Lane, Waiting};
 use super::listing::Listing;
 use super::losses::Losses;
 use super::maps::Maps;
 use super::notice::{Notice, REMINDERS};
-use super::spool::Held;
 use super::status::Status;
 use super::{Found, Segment};
 use crate::destination::{Error, Kind};
@@ -61,55 +59,6 @@ pub(super) struct Limits {
     pub(super) at_once: usize,
     /// How long after its end a segment is still put.
     pub(super) deadline: Option<Duration>,
-}
-
-/// One thing to do.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    pub(super) key: String,
-    pub(super) work: Work,
-}
-
-impl Job {
-    /// How long an attempt may take that begins at `now`, where one may take `usual`.
-    pub(super) fn limit(&self, usual: Duration, now: Duration) -> Duration {
-        match self.work {
-            Work::Segment { due: Some(due), .. } => usual.min(due.saturating_sub(now)),
-            _ => usual,
-        }
-    }
-}
-
-/// What is done with a key.
-#[derive(Clone, Debug)]
-pub(super) enum Work {
-    /// With the map that is to be put ahead of it, key and bytes; to be there by `due`.
-    Segment {
-        rendition: usize,
-        number: u64,
-        body: Arc<Held>,
-        map: Option<(String, Bytes)>,
-        due: Option<Duration>,
-    },
-    Playlist {
-        rendition: usize,
-        view: Arc<View>,
-    },
-    /// That of the options with this index.
-    Multivariant {
-        index: usize,
-        text: Arc<str>,
-    },
-    Delete,
-}
-
-/// What came of a job.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Done,
-    /// What was to be put is not held any more.
-    Gone,
-    Failed(Error),
 }
 
 impl Ledger {
@@ -179,7 +128,7 @@ impl Ledger {
     /// # Errors
     /// If there is no point in trying again.
     pub(super) fn not_entered(&mut self, error: Error, now: Duration) -> Result<(), Error> {
-        if error.kind() == Kind::Transient { self.failed(error, None, now) } else { Err(error) }
+        if error.kind() == Kind::Transient { self.failed(error, None, now, now) } else { Err(error) }
     }
 
     /// A segment is to be put.
@@ -241,7 +190,7 @@ impl Ledger {
                 lane.offer(&view);
                 self.deletions.offer(rendition, &view);
                 let key = self.options.renditions[rendition].playlist.clone();
-                return Some(Job { key, work: Work::Playlist { rendition, view: Arc::new(view) } });
+                return Some(Job::new(key, Work::Playlist { rendition, view: Arc::new(view) }, now));
             }
         }
         None
@@ -255,7 +204,7 @@ impl Ledger {
             if own.all(|(_, lane)| lane.is_out() || !lane.has_views())
                 && let Some(text) = listing.start(now)
             {
-                return Some(Job { key: names.key.clone(), work: Work::Multivariant { index, text } });
+                return Some(Job::new(names.key.clone(), Work::Multivariant { index, text }, now));
             }
         }
         None
@@ -268,7 +217,7 @@ impl Ledger {
             if let Some((number, waiting)) = lane.start_next(self.limits.share, now, waits_for) {
                 let (key, body, due) = (waiting.key.clone(), Arc::clone(&waiting.body), waiting.due);
                 let map = waiting.map.clone().filter(|(map, _)| self.maps.begin(map));
-                return Some(Job { key, work: Work::Segment { rendition, number, body, map, due } });
+                return Some(Job::new(key, Work::Segment { rendition, number, body, map, due }, now));
             }
         }
         None
@@ -279,7 +228,7 @@ impl Ledger {
             let key = self.deletions.next(now)?;
             if !self.maps.knows(&key) || !self.is_needed(&key) {
                 self.maps.leave(&key);
-                return Some(Job { key, work: Work::Delete });
+                return Some(Job::new(key, Work::Delete, now));
             }
             self.deletions.postpone(key, now.saturating_add(UNNAMED));
         }
@@ -297,7 +246,7 @@ impl Ledger {
     /// # Errors
     /// If that ends this destination for good.
     pub(super) fn done(&mut self, job: Job, outcome: Outcome, now: Duration) -> Result<(), Error> {
-        let Job { key, work } = job;
+        let Job { key, work, begun } = job;
         self.under_way = self.under_way.saturating_sub(1);
         match (work, outcome) {
             (Work::Segment { rendition, number, map, .. }, Outcome::Done) => {
@@ -319,7 +268,7 @@ impl Ledger {
                     let backoff = &mut self.lanes[rendition].backoff;
                     backoff.fail(now, &error);
                     let refused_since = backoff.refused_since();
-                    return self.failed(error, refused_since, now);
+                    return self.failed(error, refused_since, begun, now);
                 }
             }
             (Work::Playlist { rendition, view }, Outcome::Done) => {
@@ -330,7 +279,7 @@ impl Ledger {
                 lane.unoffer();
                 lane.showing.fail(now, &error);
                 let refused_since = lane.showing.refused_since();
-                return self.failed(error, refused_since, now);
+                return self.failed(error, refused_since, begun, now);
             }
             (Work::Multivariant { index, text }, Outcome::Done) => {
                 self.multivariants[index].show(text);
@@ -339,7 +288,7 @@ impl Ledger {
             }
             (Work::Multivariant { index, .. }, Outcome::Failed(error)) => {
                 let since = self.multivariants[index].fail(now, &error);
-                return self.failed(error, since, now);
+                return self.failed(error, since, begun, now);
             }
             (Work::Delete, outcome) => self.deleted(key, outcome, now),
             (Work::Playlist { rendition, .. }, Outcome::Gone) => self.lanes[rendition].unoffer(),
@@ -362,6 +311,7 @@ impl Ledger {
 
     fn segment_is_there(&mut self, rendition: usize, number: u64, key: String, now: Duration) {
         self.lanes[rendition].backoff.succeed();
+        let was_in_trouble = self.status.in_trouble_since.is_some();
         self.worked(now);
         let Some(waiting) = self.lanes[rendition].take(number) else {
             // It was given up meanwhile: no playlist will name it.
@@ -370,6 +320,10 @@ impl Ledger {
         };
         self.status.segments += 1;
         self.status.size_bytes += waiting.body.size_bytes();
+        if was_in_trouble {
+            // It may have hung with the others that failed: that says nothing of how fast the way there is.
+            return;
+        }
         let took = now.saturating_sub(waiting.begun.unwrap_or(now));
         self.status.load.note(took, waiting.duration);
         let is_busy = self.status.load.last_permille >= BUSY_PERMILLE;
@@ -405,7 +359,14 @@ impl Ledger {
         }
     }
 
-    fn failed(&mut self, error: Error, refused_since: Option<Duration>, now: Duration) -> Result<(), Error> {
+    /// What was begun at `begun` has failed.
+    fn failed(
+        &mut self,
+        error: Error,
+        refused_since: Option<Duration>,
+        begun: Duration,
+        now: Duration,
+    ) -> Result<(), Error> {
         let is_hopeless = match error.kind() {
             Kind::Transient => false,
             Kind::Refused | Kind::Missing | Kind::Invalid => {
@@ -419,7 +380,7 @@ impl Ledger {
         self.status.retries += 1;
         let text = super::chain(&error);
         if self.status.in_trouble_since.is_none() {
-            self.status.in_trouble_since = Some(now);
+            self.status.in_trouble_since = Some(begun);
             self.passed_over_before = self.status.passed_over;
             self.told = now;
             self.notices.push(Notice::Trouble(text.clone()));
@@ -498,6 +459,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
+
+    use bytes::Bytes;
 
     use super::*;
     use crate::chunks::Chunks;
@@ -772,6 +735,28 @@ mod tests {
             told += desk.ledger.notices().len();
         }
         assert_eq!(told, 5);
+    }
+
+    #[test]
+    fn trouble_counts_from_the_attempt_and_what_hung_with_it_was_not_slow() {
+        let mut desk = Desk::new();
+        (0..2).for_each(|rendition| desk.segment(rendition));
+        let begun = desk.now;
+        let [failing, hanging] = <[Job; 2]>::try_from(desk.jobs()).unwrap();
+        desk.now += Duration::from_secs(15);
+        desk.fail(failing, Kind::Transient).unwrap();
+        assert_eq!(desk.ledger.status().in_trouble_since, Some(begun));
+        desk.now += Duration::from_secs(5);
+        desk.done(hanging);
+        desk.work();
+        let status = desk.ledger.status();
+        assert!(status.in_trouble_since.is_none() && status.load.worst_permille < BUSY_PERMILLE, "{status}");
+        let notices = desk.ledger.notices();
+        let after = Duration::from_secs(20);
+        let is_recovery =
+            |one: &Notice| matches!(one, Notice::Recovered { after: told, .. } if *told == after);
+        assert!(notices.iter().any(is_recovery), "{notices:?}");
+        assert!(!notices.iter().any(|one| matches!(one, Notice::Busy { .. })), "{notices:?}");
     }
 
     /// A desk whose renditions are CMAF, with the map of digest 1.

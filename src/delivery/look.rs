@@ -31,8 +31,6 @@ pub async fn look(destination: &dyn Destination, options: &live::Options) -> Res
     destination.put(&key, Chunks::from(Bytes::from(vec![0; PROBE_BYTES]))).await?;
     let rate = PROBE_BYTES as f64 / began.elapsed().as_secs_f64().max(1e-6) / 1e6;
     destination.delete(&key).await?;
-    let (name, latency_ms) = (destination.name(), latency.as_secs_f64() * 1e3);
-    tracing::info!("{name}: takes files, a small one in {latency_ms:.1} ms, a large one at {rate:.1} MB/s");
     for listing in &options.multivariants {
         destination.claim(&listing.key).await?;
     }
@@ -42,6 +40,8 @@ pub async fn look(destination: &dyn Destination, options: &live::Options) -> Res
         let text = destination.get(&rendition.playlist).await?;
         found.push(text.and_then(|text| read(&rendition.playlist, &text)));
     }
+    let (name, latency_ms) = (destination.name(), latency.as_secs_f64() * 1e3);
+    tracing::info!("{name}: takes files, a small one in {latency_ms:.1} ms, a large one at {rate:.1} MB/s");
     Ok(found)
 }
 

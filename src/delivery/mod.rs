@@ -17,6 +17,7 @@
 
 mod backoff;
 mod deletions;
+mod job;
 mod lane;
 mod ledger;
 mod listing;

@@ -52,8 +52,11 @@ impl fmt::Display for Notice {
                 }
                 match passed_over {
                     0 => Ok(()),
-                    1 => f.write_str(", one has left the playlist meanwhile and is passed over"),
-                    _ => write!(f, ", {passed_over} have left the playlist meanwhile and are passed over"),
+                    1 => f.write_str(", one segment has left the playlist meanwhile and is passed over"),
+                    _ => write!(
+                        f,
+                        ", {passed_over} segments have left the playlist meanwhile and are passed over"
+                    ),
                 }
             }
             Self::Lost { key, count: 1 } => write!(f, "{key} is given up: playlists there show a gap"),

@@ -11,7 +11,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backoff::Backoff;
-use super::ledger::{Job, Ledger, Outcome, Work};
+use super::job::{Job, Outcome, Work};
+use super::ledger::Ledger;
 use super::look::{breaks, reach};
 use super::notice::Notice;
 use super::spool::Held;

@@ -39,6 +39,14 @@ impl Snapshot {
         self.edges.get(rendition)?.as_deref()
     }
 
+    /// The parts of the segment of `rendition` with this number in its name, whole or not, as long as they are told of.
+    pub fn parts(&self, rendition: usize, number: u64) -> &[playlist::Part] {
+        match self.edge(rendition).filter(|edge| edge.number() == number) {
+            Some(edge) => edge.parts(),
+            None => self.view(rendition).map_or(&[], |view| view.parts(number)),
+        }
+    }
+
     /// How many renditions there are, published or not.
     pub fn renditions(&self) -> usize {
         self.views.len()

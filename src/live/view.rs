@@ -50,6 +50,11 @@ impl View {
         self.entries.iter().filter_map(|entry| entry.map.as_deref()).collect()
     }
 
+    /// The parts of the segment with this number in its name, as long as they are told of.
+    pub(super) fn parts(&self, number: u64) -> &[playlist::Part] {
+        self.entries.iter().rev().find(|entry| entry.number == number).map_or(&[], |entry| &entry.parts)
+    }
+
     /// How many parts the segment with media sequence number `msn` is told to have.
     pub(super) fn parts_of(&self, msn: u64) -> usize {
         let at = msn.checked_sub(self.media.media_sequence).and_then(|at| usize::try_from(at).ok());

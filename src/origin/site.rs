@@ -104,8 +104,11 @@ impl Site {
             Err(Wrong::Unreadable) => return Ok(said(StatusCode::BAD_REQUEST, "the path cannot be read")),
             Err(Wrong::Outside) => return Ok(nothing()),
         };
-        if key == "healthz" {
-            return Ok(said(StatusCode::OK, "ok"));
+        // Whoever balances load has no login.
+        match &*key {
+            "healthz" => return Ok(said(StatusCode::OK, "ok")),
+            "readyz" => return Ok(self.ready().await),
+            _ => {}
         }
         if let Some(auth) = self.auth.as_ref().filter(|auth| !is_let_in(auth, asked.headers)) {
             let mut answer = said(StatusCode::UNAUTHORIZED, "authorization is needed");
@@ -113,7 +116,6 @@ impl Site {
             return Ok(answer);
         }
         Ok(match &*key {
-            "readyz" => self.ready().await,
             "status" => self.status().await,
             "metrics" => reply::text(StatusCode::OK, OPEN_METRICS, metric::render(&self.registry)),
             key => return self.stream(key, asked, exchange).await,
@@ -191,7 +193,9 @@ impl Site {
                 self.see_viewer(asked);
                 self.playlist(&playlist, directives, asked, shown)
             }
-            Found::TooFar => said(StatusCode::BAD_REQUEST, "nobody can know yet of what is asked for"),
+            Found::TooFar => {
+                said(StatusCode::BAD_REQUEST, "_HLS_msn or _HLS_part is too far ahead of the playlist")
+            }
             Found::Nothing => nothing(),
         }
     }

@@ -161,8 +161,7 @@ impl Stage {
                 self.fresh.push(key);
                 continue;
             };
-            let edge = snapshot.edge(rendition).filter(|edge| edge.number() == number);
-            if let Some(part) = edge.and_then(|edge| edge.parts().get(index)) {
+            if let Some(part) = snapshot.parts(rendition, number).get(index) {
                 self.meters[rendition].parts.observe(part.duration.as_secs_f64());
             }
             self.parts.entry((rendition, number)).or_default().push(key);

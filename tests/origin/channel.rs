@@ -105,6 +105,13 @@ impl Channel {
 
     /// A part of the open segment is whole; gives its key.
     pub fn part(&mut self, rendition: usize) -> String {
+        let key = self.part_unshown(rendition);
+        self.show();
+        key
+    }
+
+    /// The same, as with a segment's last part: it is shown when the segment is.
+    pub fn part_unshown(&mut self, rendition: usize) -> String {
         let index = self.parts[rendition];
         self.parts[rendition] += 1;
         let duration = SEGMENT / PARTS;
@@ -121,7 +128,6 @@ impl Channel {
         let key = self.presentation.options().renditions[rendition].part_key(number, index.into());
         self.stage.put_part(&key, Bytes::from(key.clone()).into());
         self.presentation.part(rendition, &part);
-        self.show();
         key
     }
 

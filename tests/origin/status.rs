@@ -5,7 +5,7 @@ use std::time::Duration;
 use segcast::delivery;
 use segcast::origin::{Rendition, State, Status};
 
-use super::channel::{Channel, body, options};
+use super::channel::{Channel, PARTS, body, options};
 use super::client::{ask, get};
 
 #[tokio::test]
@@ -58,7 +58,10 @@ async fn the_status_says_how_the_channel_is_doing() {
 #[tokio::test]
 async fn metrics_are_prometheus_own() {
     let (mut channel, server) = Channel::serve(options(), &["hd"], true);
-    channel.segment(0, body(1000));
+    channel.open(0);
+    (1..PARTS).for_each(|_| drop(channel.part(0)));
+    channel.part_unshown(0);
+    channel.close(0, body(1000));
     get(server.address, "/hd/00001.ts").await;
     get(server.address, "/none").await;
     let answer = get(server.address, "/metrics").await;

@@ -90,6 +90,21 @@ fn the_page_plays_by_a_script_where_the_browser_has_no_hls() {
     assert!(page.number("Watch", "Latency") < 8.0, "{page:#?}");
 }
 
+/// A page must not ask for addresses with a login in them: browsers refuse that.
+#[test]
+fn the_page_plays_where_the_login_stands_in_its_address() {
+    let _machine = shared();
+    let login = format!("user = \"viewer\"\npassword = \"s3cret\"\nplayer = \"{}\"", player());
+    for part in ["", "part = \"200ms\""] {
+        let mut server = Server::pattern(&format!("segment = \"1s\"\nwindow = 8\n{part}"), &login);
+        server.until_ready();
+        let url = server.url("").replace("http://", "http://viewer:s3cret@");
+        let page = Page::open(&url, &["--seconds", "3"]);
+        assert!(page.errors.is_empty() && page.played_s > 1.0, "{page:#?}");
+        assert!(page.number("high", "Segments") > 0.0, "{page:#?}");
+    }
+}
+
 #[test]
 fn a_page_that_cannot_play_says_so() {
     let _machine = shared();

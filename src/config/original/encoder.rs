@@ -73,6 +73,12 @@ impl<'a> Reader<'a> {
         if !top.dict.contains_key("source_command") && location == "-" {
             return stdin;
         }
+        if !top.dict.contains_key("source_command") {
+            let hint = "it feeds all encoders of a list in encoding_profile, as in: source_command: cat %s"
+                .to_owned();
+            self.mistakes.add("source_command", "is missing", hint);
+            return stdin;
+        }
         let text = self.required(top, "source_command");
         self.input_need(location, names_format(&text));
         match Template::parse(&text) {

@@ -3,6 +3,9 @@
 // The page of segcast's origin: plays the stream and shows what /status says.
 
 const POLL_MS = 1000;
+// Without the login that may stand in the page's own address: requests must not name one, and browsers give it.
+const HERE = location.origin + location.pathname;
+const urlOf = (path) => new URL(path, HERE).href;
 const at = (id) => document.getElementById(id);
 const video = at("video");
 let hls = null;
@@ -78,7 +81,7 @@ function startScript(status) {
     else again(status);
   });
   hls.on(window.Hls.Events.FRAG_BUFFERED, () => notice(""));
-  hls.loadSource(status.entry);
+  hls.loadSource(urlOf(status.entry));
   hls.attachMedia(video);
   say(at("player"), `hls.js ${window.Hls.version}${status.low_latency ? ", low latency" : ""}`);
   play();
@@ -86,7 +89,7 @@ function startScript(status) {
 
 function startNative(status) {
   say(at("player"), "the browser’s own");
-  video.src = status.entry;
+  video.src = urlOf(status.entry);
   play();
   if (!isLooking) look(status);
 }
@@ -143,9 +146,9 @@ async function playlistAt(url) {
 
 // The date at the end of the first variant's whole segments; all renditions are cut alike.
 async function endDate(entry) {
-  let text = await playlistAt(entry);
+  let text = await playlistAt(urlOf(entry));
   const variant = text.match(/^#EXT-X-STREAM-INF:.*\s+([^#\s].*)$/m);
-  if (variant) text = await playlistAt(new URL(variant[1], new URL(entry, location)));
+  if (variant) text = await playlistAt(new URL(variant[1], urlOf(entry)));
   let date = NaN;
   for (const [, name, value] of text.matchAll(/^#(EXT-X-PROGRAM-DATE-TIME|EXTINF):([^,\s]+)/gm)) {
     if (name === "EXTINF") date += parseFloat(value) * 1000;
@@ -176,6 +179,13 @@ async function look(status) {
 
 video.addEventListener("emptied", () => { begunAt = null; });
 
+// Whether nothing more will come of what plays: there is no live edge.
+function isWhole() {
+  const level = hls && hls.levels[hls.currentLevel];
+  if (hls) return Boolean(level && level.details && !level.details.live);
+  return video.readyState > 0 && Number.isFinite(video.duration);
+}
+
 function latency() {
   const taken = takenAt();
   if (video.readyState === 0 || (taken === null && begunAt === null)) return "–";
@@ -184,6 +194,7 @@ function latency() {
 }
 
 function showPlaying() {
+  at("live").hidden = at("latency").parentElement.hidden = isWhole();
   say(at("latency"), latency());
   const level = hls && hls.levels[hls.currentLevel];
   const name = level ? `${rate(level.bitrate)}, ` : "";
@@ -288,7 +299,7 @@ function show(status) {
 
 async function poll() {
   try {
-    const answer = await fetch("status", { cache: "no-store" });
+    const answer = await fetch(urlOf("status"), { cache: "no-store" });
     if (!answer.ok) throw new Error(`${answer.status}`);
     const status = await answer.json();
     show(status);
