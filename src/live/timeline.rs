@@ -9,7 +9,7 @@
 //! PTS lie on it, so that equal PTS have equal dates.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::time::Ticks;
 
@@ -163,6 +163,7 @@ impl Timeline {
     }
 
     fn begin(&mut self, breaks: u64, start: Ticks, wall: SystemTime) -> Option<Line> {
+        let wall = in_step(wall, start);
         let id = self.lines.back().map_or(1, |last| last.id + 1);
         if self.lines.len() == LINES {
             self.lines.pop_front();
@@ -179,6 +180,20 @@ impl Timeline {
     }
 }
 
+/// The time close to `wall` from which on PTS of whole milliseconds have dates of whole milliseconds.
+///
+/// Playlists tell no more than that, and hls.js lays sound beside pictures by its date. Where sound seems to begin later
+/// than it does, if only by a fraction, hls.js 1.7 in low latency may look for what comes next in the segment that it has,
+/// and wait for seconds. So pictures have exact dates, as far as their PTS are whole milliseconds, and sound's are cut.
+fn in_step(wall: SystemTime, start: Ticks) -> SystemTime {
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let beyond = since.subsec_nanos() % 1_000_000;
+    let ahead = Ticks::new(start.count().rem_euclid(Ticks::PER_SECOND / 1000)).span();
+    wall.checked_sub(Duration::from_nanos(beyond.into()))
+        .and_then(|wall| wall.checked_add(ahead))
+        .unwrap_or(wall)
+}
+
 impl Line {
     fn date(&self, at: Ticks) -> Option<SystemTime> {
         if at >= self.start {
@@ -191,8 +206,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
     const TARGET: Duration = Duration::from_secs(4);
@@ -288,6 +301,21 @@ mod tests {
         let second: Vec<bool> = (0..4).map(|n| step(&mut line, 1, n, 0, false, 0).0).collect();
         assert_eq!(first, [true, false, false, false]);
         assert_eq!(second, [true, true, true, false]);
+    }
+
+    #[test]
+    fn pictures_have_dates_of_whole_milliseconds() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        let arrived = wall(1000) + Duration::from_nanos(123_456_789);
+        // Sound comes first, at a fraction of a millisecond; pictures 5 ms later, at whole ones.
+        let (sound, picture) = (Ticks::new(126_000 - 480), Ticks::new(126_000));
+        line.open(1, 0, sound, false, Some(arrived));
+        line.open(0, 0, picture, false, Some(arrived));
+        let date = |mark: Mark| mark.date_time.unwrap().duration_since(UNIX_EPOCH).unwrap();
+        let [sound, picture] = [(1, sound), (0, picture)].map(|(r, at)| date(line.close(r, 0, at, false)));
+        assert_eq!(picture.subsec_nanos() % 1_000_000, 0);
+        assert_eq!(picture - sound, Duration::from_micros(5_334));
+        assert!(picture.abs_diff(Duration::from_nanos(1_000_128_456_789)) < Duration::from_millis(1));
     }
 
     #[test]
