@@ -151,7 +151,7 @@ impl Channel {
     /// The stream of a rung has ended.
     pub fn end(&mut self, rung: usize, ending: Ending, packager: Box<Packager>) {
         self.encoders.reading -= 1;
-        if self.encoders.lives.may_follow(true) {
+        if self.encoders.lives.may_follow() {
             self.encoders.ended.insert(rung, packager);
         } else {
             self.leave_out_all(rung);
@@ -199,7 +199,7 @@ impl Channel {
                 }
             }
             // Begun again it would be as slow.
-            encoder::Event::Dropped { reason, .. } => self.lose(reason.into(), &[]),
+            encoder::Event::Dropped { reason, .. } => self.do_without(reason.into()),
             _ => {}
         }
     }
@@ -216,19 +216,28 @@ impl Channel {
         self.encoders.renditions(rungs).any(|rendition| self.summary.renditions[rendition].segments > 0)
     }
 
-    /// Whether a failure of these rungs is one that a new beginning may mend.
+    /// Whether a failure of these rungs is one that a new beginning may mend. Rungs of which nothing came wait for their
+    /// source only if no others have it.
     fn may_begin_again(&self, rungs: &[usize]) -> bool {
-        !self.is_finishing && self.encoders.lives.may_follow(self.has_segments(rungs))
+        let lives = &self.encoders.lives;
+        let is_awaited = || lives.may_follow_nothing() && !self.has_segments(&self.encoders.all());
+        !self.is_finishing && lives.may_follow() && (self.has_segments(rungs) || is_awaited())
     }
 
     /// A rendition is gone. All begin again, or in a fan-out the others go on without it.
     fn lose(&mut self, error: Error, rungs: &[usize]) {
+        if !self.encoders.lives.is_broken() && self.may_begin_again(rungs) {
+            self.break_down(error, rungs);
+        } else {
+            self.do_without(error);
+        }
+    }
+
+    /// A rendition is gone, and will not come again: in a fan-out the others go on.
+    fn do_without(&mut self, error: Error) {
         if self.encoders.lives.is_broken() {
             tracing::debug!("{}", chain(&error));
             return;
-        }
-        if self.may_begin_again(rungs) {
-            return self.break_down(error, rungs);
         }
         // What has ended is over: none but those that are still there could go on.
         self.settle();

@@ -24,7 +24,7 @@ pub struct Lives {
     began: Instant,
     waits: ExponentialBackoff,
     next: Option<Instant>,
-    /// Since when nothing comes.
+    /// When a life ended of which something had come, if nothing has since.
     silent: Option<Instant>,
 }
 
@@ -35,13 +35,14 @@ impl Lives {
         Self { policy, is_broken: false, began, waits: waits(), next: None, silent: None }
     }
 
-    /// Whether a life may follow this one, which has been good for something or not.
-    pub fn may_follow(&self, is_good: bool) -> bool {
-        match self.policy {
-            Restart::Never => false,
-            Restart::OnFailure => is_good,
-            Restart::Always => true,
-        }
+    /// Whether a life may follow this one.
+    pub fn may_follow(&self) -> bool {
+        self.policy != Restart::Never
+    }
+
+    /// Whether one may follow lives of which nothing ever came.
+    pub fn may_follow_nothing(&self) -> bool {
+        self.policy == Restart::Always
     }
 
     /// Whether this life has failed: what else its encoders say is of no interest.
@@ -70,12 +71,14 @@ impl Lives {
         }
         let wait = self.waits.next().unwrap_or(LONGEST);
         let now = Instant::now();
-        self.silent.get_or_insert(now);
+        if has_given {
+            self.silent.get_or_insert(now);
+        }
         self.next = Some(now + wait);
         Some(wait)
     }
 
-    /// Something has come. How long nothing did, if that was so.
+    /// Something has come. How long encoders had been away, if it is the first since.
     pub fn recover(&mut self) -> Option<Duration> {
         self.silent.take().map(|silent| silent.elapsed())
     }
@@ -106,7 +109,7 @@ impl Lives {
     }
 }
 
-/// How long is waited before a channel's beginning is tried again, time after time: without an end.
+/// How long is waited before encoders, or a channel without a place, try to begin again, time after time: without an end.
 pub fn waits() -> ExponentialBackoff {
     let builder = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST);
     builder.without_max_times().build()
@@ -149,7 +152,9 @@ mod tests {
             [1, 1, 2, 4].map(Some)
         );
         assert!(always.recover().is_some() && always.recover().is_none());
-        assert!(always.may_follow(false) && !Lives::new(Restart::OnFailure).may_follow(false));
+        always.end(false);
+        assert_eq!(always.recover(), None, "nothing had come that could go on");
+        assert!(always.may_follow_nothing() && !Lives::new(Restart::OnFailure).may_follow_nothing());
         always.give_up();
         assert_eq!((always.end(true), always.next()), (None, None));
     }

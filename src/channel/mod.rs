@@ -84,7 +84,8 @@ pub enum Restart {
     /// When one of them, or the source, fails. Those that never gave a segment are not: something is wrong then that
     /// another try does not mend.
     OnFailure,
-    /// Whenever they end and nobody asked them to, also if they gave nothing: their source may not be there yet.
+    /// Whenever they end and nobody asked them to, also as long as none has given anything: their source may not be there
+    /// yet.
     Always,
 }
 

@@ -1,12 +1,12 @@
 //! What is done before the first byte: do destinations take files, and what did an earlier run leave there?
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{Error, Options};
 use crate::delivery::{self, Delivery, Entrance, chain};
@@ -16,6 +16,9 @@ use crate::playlist;
 
 /// How long a destination may take to show that it takes files before the others begin without it.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the first to answer waits for the others that were away with it.
+const COMPANY: Duration = Duration::from_secs(5);
 
 /// Where nothing tells of earlier runs, discontinuities are counted by the hour from the beginning of 2026 on. Counting
 /// faster would be safer for two starts in an hour, but hls.js 1.7 steps through all numbers up to this one at each
@@ -48,8 +51,10 @@ pub struct Search<'a> {
     options: &'a Options,
     began: Instant,
     ended: mpsc::UnboundedSender<()>,
-    /// What has been said.
-    said: BTreeSet<String>,
+    /// Whether nobody has answered so far, and somebody is waited for.
+    is_waiting: bool,
+    /// What was said of each destination, and when.
+    said: BTreeMap<usize, (Kind, Instant)>,
 }
 
 /// Why there is no place to begin at.
@@ -63,7 +68,7 @@ pub enum Nowhere {
 impl<'a> Search<'a> {
     /// Delivery is timed from `began`, and `ended` hears of each that gives up.
     pub const fn new(options: &'a Options, began: Instant, ended: mpsc::UnboundedSender<()>) -> Self {
-        Self { options, began, ended, said: BTreeSet::new() }
+        Self { options, began, ended, is_waiting: false, said: BTreeMap::new() }
     }
 
     /// Sees that destinations take files, and goes on where an earlier run left off.
@@ -75,7 +80,17 @@ impl<'a> Search<'a> {
     /// [`Nowhere`]; [`Nowhere::Refused`] also if a destination refuses that is required.
     pub async fn prepare(&mut self) -> Result<Prepared, Nowhere> {
         let options = self.options;
-        let looked = look_at_all(options).await;
+        let mut looked = look_at_all(options).await;
+        let is = |one: fn(&Entrance) -> bool| looked.iter().flatten().any(one);
+        if self.is_waiting
+            && is(|one| matches!(one, Entrance::Open(..)))
+            && is(|one| matches!(one, Entrance::Late(..)))
+        {
+            // Those that were away together come back together: what all of them show is gone on with, not the first's.
+            drop(looked);
+            sleep(COMPANY).await;
+            looked = look_at_all(options).await;
+        }
         let open = looked.iter().filter_map(|looked| match looked {
             Ok(Entrance::Open(_, found)) => Some(found),
             _ => None,
@@ -85,11 +100,10 @@ impl<'a> Search<'a> {
         let has_place = !open.is_empty() || options.origin.is_some();
         let told = (!open.is_empty()).then_some(shown.as_slice());
         let (mut deliveries, mut refused, mut silent) = (Vec::new(), None, None);
-        for (served, looked) in options.destinations.iter().zip(looked) {
-            let error = |source| Error::Destination { name: served.target.to_string(), source };
+        for (n, (served, looked)) in options.destinations.iter().zip(looked).enumerate() {
             match looked {
                 Ok(Entrance::Late(_, source)) if !has_place => {
-                    silent.get_or_insert(self.say(error(source)));
+                    silent.get_or_insert(self.say(n, source));
                 }
                 Ok(entrance) => {
                     let (began, ended) = (self.began, self.ended.clone());
@@ -97,9 +111,9 @@ impl<'a> Search<'a> {
                         Delivery::start(served, &options.presentation, entrance, &shown, began, ended);
                     deliveries.push(delivery);
                 }
-                Err(source) if served.is_required => return Err(Nowhere::Refused(error(source))),
+                Err(source) if served.is_required => return Err(Nowhere::Refused(self.error(n, source))),
                 Err(source) => {
-                    refused.get_or_insert(self.say(error(source)));
+                    refused.get_or_insert(self.say(n, source));
                 }
             }
         }
@@ -112,14 +126,28 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Says why a destination is left out, once, where there are others. Of the only one our caller is told.
-    fn say(&mut self, error: Error) -> Error {
-        let is_one_of_many = self.options.destinations.len() > 1 || self.options.origin.is_some();
-        let text = chain(&error);
-        if is_one_of_many && self.said.insert(text.clone()) {
-            tracing::error!("{text}");
+    /// Nobody has answered: somebody is waited for.
+    pub const fn wait(&mut self) {
+        self.is_waiting = true;
+    }
+
+    /// Says why a destination is left out: once, and now and then while somebody is waited for. Of the only one our
+    /// caller is told first.
+    fn say(&mut self, n: usize, source: destination::Error) -> Error {
+        let (kind, now) = (source.kind(), Instant::now());
+        let error = self.error(n, source);
+        let is_told = |&(told, at): &(Kind, Instant)| told == kind && now - at < delivery::REMINDERS;
+        if !self.said.get(&n).is_some_and(is_told) {
+            self.said.insert(n, (kind, now));
+            if self.options.destinations.len() > 1 || self.options.origin.is_some() || self.is_waiting {
+                tracing::error!("{}", chain(&error));
+            }
         }
         error
+    }
+
+    fn error(&self, n: usize, source: destination::Error) -> Error {
+        Error::Destination { name: self.options.destinations[n].target.to_string(), source }
     }
 }
 
@@ -129,8 +157,9 @@ async fn look_at_all(options: &Options) -> Vec<Result<Entrance, destination::Err
     for (n, served) in options.destinations.iter().enumerate() {
         let opened = served.target.open().map(Arc::from);
         let presentation = options.presentation.clone();
-        // Where there is no other, nobody waits for it.
-        let most = if options.destinations.len() == 1 { served.timeout } else { PROBE_LIMIT };
+        // Where there is no other place, nobody waits for it.
+        let is_alone = options.destinations.len() == 1 && options.origin.is_none();
+        let most = if is_alone { served.timeout } else { PROBE_LIMIT };
         let limit = served.timeout.min(most);
         looking.spawn(async move { (n, look(opened, presentation, limit).await) });
     }

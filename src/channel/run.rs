@@ -9,17 +9,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 
 use super::encoders::Encoders;
 use super::ingest::{Given, Readers};
-use super::lives::{LONGEST, waits};
+use super::lives::{self, waits};
 use super::package::{Item, Packager};
 use super::places::Places;
 use super::prepare::{Nowhere, Prepared, Search};
 use super::report::Reporter;
 use super::serving::Serving;
-use super::summary::{Rendition, Summary};
+use super::summary::Summary;
 use super::{BURIAL, Error, LAST_PUTS, Options, Restart, Stop};
 use crate::chunks::Chunks;
 use crate::cmaf;
-use crate::delivery::{Delivery, chain};
+use crate::delivery::{self, Delivery, chain};
 use crate::encoder::{self, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
@@ -70,28 +70,33 @@ async fn find_place(
     if options.destinations.len() == 1 {
         tracing::error!("{}", chain(&error));
     }
-    let most = LONGEST.as_secs();
-    tracing::warn!(
-        "there is nowhere to begin: it is tried every {most} s at least, until a destination answers"
-    );
+    tracing::warn!("there is nowhere to begin: it is tried again until a destination answers");
     bury(running).await;
-    let mut waits = waits();
-    let found = async {
-        loop {
-            sleep(waits.next().unwrap_or(LONGEST)).await;
-            match search.prepare().await {
-                Ok(prepared) => return Ok(prepared),
-                Err(Nowhere::Silent(error)) => tracing::debug!("{}", chain(&error)),
-                Err(Nowhere::Refused(error)) => return Err(error),
-            }
-        }
-    };
     let prepared = tokio::select! {
-        found = found => found?,
+        found = wait_for_place(search) => found?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Finish) => return Ok(None),
     };
     *running = encoder::start(&options.ladder, &Limits::default())?;
     Ok(Some(prepared))
+}
+
+/// Tries again until there is a place. Whoever refuses may only just have begun to begin.
+async fn wait_for_place(mut search: Search<'_>) -> Result<Prepared, Error> {
+    let mut waits = waits();
+    let mut refused_since = None;
+    search.wait();
+    loop {
+        sleep(waits.next().unwrap_or(lives::LONGEST)).await;
+        match search.prepare().await {
+            Ok(prepared) => return Ok(prepared),
+            Err(Nowhere::Silent(_)) => refused_since = None,
+            Err(Nowhere::Refused(error)) => {
+                if refused_since.get_or_insert_with(Instant::now).elapsed() >= delivery::GRACE {
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
 async fn run_with(
@@ -108,7 +113,7 @@ async fn run_with(
     };
     let Some(prepared) = prepared else {
         tracing::warn!("ended before there was a place to begin");
-        return Ok(Summary::default());
+        return Ok(Summary::new(&options.presentation));
     };
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();
@@ -199,16 +204,16 @@ impl Channel {
         longest: watch::Sender<Option<Duration>>,
         began: Instant,
     ) -> Self {
-        let renditions: Vec<_> = options.presentation.renditions.iter().map(Rendition::new).collect();
+        let summary = Summary::new(&options.presentation);
         let spool = options.spool.clone();
         Self {
             presentation: prepared.presentation,
-            places: Places::new(prepared.deliveries, spool, renditions.len(), began),
+            places: Places::new(prepared.deliveries, spool, summary.renditions.len(), began),
             encoders,
             reporter: Reporter::new(&options.presentation),
             began,
             longest,
-            summary: Summary { renditions, destinations: Vec::new() },
+            summary,
             failure: prepared.refused,
             is_finishing: false,
             is_asked: false,

@@ -36,7 +36,7 @@ pub struct Rendition {
 
 impl Rendition {
     /// One of which there is nothing yet.
-    pub(super) fn new(rendition: &live::Rendition) -> Self {
+    fn new(rendition: &live::Rendition) -> Self {
         Self {
             name: rendition.name.clone(),
             container: rendition.container,
@@ -47,6 +47,12 @@ impl Rendition {
 }
 
 impl Summary {
+    /// Of a channel that has done nothing yet.
+    pub(super) fn new(presentation: &live::Options) -> Self {
+        let renditions = presentation.renditions.iter().map(Rendition::new).collect();
+        Self { renditions, destinations: Vec::new() }
+    }
+
     /// Segments of all renditions.
     pub fn segments(&self) -> u64 {
         self.renditions.iter().map(|rendition| rendition.segments).sum()

@@ -56,7 +56,7 @@ impl Deletions {
 
     /// What was given up may still have got there, in part or whole.
     pub(super) fn discard(&mut self, gone: Waiting, now: Duration) {
-        if gone.begun.is_some() {
+        if gone.has_begun {
             self.expire(gone.key, now);
         }
     }

@@ -51,8 +51,8 @@ pub(super) struct Waiting {
     pub(super) map: Option<(String, Bytes)>,
     /// By when it is to be here.
     pub(super) due: Option<Duration>,
-    /// When its last attempt began.
-    pub(super) begun: Option<Duration>,
+    /// Whether an attempt was made.
+    pub(super) has_begun: bool,
     pub(super) is_under_way: bool,
 }
 
@@ -221,7 +221,6 @@ impl Lane {
     pub(super) fn start_next(
         &mut self,
         share: usize,
-        now: Duration,
         waits_for: impl Fn(&str) -> bool,
     ) -> Option<(u64, &Waiting)> {
         let under_way = self.segments.values().filter(|one| one.is_under_way).count();
@@ -235,7 +234,7 @@ impl Lane {
             return None;
         }
         waiting.is_under_way = true;
-        waiting.begun = Some(now);
+        waiting.has_begun = true;
         Some((*number, waiting))
     }
 

@@ -22,7 +22,7 @@ use crate::playlist;
 /// Segments that an earlier run is believed to have put here without telling of them.
 const UNTOLD: u64 = 1000;
 /// What is refused in the middle of a run may have been so by mistake: so long it is tried again.
-pub(super) const GRACE: Duration = Duration::from_secs(300);
+pub const GRACE: Duration = Duration::from_secs(300);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
 const BUSY_PERMILLE: u32 = 500;
 /// A map that no playlist names is looked at again after so long: the segments for which it was put may all have been
@@ -44,6 +44,10 @@ pub(super) struct Ledger {
     notices: Vec<Notice>,
     /// When a failure was told last.
     told: Duration,
+    /// When something was put last.
+    worked_at: Duration,
+    /// When something failed last.
+    failed_at: Option<Duration>,
     losses: Losses,
     /// What had been passed over when it came into trouble.
     passed_over_before: u64,
@@ -81,6 +85,8 @@ impl Ledger {
             status: Status { name: name.to_owned(), ..Status::default() },
             notices: Vec::new(),
             told: Duration::ZERO,
+            worked_at: Duration::ZERO,
+            failed_at: None,
             losses: Losses::default(),
             passed_over_before: 0,
             is_on_air: false,
@@ -135,7 +141,7 @@ impl Ledger {
     pub(super) fn add(&mut self, segment: Segment, now: Duration) {
         let Segment { rendition, number, key, duration, body, map } = segment;
         let due = self.limits.deadline.map(|deadline| now.saturating_add(deadline));
-        let waiting = Waiting { key, body, duration, map, due, begun: None, is_under_way: false };
+        let waiting = Waiting { key, body, duration, map, due, has_begun: false, is_under_way: false };
         self.lanes[rendition].add(number, waiting, now);
     }
 
@@ -214,7 +220,7 @@ impl Ledger {
         let lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.backoff.is_over(now));
         for (rendition, lane) in lanes {
             let waits_for = |map: &str| self.maps.is_under_way(map);
-            if let Some((number, waiting)) = lane.start_next(self.limits.share, now, waits_for) {
+            if let Some((number, waiting)) = lane.start_next(self.limits.share, waits_for) {
                 let (key, body, due) = (waiting.key.clone(), Arc::clone(&waiting.body), waiting.due);
                 let map = waiting.map.clone().filter(|(map, _)| self.maps.begin(map));
                 return Some(Job::new(key, Work::Segment { rendition, number, body, map, due }, now));
@@ -251,7 +257,7 @@ impl Ledger {
         match (work, outcome) {
             (Work::Segment { rendition, number, map, .. }, Outcome::Done) => {
                 map.into_iter().for_each(|(map, _)| self.map_is_there(map, now));
-                self.segment_is_there(rendition, number, key, now);
+                self.segment_is_there(rendition, number, key, begun, now);
             }
             (Work::Segment { rendition, number, map, .. }, Outcome::Gone) => {
                 map.iter().for_each(|(map, _)| self.maps.forget(map));
@@ -309,9 +315,15 @@ impl Ledger {
         self.deletions.expire_unnamed(map, now.saturating_add(UNNAMED));
     }
 
-    fn segment_is_there(&mut self, rendition: usize, number: u64, key: String, now: Duration) {
+    fn segment_is_there(
+        &mut self,
+        rendition: usize,
+        number: u64,
+        key: String,
+        begun: Duration,
+        now: Duration,
+    ) {
         self.lanes[rendition].backoff.succeed();
-        let was_in_trouble = self.status.in_trouble_since.is_some();
         self.worked(now);
         let Some(waiting) = self.lanes[rendition].take(number) else {
             // It was given up meanwhile: no playlist will name it.
@@ -320,11 +332,11 @@ impl Ledger {
         };
         self.status.segments += 1;
         self.status.size_bytes += waiting.body.size_bytes();
-        if was_in_trouble {
-            // It may have hung with the others that failed: that says nothing of how fast the way there is.
+        if self.failed_at.is_some_and(|failed_at| begun <= failed_at) {
+            // It may have hung with what failed meanwhile: that says nothing of how fast the way there is.
             return;
         }
-        let took = now.saturating_sub(waiting.begun.unwrap_or(now));
+        let took = now.saturating_sub(begun);
         self.status.load.note(took, waiting.duration);
         let is_busy = self.status.load.last_permille >= BUSY_PERMILLE;
         if self.lanes[rendition].note_busy(is_busy) {
@@ -378,9 +390,10 @@ impl Ledger {
             return Err(error);
         }
         self.status.retries += 1;
+        self.failed_at = Some(now);
         let text = super::chain(&error);
         if self.status.in_trouble_since.is_none() {
-            self.status.in_trouble_since = Some(begun);
+            self.status.in_trouble_since = Some(begun.max(self.worked_at));
             self.passed_over_before = self.status.passed_over;
             self.told = now;
             self.notices.push(Notice::Trouble(text.clone()));
@@ -395,6 +408,7 @@ impl Ledger {
 
     /// Something was put.
     fn worked(&mut self, now: Duration) {
+        self.worked_at = now;
         if let Some(since) = self.status.in_trouble_since.filter(|_| !self.is_in_trouble()) {
             self.status.in_trouble_since = None;
             let waiting = self.lanes.iter().map(|lane| lane.waiting().count()).sum();
@@ -757,6 +771,17 @@ mod tests {
             |one: &Notice| matches!(one, Notice::Recovered { after: told, .. } if *told == after);
         assert!(notices.iter().any(is_recovery), "{notices:?}");
         assert!(!notices.iter().any(|one| matches!(one, Notice::Busy { .. })), "{notices:?}");
+        // What begins after that tells of the way there again, and other trouble is no older than the last success.
+        desk.now += Duration::from_secs(1);
+        desk.segment(0);
+        let [slow] = <[Job; 1]>::try_from(desk.jobs()).unwrap();
+        desk.now += Duration::from_secs(3);
+        desk.segment(1);
+        desk.work();
+        let worked = desk.now;
+        desk.now += Duration::from_secs(1);
+        desk.fail(slow, Kind::Transient).unwrap();
+        assert_eq!(desk.ledger.status().in_trouble_since, Some(worked));
     }
 
     /// A desk whose renditions are CMAF, with the map of digest 1.

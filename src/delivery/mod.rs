@@ -37,7 +37,9 @@ use std::time::Duration;
 use self::ledger::Limits;
 use crate::destination::Target;
 
+pub use ledger::GRACE;
 pub use look::{Found, farthest, look};
+pub use notice::REMINDERS;
 pub use spool::{Held, Spool, Store};
 pub use status::{Latency, Load, Status};
 pub use task::{Delivery, Entrance, Segment, enter};

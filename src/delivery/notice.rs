@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Further failures, and further losses, are told of no oftener.
-pub(super) const REMINDERS: Duration = Duration::from_secs(60);
+pub const REMINDERS: Duration = Duration::from_secs(60);
 
 /// Something that people should know of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]

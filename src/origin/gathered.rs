@@ -110,7 +110,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
 
     use super::super::Limits;
     use super::super::activity::Exchange;
@@ -152,7 +153,18 @@ mod tests {
         }
     }
 
+    /// Counts how often it is woken.
+    #[derive(Debug, Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     struct Bench {
+        bell: Arc<Bell>,
         stream: Gathered<Wire>,
         activity: Arc<Activity>,
         _exchange: Exchange,
@@ -165,7 +177,7 @@ mod tests {
             let wire = Wire { calls: Vec::new(), most: usize::MAX, is_slow: false, is_shut: false, polls: 0 };
             let stream = Gathered::new(wire, Arc::clone(&activity));
             let _exchange = activity.begin(is_http2);
-            Self { stream, activity, _exchange, written: Vec::new() }
+            Self { bell: Arc::default(), stream, activity, _exchange, written: Vec::new() }
         }
 
         /// Writes so many bytes, which are all different from those before.
@@ -182,8 +194,13 @@ mod tests {
         }
 
         fn flush(&mut self) -> bool {
-            let mut context = Context::from_waker(Waker::noop());
+            let waker = Waker::from(Arc::clone(&self.bell));
+            let mut context = Context::from_waker(&waker);
             Pin::new(&mut self.stream).poll_flush(&mut context).is_ready()
+        }
+
+        fn wakes(&self) -> usize {
+            self.bell.0.load(Ordering::Relaxed)
         }
 
         fn sizes(&self) -> Vec<usize> {
@@ -207,14 +224,17 @@ mod tests {
             assert!(bench.flush());
         }
         assert!(bench.sizes().is_empty());
+        assert_eq!(bench.wakes(), 1, "its task is woken for the next turn, once");
         bench.activity.turn();
         bench.write(500);
         assert!(bench.flush());
-        assert_eq!(bench.sizes(), [3500]);
+        assert_eq!((bench.sizes(), bench.wakes()), (vec![3500], 1));
+        assert!(bench.flush());
+        assert_eq!(bench.wakes(), 1, "there is nothing to be woken for");
         // What nobody flushes any more is written at the end.
         bench.write(1);
         assert!(bench.flush());
-        assert_eq!(bench.sizes(), [3500]);
+        assert_eq!((bench.sizes(), bench.wakes()), (vec![3500], 2));
         bench.end();
     }
 

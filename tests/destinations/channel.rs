@@ -137,9 +137,37 @@ async fn a_channel_begins_when_one_of_its_destinations_answers() {
         stage.places[n].proxy.as_ref().unwrap().heal();
         stage.until_on_air(&run, n..n + 1).await;
     }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for place in &stage.places {
+        until(deadline, &place.name(), async || place.segments().await.len() >= 8).await;
+    }
+    run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));
+    stage.check().await;
+}
+
+/// Of places that come back one after the other, the first is not gone on with alone: no number comes twice.
+#[tokio::test]
+async fn a_channel_waits_for_the_company_of_the_first_place_that_is_back() {
+    let stage = Stage::new([Host::nginx(), Host::sshd()].into_iter().map(Place::behind_a_proxy).collect());
+    let fault = |n: usize, fault| stage.places[n].proxy.as_ref().unwrap().set(fault);
+    let run = stage.run();
+    stage.until_on_air(&run, 0..2).await;
+    // The second comes further.
+    fault(0, Fault::Refuse);
+    let far = stage.places[1].segments().await.len() + 6;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    until(deadline, "the second goes on", async || stage.places[1].segments().await.len() >= far.min(12))
+        .await;
+    run.kill().await;
+    (0..2).for_each(|n| fault(n, Fault::Refuse));
+    let run = stage.run();
+    stage.until_said(&run, "nowhere to begin").await;
+    fault(0, Fault::None);
+    sleep(Duration::from_secs(2)).await;
+    fault(1, Fault::None);
+    stage.until_on_air(&run, 0..2).await;
     sleep(RECOVERY).await;
     run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));
-    println!("{}", stage.log());
     stage.check().await;
 }
 
@@ -147,7 +175,8 @@ async fn a_channel_begins_when_one_of_its_destinations_answers() {
 async fn a_channel_with_nowhere_to_begin_ends_when_it_is_asked_to() {
     let (stage, run) = nowhere([Host::nginx()]).await;
     let summary = run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));
-    assert_eq!(summary.segments(), 0);
+    assert_eq!((summary.segments(), summary.renditions.len()), (0, 2));
+    assert!(stage.log().contains("ended before there was a place to begin"), "{}", stage.log());
     assert!(stage.log().contains("Connection refused"), "{}", stage.log());
 }
 

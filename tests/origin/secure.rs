@@ -62,7 +62,7 @@ async fn https_speaks_both_versions() {
 
 /// As a cache before the origin asks.
 #[tokio::test]
-async fn requests_on_one_connection_are_held_and_answered_together() {
+async fn held_requests_on_one_connection_are_all_answered() {
     let folder = TempDir::new().unwrap();
     let tls = certificate(folder.path(), "one");
     let ca = tls.certificate.display().to_string();
