@@ -48,7 +48,7 @@ fn presentation(options: &Options, shown: Option<&[Option<playlist::Media>]>) ->
 
 /// The search for places to begin at.
 pub struct Search<'a> {
-    options: &'a Options,
+    pub options: &'a Options,
     began: Instant,
     ended: mpsc::UnboundedSender<()>,
     /// Whether nobody has answered so far, and somebody is waited for.

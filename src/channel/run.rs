@@ -58,10 +58,10 @@ async fn bury(running: &mut Running) {
 /// begin once there is one, unless they are ones that begin only once. None if the channel is asked to end meanwhile.
 async fn find_place(
     mut search: Search<'_>,
-    options: &Options,
     running: &mut Running,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<Option<Prepared>, Error> {
+    let options = search.options;
     let error = match search.prepare().await {
         Ok(prepared) => return Ok(Some(prepared)),
         Err(Nowhere::Silent(error)) if options.restart() != Restart::Never => error,
@@ -108,7 +108,7 @@ async fn run_with(
     let (ended, mut endings) = mpsc::unbounded_channel();
     let began = Instant::now();
     let prepared = tokio::select! {
-        prepared = find_place(Search::new(options, began, ended), options, running, stop.clone()) => prepared?,
+        prepared = find_place(Search::new(options, began, ended), running, stop.clone()) => prepared?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
     };
     let Some(prepared) = prepared else {

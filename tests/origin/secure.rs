@@ -10,7 +10,7 @@ use segcast::origin::{Auth, Options, Origin, Tls};
 use segcast::playlist::Media;
 use tempfile::TempDir;
 
-use super::channel::{Channel, body, options};
+use super::channel::{Channel, Server, body, options};
 use super::client::{DEADLINE, ask, curl, get, written};
 
 /// A certificate for localhost and its key, in a folder.
@@ -39,12 +39,18 @@ fn certificate(folder: &Path, name: &str) -> Tls {
     Tls { certificate, key }
 }
 
+/// A channel behind TLS, and where the certificate stands that it is known by.
+fn served_with_tls(folder: &Path) -> (String, Channel, Server) {
+    let tls = certificate(folder, "one");
+    let ca = tls.certificate.display().to_string();
+    let (channel, server) = Channel::serve(Options { tls: Some(tls), ..options() }, &["hd"], true);
+    (ca, channel, server)
+}
+
 #[tokio::test]
 async fn https_speaks_both_versions() {
     let folder = TempDir::new().unwrap();
-    let tls = certificate(folder.path(), "one");
-    let ca = tls.certificate.display().to_string();
-    let (mut channel, server) = Channel::serve(Options { tls: Some(tls), ..options() }, &["hd"], true);
+    let (ca, mut channel, server) = served_with_tls(folder.path());
     channel.segment(0, body(1_000_000));
     let url = |path: &str| format!("https://localhost:{}{path}", server.address.port());
     for version in ["--http1.1", "--http2"] {
@@ -64,9 +70,7 @@ async fn https_speaks_both_versions() {
 #[tokio::test]
 async fn held_requests_on_one_connection_are_all_answered() {
     let folder = TempDir::new().unwrap();
-    let tls = certificate(folder.path(), "one");
-    let ca = tls.certificate.display().to_string();
-    let (mut channel, server) = Channel::serve(Options { tls: Some(tls), ..options() }, &["hd"], true);
+    let (ca, mut channel, server) = served_with_tls(folder.path());
     channel.segment(0, body(100_000));
     (0..2).for_each(|_| drop(channel.segment(0, body(10))));
     channel.open(0);
