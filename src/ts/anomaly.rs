@@ -1,6 +1,7 @@
 //! What can be wrong with a stream that is read all the same.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::Pid;
 
@@ -73,6 +74,24 @@ pub enum AnomalyKind {
     },
     /// No random access point came in time: the segment was cut at another picture.
     RandomAccessMissing,
+    /// Random access points lie too far apart for segments as short as asked for.
+    SparseRandomAccess {
+        /// Their distance.
+        spacing: Duration,
+        /// The duration asked for.
+        target: Duration,
+    },
+    /// A segment lasts longer than the target duration allows: pictures were away for so long.
+    SegmentTooLong {
+        /// Its duration.
+        duration: Duration,
+        /// EXT-X-TARGETDURATION.
+        target_duration: Duration,
+    },
+    /// Video does not arrive, or stopped, while audio does: segments follow the audio clock from here on.
+    VideoMissing,
+    /// Video arrives again.
+    VideoResumed,
     /// Timestamps jumped.
     TimestampJump {
         /// By so many ticks of 90 kHz.
@@ -105,6 +124,10 @@ impl AnomalyKind {
             Self::ParameterSetsAbsent => "parameter sets absent",
             Self::Undecodable { .. } => "undecodable lead",
             Self::RandomAccessMissing => "random access point missing",
+            Self::SparseRandomAccess { .. } => "keyframes too far apart",
+            Self::SegmentTooLong { .. } => "segment too long",
+            Self::VideoMissing => "video missing",
+            Self::VideoResumed => "video resumed",
             Self::TimestampJump { .. } => "timestamp jump",
             Self::PesTooLong => "pes too long",
             Self::PartTooLong => "part too long",
@@ -129,6 +152,22 @@ impl fmt::Display for AnomalyKind {
             }
             Self::Undecodable { packets } => {
                 write!(f, "{packets} packets before the first random access point left out")
+            }
+            Self::SparseRandomAccess { spacing, target } => {
+                let [every, wanted] = [spacing, target].map(Duration::as_secs_f64);
+                write!(
+                    f,
+                    "keyframes every {every:.1} s: set the encoder's GOP to {wanted:.1} s, or segment = {every:.0}s"
+                )
+            }
+            Self::SegmentTooLong { duration, target_duration } => write!(
+                f,
+                "segment of {:.3} s exceeds the target duration of {} s: no picture arrived in time to cut at",
+                duration.as_secs_f64(),
+                target_duration.as_secs()
+            ),
+            Self::VideoMissing => {
+                f.write_str("no video arrives while audio does: segments follow the audio clock")
             }
             Self::TimestampJump { by } => write!(f, "timestamps jumped by {:.3} s", *by as f64 / 90_000.0),
             other => f.write_str(other.name()),
