@@ -50,6 +50,11 @@ pub enum AnomalyKind {
     SectionCrc,
     /// A section that cannot be read was dropped.
     Section,
+    /// Packets that arrived before the tables of a program, and further back than is kept, were dropped.
+    BeforeTables {
+        /// Their bytes.
+        bytes: u64,
+    },
     /// More streams than are followed at once; the rest were left out.
     TooManyStreams,
     /// A payload unit starts without a PES header that can be read.
@@ -98,6 +103,7 @@ impl AnomalyKind {
             Self::Duplicate => "duplicate packet",
             Self::SectionCrc => "section crc",
             Self::Section => "section",
+            Self::BeforeTables { .. } => "before the tables",
             Self::TooManyStreams => "too many streams",
             Self::PesHeader => "pes header",
             Self::PesTruncated { .. } => "pes truncated",
@@ -116,6 +122,9 @@ impl fmt::Display for AnomalyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Garbage { bytes } => write!(f, "{bytes} bytes that are no transport packets"),
+            Self::BeforeTables { bytes } => {
+                write!(f, "{bytes} bytes dropped that arrived too long before PAT and PMT")
+            }
             Self::TruncatedPacket { bytes } => write!(f, "the stream ends {bytes} bytes into a packet"),
             Self::ContinuityGap { expected, found } => {
                 write!(f, "continuity counter {found} where {expected} was due")
