@@ -90,6 +90,19 @@ pub enum AnomalyKind {
 }
 
 impl AnomalyKind {
+    /// What it amounts to, and in which unit, where kinds of it can be added up.
+    pub const fn amount(&self) -> Option<(u64, &'static str)> {
+        match self {
+            Self::Garbage { bytes } | Self::BeforeTables { bytes } => Some((*bytes, "bytes")),
+            Self::PesTruncated { missing } => Some((*missing, "bytes")),
+            Self::Undecodable { packets } => Some((*packets, "packets")),
+            Self::ContinuityGap { expected, found } => {
+                Some(((found.wrapping_sub(*expected) & 0x0f) as u64, "packets at least"))
+            }
+            _ => None,
+        }
+    }
+
     /// A short name, the same for all anomalies of a kind: for counting.
     pub const fn name(self) -> &'static str {
         match self {

@@ -157,20 +157,29 @@ impl Demuxer {
 
     /// The stream is over: the events that its end gives.
     pub fn finish(mut self) -> impl Iterator<Item = Event> {
+        self.end().collect::<Vec<_>>().into_iter()
+    }
+
+    /// The stream is over: the events that its end gives, for who asks for more of what was found behind it. Nothing
+    /// may be pushed after it.
+    pub fn end(&mut self) -> Events<'_> {
         self.framing.end();
-        let mut events: Vec<_> = Events { demuxer: &mut self }.collect();
+        let mut events: VecDeque<_> = Events { demuxer: self }.collect();
         self.settle();
-        events.extend(Events { demuxer: &mut self });
+        events.extend(Events { demuxer: self });
         let at = self.framing.offset(self.framing.position());
+        let mut last = Vec::new();
         for slot in &mut self.slots {
             if let Slot::Track(track) = slot {
-                track.end(at, &mut events);
+                track.end(at, &mut last);
                 // A header that never became whole: its packets are the stream's all the same.
                 let held = track.release().into_iter();
-                events.extend(held.map(|(at, bytes)| Event::Packets(Run { pid: track.pid(), at, bytes })));
+                last.extend(held.map(|(at, bytes)| Event::Packets(Run { pid: track.pid(), at, bytes })));
             }
         }
-        events.into_iter()
+        events.extend(last);
+        self.queue = events;
+        Events { demuxer: self }
     }
 
     /// The programs followed, as far as their tables have come.
