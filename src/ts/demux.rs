@@ -532,17 +532,17 @@ impl Demuxer {
             self.add(pid, || kept.unwrap_or_else(new));
         }
         let programs: Vec<_> = self.programs.followed().cloned().collect();
-        for program in &programs {
-            let streams = program.streams.iter().map(|stream| (stream.pid, Some(stream)));
-            for (pid, stream) in streams.chain([(program.pcr_pid, None)]) {
-                let kept = take_if(
-                    &mut old,
-                    |slot| matches!(slot, Slot::Track(track) if track.pid() == pid && track.stream() == stream),
-                );
-                let near = self.clock;
-                let new = || Slot::Track(Box::new(Track::new(pid, stream.cloned(), near)));
-                self.add(pid, || kept.unwrap_or_else(new));
-            }
+        let streams = programs.iter().flat_map(|program| &program.streams);
+        let clocks = programs.iter().map(|program| (program.pcr_pid, None));
+        // A PID that carries one program's clock may carry another one's stream.
+        for (pid, stream) in streams.map(|stream| (stream.pid, Some(stream))).chain(clocks) {
+            let kept = take_if(
+                &mut old,
+                |slot| matches!(slot, Slot::Track(track) if track.pid() == pid && track.stream() == stream),
+            );
+            let near = self.clock;
+            let new = || Slot::Track(Box::new(Track::new(pid, stream.cloned(), near)));
+            self.add(pid, || kept.unwrap_or_else(new));
         }
         for slot in &mut old {
             if let Slot::Track(track) = slot {

@@ -111,8 +111,9 @@ impl Programs {
             let listed = Listed::new(program.number, program.pmt_pid, true);
             programs.listed.push(Listed { program: Some(program), ..listed });
         }
-        programs.is_open = !programs.listed.is_empty();
-        if selection != Selection::All {
+        if selection == Selection::All {
+            programs.is_open = !programs.listed.is_empty();
+        } else {
             programs.chosen = programs.listed.first().map(Listed::key);
         }
         programs
@@ -151,12 +152,18 @@ impl Programs {
             let listed = kept.unwrap_or_else(|| Listed::new(number, pmt_pid, true));
             self.listed.push(Listed { is_in_pat: true, ..listed });
         }
-        // The chosen program is followed until another one can be, whatever the PAT lists.
-        let is_chosen = |listed: &&mut Listed| Some(listed.key()) == self.chosen && listed.program.is_some();
-        if let Some(chosen) = known.iter_mut().find(is_chosen) {
-            let orphan = Listed::new(chosen.number, chosen.pmt_pid, false);
-            self.listed.push(Listed { program: chosen.program.take(), ..orphan });
-        } else if self.chosen.is_some_and(|key| self.listed.iter().all(|listed| listed.key() != key)) {
+        // A program that is followed goes on until another one can be, whatever the PAT lists.
+        let room = MAX_PROGRAMS.saturating_sub(self.listed.len());
+        let followed = known.iter_mut().filter(|listed| listed.program.is_some());
+        let followed = followed.filter(|listed| self.is_open || Some(listed.key()) == self.chosen).take(room);
+        let orphans: Vec<_> = followed
+            .map(|listed| {
+                let orphan = Listed::new(listed.number, listed.pmt_pid, false);
+                Listed { program: listed.program.take(), ..orphan }
+            })
+            .collect();
+        self.listed.extend(orphans);
+        if self.chosen.is_some_and(|key| self.listed.iter().all(|listed| listed.key() != key)) {
             self.chosen = None;
         }
         known.retain(|listed| !listed.is_in_pat && listed.program.is_some());
@@ -248,7 +255,10 @@ impl Programs {
         let is_settled = self
             .chosen
             .is_some_and(|key| self.listed.iter().any(|listed| listed.key() == key && listed.is_in_pat));
-        if is_settled || self.is_open {
+        if self.is_open && self.selection == Selection::All {
+            return self.let_go();
+        }
+        if is_settled {
             return false;
         }
         let waited = |list: &[Listed]| list.iter().map(|listed| listed.clock.elapsed).max().unwrap_or(0);
@@ -271,6 +281,17 @@ impl Programs {
             return true;
         }
         self.chosen.is_none() && (is_over || unlisted >= UNLISTED_WAIT) && self.adopt()
+    }
+
+    /// Lets go of programs that the PAT no longer lists, once those are known that it does. Returns whether there were
+    /// any.
+    fn let_go(&mut self) -> bool {
+        let is_known = self.in_pat().all(|listed| listed.program.is_some()) && self.in_pat().next().is_some();
+        let before = self.listed.len();
+        if is_known {
+            self.listed.retain(|listed| listed.is_in_pat);
+        }
+        self.listed.len() < before
     }
 
     fn in_pat(&self) -> impl Iterator<Item = &Listed> {
