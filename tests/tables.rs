@@ -348,6 +348,29 @@ fn few_packets_are_a_stream() {
     }
 }
 
+#[test]
+fn a_video_pes_packet_lasts_until_the_next_one_whatever_its_length_says() {
+    let mut stream = synth();
+    let starts = stream.iter_mut().filter(|packet| pid(packet) == VIDEO && packet[1] & 0x40 != 0);
+    for packet in starts {
+        let at = if packet[3] & 0x20 == 0 { 4 } else { 5 + usize::from(packet[4]) };
+        assert_eq!(packet[at..at + 3], [0, 0, 1]);
+        packet[at + 4..at + 6].copy_from_slice(&[0, 200]);
+    }
+    let units = |stream: &Packets| {
+        let mut demuxer = Demuxer::default();
+        let mut events: Vec<_> = demuxer.push(stream.concat().into()).collect();
+        events.extend(demuxer.finish());
+        let unit = |event| match event {
+            Event::AccessUnit { pid: VIDEO, unit } => Some(unit),
+            _ => None,
+        };
+        events.into_iter().filter_map(unit).collect::<Vec<_>>()
+    };
+    assert_eq!(units(&stream), units(&synth()));
+    assert!(units(&stream).iter().any(|unit| unit.random_access.is_some()));
+}
+
 #[cfg(feature = "cli")]
 mod command {
     use std::fs;
