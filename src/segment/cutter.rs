@@ -77,8 +77,14 @@ pub struct Cutter {
 impl Cutter {
     /// Cuts as `options` say.
     pub fn new(options: &Options) -> Self {
+        Self::with_programs(options, [])
+    }
+
+    /// Cuts as `options` say a stream whose programs are known from elsewhere, see [`Demuxer::with_programs`].
+    pub fn with_programs(options: &Options, programs: impl IntoIterator<Item = Arc<Program>>) -> Self {
         let selection = options.program;
-        Self { selection, demuxer: Demuxer::new(selection), core: Core::new(options) }
+        let demuxer = Demuxer::with_programs(selection, programs);
+        Self { selection, demuxer, core: Core::new(options) }
     }
 
     /// Takes the next bytes. Their events are drawn from the iterator; those not drawn are lost with it.

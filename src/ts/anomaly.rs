@@ -51,6 +51,11 @@ pub enum AnomalyKind {
     SectionCrc,
     /// A section that cannot be read was dropped.
     Section,
+    /// Packets that arrived before the tables of a program, and further back than is kept, were dropped.
+    BeforeTables {
+        /// Their bytes.
+        bytes: u64,
+    },
     /// More streams than are followed at once; the rest were left out.
     TooManyStreams,
     /// A payload unit starts without a PES header that can be read.
@@ -104,6 +109,19 @@ pub enum AnomalyKind {
 }
 
 impl AnomalyKind {
+    /// What it amounts to, and in which unit, where kinds of it can be added up.
+    pub const fn amount(&self) -> Option<(u64, &'static str)> {
+        match self {
+            Self::Garbage { bytes } | Self::BeforeTables { bytes } => Some((*bytes, "bytes")),
+            Self::PesTruncated { missing } => Some((*missing, "bytes")),
+            Self::Undecodable { packets } => Some((*packets, "packets")),
+            Self::ContinuityGap { expected, found } => {
+                Some(((found.wrapping_sub(*expected) & 0x0f) as u64, "packets at least"))
+            }
+            _ => None,
+        }
+    }
+
     /// A short name, the same for all anomalies of a kind: for counting.
     pub const fn name(self) -> &'static str {
         match self {
@@ -117,6 +135,7 @@ impl AnomalyKind {
             Self::Duplicate => "duplicate packet",
             Self::SectionCrc => "section crc",
             Self::Section => "section",
+            Self::BeforeTables { .. } => "before the tables",
             Self::TooManyStreams => "too many streams",
             Self::PesHeader => "pes header",
             Self::PesTruncated { .. } => "pes truncated",
@@ -139,6 +158,9 @@ impl fmt::Display for AnomalyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Garbage { bytes } => write!(f, "{bytes} bytes that are no transport packets"),
+            Self::BeforeTables { bytes } => {
+                write!(f, "{bytes} bytes dropped that arrived too long before PAT and PMT")
+            }
             Self::TruncatedPacket { bytes } => write!(f, "the stream ends {bytes} bytes into a packet"),
             Self::ContinuityGap { expected, found } => {
                 write!(f, "continuity counter {found} where {expected} was due")
