@@ -563,8 +563,10 @@ impl Core {
         let Some(parts) = &mut self.parts else { return };
         if begin.is_some() {
             parts.begin(picture);
-        } else if let Some(part) = parts.go_on(picture, next.decoded) {
-            self.outlet.part(part);
+        } else if let Some(part) = parts.go_on(picture, next.decoded)
+            && let Some(program) = &self.program
+        {
+            self.outlet.part(part, program);
             if part.duration > part.longest && !std::mem::replace(&mut self.is_long_told, true) {
                 self.trouble(start, AnomalyKind::PartTooLong);
             }

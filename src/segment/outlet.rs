@@ -293,11 +293,14 @@ impl Outlet {
         self.say(Event::Close { ordinal: open.ordinal, extent });
     }
 
-    /// A part of the newest segment is whole.
-    pub fn part(&mut self, part: Part) {
+    /// Ends a part of the newest segment, which goes on with another: that begins with the tables, as players may start
+    /// with any part.
+    pub fn part(&mut self, part: Part, program: &Program) {
         if let Some(open) = &self.current {
             let ordinal = open.ordinal;
             self.say(Event::Part { ordinal, part });
+            let tables = self.tables(program);
+            self.emit(ordinal, tables);
         }
     }
 
