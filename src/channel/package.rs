@@ -9,7 +9,8 @@ use crate::chunks::Chunks;
 use crate::cmaf::{self, Fragmenter, Init, Track};
 use crate::codec::Format;
 use crate::segment::{self, Cutter, Gatherer, Head, Output, Part, Segment};
-use crate::ts::Anomaly;
+use crate::time::Rate;
+use crate::ts::{Anomaly, Service};
 
 /// Which of the presentation's renditions are made of one encoder's stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,8 +78,12 @@ pub enum Item {
     Segment(Segment),
     /// All its formats are known, or have become others.
     Formats(Vec<Format>),
+    /// How many frames of its video come in a second, as timestamps show it.
+    FrameRate(Rate),
     /// The language that is spoken in it.
     Language(String),
+    /// Whom its sound is for.
+    Service(Service),
     /// The stream has no track for it.
     Absent,
     /// Something is wrong with the stream.
@@ -185,6 +190,7 @@ impl Whole {
                 Output::Anomaly(anomaly) => Some(Item::Anomaly(anomaly)),
                 Output::Program(program) => self.formats.program(&program).map(Item::Formats),
                 Output::Format { pid, format } => self.formats.take(pid, format).map(Item::Formats),
+                Output::FrameRate { rate, .. } => Some(Item::FrameRate(rate)),
             };
             items.extend(item.map(|item| (self.rendition, item)));
         }
@@ -245,6 +251,7 @@ impl Slots {
                 }
                 (track, Item::Map(init))
             }
+            cmaf::Event::FrameRate { track, rate } => (track, Item::FrameRate(rate)),
             cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
             cmaf::Event::Segment { track, ordinal, extent, body } => {
                 (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
@@ -263,6 +270,7 @@ impl Slots {
             match track {
                 Some(track) => {
                     items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
+                    items.push((slot.rendition, Item::Service(track.service)));
                 }
                 None if !slot.is_absent => {
                     slot.is_absent = true;

@@ -228,6 +228,8 @@ impl Channel {
                 Item::Part(part, body) => self.put_part(rendition, &part, body),
                 Item::Segment(segment) => self.put(rendition, segment),
                 Item::Formats(formats) => self.presentation.format(rendition, &formats),
+                Item::FrameRate(rate) => self.presentation.frame_rate(rendition, rate),
+                Item::Service(service) => self.presentation.service(rendition, service),
                 Item::Language(language) => self.presentation.language(rendition, &language),
                 Item::Absent => self.leave_out(rendition),
                 Item::Anomaly(anomaly) => {

@@ -62,6 +62,12 @@ impl Tracks {
                 Ok(())
             }
             Event::Init { track, init, .. } => self.init(track, &init),
+            Event::FrameRate { track, rate } => {
+                if let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) {
+                    folder.presentation.frame_rate(track, rate);
+                }
+                Ok(())
+            }
             Event::Segment { track, extent, body, .. } => self.segment(track, &extent, &body, tally),
             Event::Anomaly(anomaly) => {
                 tally.note(anomaly.kind.name(), &anomaly);
@@ -99,6 +105,7 @@ impl Tracks {
                     if let Some(language) = &told.language {
                         folder.presentation.language(track, language);
                     }
+                    folder.presentation.service(track, told.service);
                 }
                 Ok(none.insert(folder))
             }
@@ -159,7 +166,8 @@ fn renditions(prefix: &str, tracks: &[Track]) -> Vec<Rendition> {
         let role = match at {
             0 => Role::Variant { audio: (!is_lone).then(|| GROUP.to_owned()) },
             _ => {
-                Role::Audio { group: GROUP.to_owned(), name: format!("Audio {sounds}"), is_default: at == 1 }
+                let name = format!("Audio {sounds}");
+                Role::Audio { group: GROUP.to_owned(), name, is_default: sounds == 1 }
             }
         };
         let (playlist, segment_prefix) = match is_lone {

@@ -27,7 +27,7 @@ Print JSON instead of text
 Names end in their unit: _bytes, _seconds, _bps (bits a second), _hz. What is not known is null. PIDs and \
 stream_type are numbers. Of each program: number, pmt_pid, pcr_pid, tables (different PMTs), duration_seconds, \
 streams. Of each stream: pid, stream_type, kind (video, audio, data), codec, rfc6381, width, height, \
-frame_rate_hz, interlaced, sample_rate_hz, channels, language, pes_packets, packets, size_bytes, rate_bps, \
+frame_rate_hz, interlaced, sample_rate_hz, channels, language, languages, pes_packets, packets, size_bytes, rate_bps, \
 first_pts_seconds, last_pts_seconds, duration_seconds, random_access (count, closed, open, gradual, \
 spacing_min_seconds, spacing_median_seconds, spacing_max_seconds), later_formats. Of each kind of anomaly: kind, \
 count, first (at_byte, pid, message).";
@@ -142,8 +142,8 @@ fn seconds(span: Duration) -> f64 {
     span.as_micros() as f64 / 1e6
 }
 
-/// A language code, if it is one: bytes of a stream go to a terminal.
-fn language(code: Option<[u8; 3]>) -> Option<String> {
-    let code = code.filter(|code| code.iter().all(u8::is_ascii_alphabetic))?;
-    Some(code.iter().copied().map(char::from).collect())
+/// Language codes, those that are: bytes of a stream go to a terminal.
+fn languages(codes: &[[u8; 3]]) -> Vec<String> {
+    let codes = codes.iter().filter(|code| code.iter().all(u8::is_ascii_alphabetic));
+    codes.map(|code| code.iter().copied().map(char::from).collect()).collect()
 }

@@ -10,8 +10,9 @@ use super::line::Line;
 use super::pictures::Pictures;
 use super::sounds::{Sounds, Target};
 use super::syntax::Syntax;
+use crate::codec::{Format, FrameRate};
 use crate::segment::is_plausible_delay;
-use crate::time::{Stamp, Ticks};
+use crate::time::{Rate, Stamp, Ticks};
 use crate::ts::{self, Packet, Pid};
 
 /// One stream.
@@ -30,6 +31,7 @@ pub struct Stream {
     /// How large its last fragment was.
     pub expected: usize,
     told: Vec<AnomalyKind>,
+    frame_rate: FrameRate,
 }
 
 /// Where a fragment ended.
@@ -81,6 +83,7 @@ impl Stream {
             end: None,
             expected: 0,
             told: Vec::new(),
+            frame_rate: FrameRate::default(),
         })
     }
 
@@ -152,7 +155,19 @@ impl Stream {
             self.expected = fragment.expected;
         }
         self.end = Some(End { timeline: place.timeline, timescale, point: whole.end });
+        if matches!(self.media, Media::Pictures(_)) {
+            whole.times().for_each(|pts| self.frame_rate.take(pts));
+        }
         Some(whole)
+    }
+
+    /// The frame rate of its pictures so far, where it is another than at the last call.
+    pub fn new_frame_rate(&mut self) -> Option<Rate> {
+        let Media::Pictures(pictures) = &self.media else { return None };
+        match &pictures.entry()?.format {
+            Format::Video(video) => self.frame_rate.news(video),
+            Format::Audio(_) => None,
+        }
     }
 
     /// The picture in hand is whole: another begins, or its segment ends.

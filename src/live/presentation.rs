@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::date_ranges::DateRanges;
-use super::multivariant::{Index, Renewal};
+use super::multivariant::{Index, Renewal, configured_bps, peak_bps};
 use super::run::{Map, Opened, Run};
 use super::snapshot::Snapshot;
 use super::target::{PartTarget, Target, whole_seconds};
@@ -14,6 +14,8 @@ use super::{Anomaly, Kind, Options, Plan, Step, low_latency, naming, resume};
 use crate::codec::Format;
 use crate::playlist;
 use crate::segment::{self, Extent, Head};
+use crate::time::Rate;
+use crate::ts::Service;
 
 /// Once a rendition has closed so many segments, the first playlists wait no longer for one that has none.
 const PATIENCE: u64 = 3;
@@ -169,6 +171,18 @@ impl Presentation {
             *known = formats.to_vec();
             self.is_index_due = true;
         }
+    }
+
+    /// How many frames of `rendition` come in a second, as timestamps show it: it wins over what its formats say.
+    pub fn frame_rate(&mut self, rendition: usize, rate: Rate) {
+        let known = &mut self.runs[rendition].profile.frame_rate;
+        self.is_index_due |= known.replace(rate) != Some(rate);
+    }
+
+    /// Whom the sound of `rendition` is for.
+    pub fn service(&mut self, rendition: usize, service: Service) {
+        let known = &mut self.runs[rendition].profile.service;
+        self.is_index_due |= std::mem::replace(known, service) != service;
     }
 
     /// What is spoken in `rendition`, as BCP 47 writes it.
@@ -374,10 +388,26 @@ impl Presentation {
         snapshot.part_target = self.part_target.fixed();
     }
 
+    /// Looks for renditions that need more than the bandwidth that is configured.
+    fn compare_bandwidths(&mut self, plan: &mut Plan) {
+        for rendition in 0..self.runs.len() {
+            let configured = configured_bps(&self.runs[rendition], &self.options.renditions[rendition]);
+            let measured = peak_bps(&self.options, &self.runs, rendition);
+            if let (Some(configured_bps), Some(measured_bps)) = (configured, measured)
+                && measured_bps > configured_bps
+            {
+                self.runs[rendition].is_exceeded = true;
+                self.is_index_due = true;
+                plan.report(Anomaly::BandwidthExceeded { rendition, measured_bps, configured_bps });
+            }
+        }
+    }
+
     /// Puts each multivariant playlist that says something new, if all that it names is out.
     fn put_multivariants(&mut self, plan: &mut Plan) {
-        let bandwidths = self.options.renditions.iter().map(|names| names.bandwidth_bps);
-        let is_stale = self.runs.iter().zip(bandwidths).any(|(run, bps)| run.profile.is_stale(bps));
+        self.compare_bandwidths(plan);
+        let all = self.runs.iter().zip(&self.options.renditions);
+        let is_stale = all.into_iter().any(|(run, names)| run.profile.is_stale(configured_bps(run, names)));
         if is_stale {
             // VOD is complete by now: nothing higher will come.
             let has_headroom = self.options.kind != Kind::Vod;
@@ -643,6 +673,8 @@ mod tests {
                 height: 720,
                 frame_rate: Rate::new(30_000, 1001),
                 is_interlaced: false,
+                colour: None,
+                sample_aspect: None,
             }),
             Format::Audio(Audio {
                 codec: Codec::AacAdts,

@@ -10,7 +10,7 @@ use super::outlet::{Ending, Outlet};
 use super::parts::Parts;
 use super::timing::{End, Judgement, Picture, Timing, is_jump};
 use super::{Extent, Head, Options, Part};
-use crate::codec::{AccessUnit, Format};
+use crate::codec::{AccessUnit, Format, FrameRate, Video};
 use crate::time::{Rate, Ticks};
 use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program, Selection};
 
@@ -31,6 +31,14 @@ pub enum Event {
         pid: Pid,
         /// What it is from here on.
         format: Format,
+    },
+    /// The frame rate of the video that cuts are made by, as its timestamps show it: before the first segment of that
+    /// video is whole, and again where it becomes another.
+    FrameRate {
+        /// The stream.
+        pid: Pid,
+        /// Frames a second.
+        rate: Rate,
     },
     /// A segment begins. Ordinals count up from 0.
     Open {
@@ -181,6 +189,9 @@ struct Core {
     outlet: Outlet,
     program: Option<Arc<Program>>,
     reference: Option<Pid>,
+    /// What the reference stream says of itself, where it is video, and how its pictures follow each other.
+    video: Option<Video>,
+    frame_rate: FrameRate,
     formatted: HashSet<Pid>,
     /// The reference stream's PES packet that has begun, until its head tells what it is; with it, all that came
     /// since.
@@ -263,6 +274,8 @@ impl Core {
             outlet: Outlet::default(),
             program: None,
             reference: None,
+            video: None,
+            frame_rate: FrameRate::default(),
             formatted: HashSet::new(),
             undecided: None,
             candidate: None,
@@ -388,6 +401,7 @@ impl Core {
         self.program = None;
         self.reference = None;
         self.clock = AudioPids::default();
+        self.forget_frames();
         self.formatted.clear();
         self.is_new_format = false;
     }
@@ -406,6 +420,7 @@ impl Core {
             let reference = program.reference().map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
+                self.forget_frames();
                 self.timing.follow_another();
                 self.parts.iter_mut().for_each(Parts::follow_another);
                 self.formatted.clear();
@@ -429,6 +444,8 @@ impl Core {
             self.is_new_format = is_other;
             match &format {
                 Format::Video(video) => {
+                    self.forget_frames();
+                    self.video = Some(video.clone());
                     if let Some(rate) = video.frame_rate {
                         self.timing.set_frame(rate.period());
                         self.parts.iter_mut().for_each(|parts| parts.set_frame(rate));
@@ -473,6 +490,9 @@ impl Core {
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
                 let pts = if is_plausible_delay(pts - dts) { pts } else { dts };
+                if self.video.is_some() {
+                    self.frame_rate.take(pts);
+                }
                 let picture = Picture {
                     pts,
                     dts,
@@ -579,8 +599,22 @@ impl Core {
     }
 
     fn ending(&mut self, at: End) -> Ending {
+        self.tell_frame_rate();
         let last_part = self.parts.as_mut().and_then(|parts| parts.end(at.decoded));
         Ending { at, longest: self.timing.longest(), last_part }
+    }
+
+    fn tell_frame_rate(&mut self) {
+        if let (Some(pid), Some(video)) = (self.reference, &self.video)
+            && let Some(rate) = self.frame_rate.news(video)
+        {
+            self.outlet.say(Event::FrameRate { pid, rate });
+        }
+    }
+
+    fn forget_frames(&mut self) {
+        self.video = None;
+        self.frame_rate = FrameRate::default();
     }
 
     fn trouble(&mut self, start: &PesStart, kind: AnomalyKind) {
