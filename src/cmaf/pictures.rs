@@ -31,6 +31,8 @@ struct Reader {
     /// Of the last sample, in this timeline.
     last_decode: Option<i64>,
     timeline: u64,
+    /// Whether pictures were left out because nothing describes them, since it was asked last.
+    has_left_out: bool,
 }
 
 /// The access unit under way.
@@ -58,6 +60,7 @@ impl Pictures {
                 picture: None,
                 last_decode: None,
                 timeline: 0,
+                has_left_out: false,
             },
         }
     }
@@ -65,6 +68,11 @@ impl Pictures {
     /// The newest sample entry.
     pub const fn entry(&self) -> Option<&Arc<Entry>> {
         self.reader.entry.as_ref()
+    }
+
+    /// Whether pictures were left out since the last call because no parameter sets describe them.
+    pub const fn take_left_out(&mut self) -> bool {
+        std::mem::replace(&mut self.reader.has_left_out, false)
     }
 
     /// A PES packet begins, decoded and presented at these times. The picture before has been ended.
@@ -170,6 +178,7 @@ impl Reader {
         let size =
             u32::try_from(end.saturating_sub(picture.at)).ok().filter(|size| *size > 0 && picture.has_slice);
         let (Some(size_bytes), true) = (size, self.describe(target.entry)) else {
+            self.has_left_out |= size.is_some();
             return media.truncate(picture.at);
         };
         target.samples.push(Sample {
