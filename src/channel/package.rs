@@ -141,11 +141,7 @@ impl Packager {
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
         }
-        self.without_unplayable(items)
-    }
-
-    /// Nothing is shown of a stream that nothing can play.
-    fn without_unplayable(&mut self, mut items: Items) -> Items {
+        // Nothing is shown of a stream that nothing can play.
         if !items.is_empty() && self.unplayable().is_some() {
             items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
         }
@@ -158,8 +154,12 @@ impl Packager {
         if let Some(fragments) = &mut self.fragments {
             fragments.set_now(now);
         }
+        let is_unplayable = self.unplayable().is_some();
         for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
+        }
+        if is_unplayable {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
         }
         if let Some(fragments) = &mut self.fragments {
             fragments.fragmenter.break_off();

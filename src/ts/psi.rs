@@ -142,12 +142,16 @@ impl Program {
         })
     }
 
-    /// Its streams, for people: `H.264 on PID 0x0100, stream_type 0x06 on PID 0x0101`.
+    /// Its streams, for people: `H.264 on PID 0x0100, stream_type 0xc0 on PID 0x0101`.
     pub fn contents(&self) -> String {
         if self.streams.is_empty() {
             return "no streams".to_owned();
         }
         let name = |stream: &Stream| match stream.codec {
+            // So ffmpeg packs what MPEG-TS has no way to carry.
+            Codec::Other if stream.stream_type == 0x06 => {
+                format!("private data without a name, such as AV1 or VP9, on PID {}", stream.pid)
+            }
             Codec::Other => format!("stream_type {:#04x} on PID {}", stream.stream_type, stream.pid),
             codec => format!("{} on PID {}", codec.name(), stream.pid),
         };
@@ -502,9 +506,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_program_says_whether_it_can_be_played() {
-        let av1 = program(&[(0x06, 0x100, &[0x05, 4, b'A', b'V', b'0', b'1']), (0x06, 0x101, &[])]);
+        let av1 = program(&[(0x06, 0x100, &[0x05, 4, b'A', b'V', b'0', b'1']), (0xc0, 0x101, &[])]);
         assert!(!av1.is_playable());
-        assert_eq!(av1.contents(), "AV1 on PID 0x0100, stream_type 0x06 on PID 0x0101");
+        assert_eq!(av1.contents(), "AV1 on PID 0x0100, stream_type 0xc0 on PID 0x0101");
         assert!(program(&[(0x82, 0x100, &[])]).is_playable());
         assert_eq!(program(&[]).contents(), "no streams");
     }
