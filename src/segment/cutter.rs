@@ -407,8 +407,8 @@ impl Core {
         self.outlet.break_off(ending);
         self.program = None;
         self.reference = None;
-        self.forget_frames();
         self.clock = AudioPids::default();
+        self.forget_frames();
         self.formatted.clear();
         self.is_new_format = false;
     }
