@@ -99,6 +99,8 @@ pub struct Packager {
     first: usize,
     whole: Option<Whole>,
     fragments: Option<Fragments>,
+    /// Whether anything that can be played was listed so far.
+    is_playable: bool,
 }
 
 /// What came, by rendition.
@@ -111,12 +113,23 @@ impl Packager {
             first: lineup.first(),
             whole: lineup.ts.map(Whole::new),
             fragments: lineup.cmaf.clone().map(Fragments::new),
+            is_playable: false,
         }
     }
 
     /// The cutter, for its questions and limits.
     pub const fn cutter(&mut self) -> &mut Cutter {
         &mut self.cutter
+    }
+
+    /// The streams that are there, while none of them can be played: nothing is made of them.
+    pub fn unplayable(&mut self) -> Option<String> {
+        let Some(program) = self.cutter.program().filter(|_| !self.is_playable) else { return None };
+        self.is_playable = match self.whole {
+            Some(_) => program.is_playable(),
+            None => program.streams.iter().any(|stream| cmaf::is_carried(stream.codec)),
+        };
+        (!self.is_playable).then(|| program.contents())
     }
 
     /// Takes the next bytes, which came at `arrived`.
@@ -128,6 +141,10 @@ impl Packager {
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
         }
+        // Nothing is shown of a stream that nothing can play.
+        if !items.is_empty() && self.unplayable().is_some() {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
+        }
         items
     }
 
@@ -137,8 +154,12 @@ impl Packager {
         if let Some(fragments) = &mut self.fragments {
             fragments.set_now(now);
         }
+        let is_unplayable = self.unplayable().is_some();
         for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
+        }
+        if is_unplayable {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
         }
         if let Some(fragments) = &mut self.fragments {
             fragments.fragmenter.break_off();

@@ -398,8 +398,28 @@ impl Channel {
         }
     }
 
+    /// A channel that ended without anything that viewers could open has failed, unless it was to end before.
+    fn judge_whole(&mut self) {
+        let snapshot = self.presentation.snapshot();
+        if self.failure.is_some() || self.is_asked || snapshot.has_entry() {
+            return;
+        }
+        let Some(first) = self.summary.renditions.first() else { return };
+        let kind = cmaf::AnomalyKind::ParameterSets.name();
+        let why = match self.summary.renditions.iter().any(|one| one.anomalies.contains_key(kind)) {
+            true => ": the SPS or PPS of its video is missing or cannot be read; encode it",
+            false => "",
+        };
+        let (rendition, what) =
+            (first.name.clone(), format!("nothing that can be played came of its stream{why}"));
+        let error = Error::Stream { rendition, what };
+        tracing::error!("{}", chain(&error));
+        self.failure = Some(error);
+    }
+
     /// Waits until destinations have everything. Players can still read all of it.
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
+        self.judge_whole();
         let deliveries = std::mem::take(&mut self.places.deliveries);
         for status in deliveries.iter().map(Delivery::status).filter(|one| one.in_trouble_since.is_some()) {
             let (name, waiting) = (status.name, status.queued_segments);

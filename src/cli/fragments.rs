@@ -25,13 +25,15 @@ struct Tracks {
     told: Arc<[Track]>,
     /// From the first segment on.
     folder: Option<Folder>,
+    /// Whether the first track has had an initialization: without one nothing plays it.
+    is_described: bool,
 }
 
 impl Fragments {
     /// Nothing is known of the tracks yet.
     pub fn new(layout: Layout) -> Self {
         let fragmenter = Fragmenter::new(&cmaf::Options { layout });
-        Self { fragmenter, tracks: Tracks { told: Arc::new([]), folder: None } }
+        Self { fragmenter, tracks: Tracks { told: Arc::new([]), folder: None, is_described: false } }
     }
 
     /// Takes what the cutter says.
@@ -116,6 +118,7 @@ impl Tracks {
         let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) else {
             return Ok(());
         };
+        self.is_described |= track == 0;
         let key = folder.presentation.options().renditions[track].init_key(init.digest);
         folder.put(&key, std::slice::from_ref(&init.bytes))?;
         folder.presentation.map(track, init.digest);
@@ -138,7 +141,7 @@ impl Tracks {
         let mut file = folder.stage(&key)?;
         folder.write(&key, &mut file, body.slices())?;
         folder.commit_segment(&key, file)?;
-        if track == 0 {
+        if track == 0 && self.is_described {
             tally.add(extent);
         }
         let plan = folder.presentation.close(track, extent);

@@ -13,7 +13,7 @@ use super::folder::Settings;
 use super::input;
 use super::tell;
 use super::writer::{self, Writer};
-use crate::cmaf::Layout;
+use crate::cmaf::{self, Layout};
 use crate::live::Kind;
 use crate::segment::{Cutter, OnMissingRandomAccess, Options};
 use crate::ts::{AnomalyKind, Selection};
@@ -155,6 +155,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     feed.clear();
+    let has_media = cutter.has_access_units();
     for event in cutter.finish() {
         writer.take(event)?;
     }
@@ -166,11 +167,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let advice = "`segcast inspect` lists the programs that there are";
                 return Err(input.refusal(writer.garbage_bytes(), args.program, advice));
             }
-            None if writer.segments() == 0 => return Err(no_segment(&name, &writer)),
+            None if writer.segments() == 0 => return Err(no_segment(&name, &writer, has_media)),
             None => {}
         }
     }
     writer.finish()?;
+    if writer.segments() > 0 && !writer.has_playlist() {
+        return Err(no_segment(&name, &writer, has_media));
+    }
     if !args.quiet {
         tell(format_args!("{}", writer.describe(began.elapsed())));
     }
@@ -207,14 +211,22 @@ fn still_no_program(name: &str, number: Option<u16>) -> anyhow::Error {
     anyhow::anyhow!("{name}: {mib} MiB and still no table (PMT) of {which}; is it encrypted as a whole?")
 }
 
-/// Why a program gave no segment.
-fn no_segment(name: &str, writer: &Writer) -> anyhow::Error {
+/// Why a program gave nothing that can be played.
+fn no_segment(name: &str, writer: &Writer, has_media: bool) -> anyhow::Error {
+    let anomalies = writer.describe_anomalies();
+    if let Some(why) = writer.unplayable() {
+        return anyhow::anyhow!("{name}: {why}");
+    }
     let why = if writer.has(AnomalyKind::Scrambled.name()) {
-        "its streams are scrambled; descramble it first"
+        "nothing to begin a segment with: its streams are scrambled; descramble it first"
+    } else if writer.has(cmaf::AnomalyKind::ParameterSets.name()) {
+        "nothing describes its video: the SPS or PPS is missing or cannot be read; encode it anew, or try --format ts"
+    } else if !has_media {
+        "nothing to begin a segment with: its tables list streams of which no packet arrives"
     } else {
-        "no random access point was found"
+        "nothing to begin a segment with: no random access point was found"
     };
-    anyhow::anyhow!("{name}: nothing to begin a segment with: {why}{}", writer.describe_anomalies())
+    anyhow::anyhow!("{name}: {why}{anomalies}")
 }
 
 #[cfg(test)]

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
+
+use anyhow::bail;
 
 use super::folder::{PLAYLIST, Settings};
 use super::fragments::Fragments;
 use super::whole::Whole;
-use crate::cmaf::Layout;
+use crate::cmaf::{self, Layout};
+use crate::codec::Codec;
 use crate::segment::{Event, Extent};
 use crate::ts::AnomalyKind;
+use crate::ts::Program;
 
 /// What segments are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,8 @@ pub struct Tally {
     /// Tracks, where each has a playlist.
     pub tracks: usize,
     anomalies: BTreeMap<&'static str, Noted>,
-    has_program: bool,
+    /// The program that is cut.
+    program: Option<Arc<Program>>,
     garbage_bytes: u64,
 }
 
@@ -79,10 +85,55 @@ impl Writer {
             }
             return Ok(());
         }
-        self.tally.has_program |= matches!(event, Event::Program(_));
+        if let Event::Program(program) = &event {
+            self.take_program(program)?;
+        }
         match &mut self.body {
             Body::Whole(whole) => whole.take(event, &self.settings, &mut self.tally),
             Body::Fragments(fragments) => fragments.take(&event, &self.settings, &mut self.tally),
+        }
+    }
+
+    /// Says what of the program no player can play; nothing is written of one in which there is nothing else.
+    fn take_program(&mut self, program: &Arc<Program>) -> anyhow::Result<()> {
+        let is_new = self.tally.program.as_ref() != Some(program);
+        self.tally.program = Some(Arc::clone(program));
+        if !is_new || !matches!(self.body, Body::Whole(_)) {
+            return Ok(());
+        }
+        for stream in program.streams.iter().filter(|stream| stream.codec.is_unplayable_in_ts()) {
+            let (pid, codec) = (stream.pid, stream.codec.name());
+            let what = format!("PID {pid}: no player knows {codec} in transport stream segments: convert it");
+            self.tally.note("not for ts", &what);
+        }
+        let is_known = |codec: Codec| codec != Codec::Other && !codec.is_unplayable_in_ts();
+        match self.unplayable() {
+            Some(why)
+                if self.tally.segments == 0 && !program.streams.iter().any(|one| is_known(one.codec)) =>
+            {
+                bail!("{why}; encode it first (ffmpeg -i IN -c:v libx264 -c:a aac -f mpegts OUT.ts)")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why nothing could be made of the program, where it is for the codings in it.
+    pub fn unplayable(&self) -> Option<String> {
+        let program = self.tally.program.as_ref()?;
+        let contents = program.contents();
+        match self.body {
+            Body::Whole(_) => {
+                (!program.is_playable()).then(|| format!("none of it can be played: {contents}"))
+            }
+            Body::Fragments(_) => {
+                let is_carried = program.streams.iter().any(|stream| cmaf::is_carried(stream.codec));
+                (!is_carried).then(|| {
+                    format!(
+                        "none of it can be carried in CMAF: {contents}; convert it (ffmpeg -i IN -c:v libx264 -c:a aac -f \
+                         mpegts OUT.ts), or use --format ts"
+                    )
+                })
+            }
         }
     }
 
@@ -105,7 +156,12 @@ impl Writer {
 
     /// Whether the tables of a program have come.
     pub const fn has_program(&self) -> bool {
-        self.tally.has_program
+        self.tally.program.is_some()
+    }
+
+    /// Whether the playlist that viewers open is there.
+    pub fn has_playlist(&self) -> bool {
+        self.settings.directory.join(PLAYLIST).exists()
     }
 
     /// Bytes of the input that are no transport packets.

@@ -65,8 +65,14 @@ pub use init::Init;
 pub use track::{Role, Track};
 
 use crate::chunks::Chunks;
+use crate::codec::Codec;
 use crate::segment::{Extent, Head, Part};
 use crate::time::Rate;
+
+/// Whether fragments carry streams of this coding.
+pub const fn is_carried(codec: Codec) -> bool {
+    matches!(codec, Codec::H264 | Codec::Hevc) || sound::is_supported(codec)
+}
 
 /// How streams become tracks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -40,6 +40,8 @@ struct Reader {
     timeline: u64,
     /// Packets are missing: what the next PES packet begins with is no part of the picture in hand.
     has_gap: bool,
+    /// Whether pictures were left out because nothing describes them, since it was asked last.
+    has_left_out: bool,
 }
 
 /// When an access unit is decoded and presented.
@@ -82,6 +84,7 @@ impl Pictures {
                 last_decode: None,
                 timeline: 0,
                 has_gap: false,
+                has_left_out: false,
             },
         }
     }
@@ -89,6 +92,11 @@ impl Pictures {
     /// The newest sample entry.
     pub const fn entry(&self) -> Option<&Arc<Entry>> {
         self.reader.entry.as_ref()
+    }
+
+    /// Whether pictures were left out since the last call because no parameter sets describe them.
+    pub const fn take_left_out(&mut self) -> bool {
+        std::mem::replace(&mut self.reader.has_left_out, false)
     }
 
     /// A PES packet begins; the first access unit that begins in it is decoded and presented at these times, if it has
@@ -239,6 +247,7 @@ impl Reader {
         let size = end.saturating_sub(picture.at);
         let size_bytes = u32::try_from(size).ok().filter(|size| *size > 0 && picture.has_slice);
         let (Some(size_bytes), true) = (size_bytes, self.describe(target.entry)) else {
+            self.has_left_out |= size_bytes.is_some();
             media.drain(picture.at.min(end)..end);
             return size;
         };

@@ -179,10 +179,15 @@ impl Stream {
 
     /// What was wrong since the last call and was not told yet.
     pub fn troubles(&mut self) -> Vec<Anomaly> {
-        let Media::Sounds(sounds) = &mut self.media else { return Vec::new() };
+        let kinds = match &mut self.media {
+            Media::Sounds(sounds) => sounds.troubles().collect::<Vec<_>>(),
+            Media::Pictures(pictures) => {
+                pictures.take_left_out().then_some(AnomalyKind::ParameterSets).into_iter().collect()
+            }
+        };
         let pid = self.assembly.pid;
         let mut fresh = Vec::new();
-        for kind in sounds.troubles() {
+        for kind in kinds {
             if !self.told.contains(&kind) {
                 self.told.push(kind);
                 fresh.push(Anomaly { pid, kind });

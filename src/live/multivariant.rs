@@ -151,7 +151,8 @@ fn choose_defaults(audio: &mut [playlist::Rendition]) {
             continue;
         }
         let score = |entry: &playlist::Rendition| {
-            (entry.characteristics.is_none(), entry.uri.is_none(), entry.is_default)
+            let is_described = entry.characteristics.as_deref().is_some_and(|uti| uti.contains("describes"));
+            (!is_described, entry.characteristics.is_none(), entry.uri.is_none(), entry.is_default)
         };
         let members: Vec<usize> = (0..audio.len()).filter(|place| is_in(&&audio[*place])).collect();
         // The earliest of the best.

@@ -132,6 +132,11 @@ impl Cutter {
         self.core.program.as_ref()
     }
 
+    /// Whether any access unit of the stream that cuts are made by has arrived.
+    pub const fn has_access_units(&self) -> bool {
+        self.core.has_access_units
+    }
+
     /// The timeline that is being cut (they count up from 0 with each discontinuity) and its grid's anchor.
     pub fn anchor(&self) -> Option<(u32, Ticks)> {
         self.core.timing.anchor()
@@ -192,6 +197,7 @@ struct Core {
     /// What the reference stream says of itself, where it is video, and how its pictures follow each other.
     video: Option<Video>,
     frame_rate: FrameRate,
+    has_access_units: bool,
     formatted: HashSet<Pid>,
     /// The reference stream's PES packet that has begun, until its head tells what it is; with it, all that came
     /// since.
@@ -276,6 +282,7 @@ impl Core {
             reference: None,
             video: None,
             frame_rate: FrameRate::default(),
+            has_access_units: false,
             formatted: HashSet::new(),
             undecided: None,
             candidate: None,
@@ -485,6 +492,7 @@ impl Core {
     /// The head of the reference stream's PES packet told what it is.
     fn decide(&mut self, unit: AccessUnit) {
         let Some(start) = self.undecided.take() else { return };
+        self.has_access_units = true;
         let is_new_format = std::mem::take(&mut self.is_new_format);
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {

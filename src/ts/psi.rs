@@ -135,6 +135,29 @@ impl Program {
         self.pcr_pid == pid || self.streams.iter().any(|stream| stream.pid == pid)
     }
 
+    /// Whether any of its streams is video or audio that players know in transport stream segments.
+    pub fn is_playable(&self) -> bool {
+        self.streams.iter().any(|stream| {
+            (stream.codec.is_video() || stream.codec.is_audio()) && !stream.codec.is_unplayable_in_ts()
+        })
+    }
+
+    /// Its streams, for people: `H.264 on PID 0x0100, stream_type 0xc0 on PID 0x0101`.
+    pub fn contents(&self) -> String {
+        if self.streams.is_empty() {
+            return "no streams".to_owned();
+        }
+        let name = |stream: &Stream| match stream.codec {
+            // So ffmpeg packs what MPEG-TS has no way to carry.
+            Codec::Other if stream.stream_type == 0x06 => {
+                format!("private data without a name, such as AV1 or VP9, on PID {}", stream.pid)
+            }
+            Codec::Other => format!("stream_type {:#04x} on PID {}", stream.stream_type, stream.pid),
+            codec => format!("{} on PID {}", codec.name(), stream.pid),
+        };
+        self.streams.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The stream that cuts are made by: the first video stream, else the first audio stream, else the first.
     pub fn reference(&self) -> Option<&Stream> {
         let first = |test: fn(Codec) -> bool| self.streams.iter().find(|stream| test(stream.codec));
@@ -479,6 +502,15 @@ pub(super) mod tests {
         let expected = [Codec::Mpeg4Video, Codec::MpegH, Codec::Vvc, Codec::Dts, Codec::Dts, Codec::G711];
         assert_eq!(by_type, expected);
         assert_eq!(codec(0x82, &registered(b"SCTE")), Codec::Other);
+    }
+
+    #[test]
+    fn a_program_says_whether_it_can_be_played() {
+        let av1 = program(&[(0x06, 0x100, &[0x05, 4, b'A', b'V', b'0', b'1']), (0xc0, 0x101, &[])]);
+        assert!(!av1.is_playable());
+        assert_eq!(av1.contents(), "AV1 on PID 0x0100, stream_type 0xc0 on PID 0x0101");
+        assert!(program(&[(0x82, 0x100, &[])]).is_playable());
+        assert_eq!(program(&[]).contents(), "no streams");
     }
 
     #[test]
