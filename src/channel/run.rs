@@ -24,7 +24,7 @@ use crate::encoder::{self, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
 use crate::segment::{self, OnMissingRandomAccess, Part, Segment};
-use crate::ts::Selection;
+use crate::ts::{AnomalyKind, Selection};
 
 /// How often the origin is told how the channel is doing.
 const REPORTS: Duration = Duration::from_secs(1);
@@ -230,7 +230,10 @@ impl Channel {
                 Item::Formats(formats) => self.presentation.format(rendition, &formats),
                 Item::Language(language) => self.presentation.language(rendition, &language),
                 Item::Absent => self.leave_out(rendition),
-                Item::Anomaly(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
+                Item::Anomaly(anomaly) => {
+                    self.video(rendition, anomaly.kind);
+                    self.note(rendition, anomaly.kind.name(), &anomaly);
+                }
                 Item::Unfit(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
             }
         }
@@ -322,6 +325,16 @@ impl Channel {
     }
 
     /// Counts an anomaly by its kind; the first of a kind is said aloud.
+    /// Shows in the status whether video arrives.
+    fn video(&mut self, rendition: usize, kind: AnomalyKind) {
+        let is_missing = match kind {
+            AnomalyKind::VideoMissing => true,
+            AnomalyKind::VideoResumed => false,
+            _ => return,
+        };
+        self.reporter.video(rendition, is_missing);
+    }
+
     fn note(&mut self, rendition: usize, kind: &'static str, anomaly: &dyn fmt::Display) {
         self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use super::input::{self, Input};
 use super::progress;
@@ -85,7 +85,8 @@ pub fn inspect(
     program: Option<u16>,
     progress: impl Fn(u64),
 ) -> anyhow::Result<Inspection> {
-    let mut demuxer = Demuxer::new(program.map_or(Selection::All, Selection::Number));
+    let selection = program.map_or(Selection::All, Selection::Number);
+    let mut demuxer = Demuxer::with_programs(selection, input.late_programs(selection));
     let mut survey = Survey::new();
     while let Some(chunk) = next_chunk(input)? {
         demuxer.push(chunk).for_each(|event| survey.take(&event));
@@ -94,11 +95,15 @@ pub fn inspect(
             input.expect_packets()?;
         }
     }
+    demuxer.end().for_each(|event| survey.take(&event));
     let packet_distance = demuxer.packet_distance().unwrap_or(PACKET_LEN);
-    demuxer.finish().for_each(|event| survey.take(&event));
     let report = survey.report();
     if report.programs.is_empty() {
-        return Err(refusal(input, &report, program));
+        return Err(input.refusal(
+            report.garbage_bytes,
+            program,
+            "leave out --program to see which ones there are",
+        ));
     }
     Ok(Inspection { name: input.name.clone(), size_bytes: input.read_bytes(), packet_distance, report })
 }
@@ -107,21 +112,6 @@ fn next_chunk(input: &mut Input) -> anyhow::Result<Option<bytes::Bytes>> {
     input
         .read_chunk()
         .with_context(|| format!("{}: cannot be read on at byte {}", input.name, input.read_bytes()))
-}
-
-/// Why there is no program to tell of.
-fn refusal(input: &Input, report: &Report, program: Option<u16>) -> anyhow::Error {
-    // By chance a packet or two is found among any bytes.
-    if report.garbage_bytes >= input.read_bytes() / 2 {
-        return input.not_a_transport_stream();
-    }
-    match program {
-        Some(number) => anyhow!(
-            "{}: no program {number} in it; leave out --program to see which ones there are",
-            input.name
-        ),
-        None => input.no_program(),
-    }
 }
 
 impl Inspection {

@@ -9,6 +9,7 @@ use super::fragments::Fragments;
 use super::whole::Whole;
 use crate::cmaf::Layout;
 use crate::segment::{Event, Extent};
+use crate::ts::AnomalyKind;
 
 /// What segments are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,18 @@ pub struct Tally {
     duration: Duration,
     /// Tracks, where each has a playlist.
     pub tracks: usize,
-    anomalies: BTreeMap<&'static str, (u64, String)>,
+    anomalies: BTreeMap<&'static str, Noted>,
+    has_program: bool,
+    garbage_bytes: u64,
+}
+
+/// Anomalies of one kind.
+#[derive(Debug)]
+pub struct Noted {
+    count: u64,
+    /// What they amount to together, and its unit, where they have one.
+    amount: Option<(u64, &'static str)>,
+    first: String,
 }
 
 impl Writer {
@@ -58,9 +70,16 @@ impl Writer {
     /// If the folder cannot be written; [`Writer::flush`] and [`Writer::finish`] too.
     pub fn take(&mut self, event: Event) -> anyhow::Result<()> {
         if let Event::Anomaly(anomaly) = &event {
-            self.tally.note(anomaly.kind.name(), anomaly);
+            let noted = self.tally.note(anomaly.kind.name(), anomaly);
+            if let Some((more, unit)) = anomaly.kind.amount() {
+                noted.amount = Some((noted.amount.map_or(0, |(sum, _)| sum) + more, unit));
+            }
+            if let AnomalyKind::Garbage { bytes } = anomaly.kind {
+                self.tally.garbage_bytes += bytes;
+            }
             return Ok(());
         }
+        self.tally.has_program |= matches!(event, Event::Program(_));
         match &mut self.body {
             Body::Whole(whole) => whole.take(event, &self.settings, &mut self.tally),
             Body::Fragments(fragments) => fragments.take(&event, &self.settings, &mut self.tally),
@@ -82,6 +101,21 @@ impl Writer {
             Body::Fragments(fragments) => fragments.folder(),
         };
         folder.map_or(Ok(()), |folder| folder.finish())
+    }
+
+    /// Whether the tables of a program have come.
+    pub const fn has_program(&self) -> bool {
+        self.tally.has_program
+    }
+
+    /// Bytes of the input that are no transport packets.
+    pub const fn garbage_bytes(&self) -> u64 {
+        self.tally.garbage_bytes
+    }
+
+    /// Whether anything of this kind was wrong.
+    pub fn has(&self, kind: &str) -> bool {
+        self.tally.anomalies.contains_key(kind)
     }
 
     /// Segments of the first rendition that were written so far.
@@ -108,8 +142,11 @@ impl Writer {
 
     /// What was wrong with the stream, a line for each kind.
     pub fn describe_anomalies(&self) -> String {
-        let line = |(kind, (count, first)): (&&str, &(u64, String))| {
-            format!("\n  {count} × {kind}; first at {first}")
+        let line = |(kind, noted): (&&str, &Noted)| {
+            let Noted { count, amount, first } = noted;
+            let total = amount.filter(|_| *count > 1);
+            let total = total.map_or_else(String::new, |(amount, unit)| format!(", {amount} {unit} in all"));
+            format!("\n  {count} × {kind}{total}; first at {first}")
         };
         self.tally.anomalies.iter().map(line).collect()
     }
@@ -123,7 +160,10 @@ impl Tally {
     }
 
     /// Counts an anomaly by its kind, and keeps the first of each.
-    pub fn note(&mut self, kind: &'static str, anomaly: &dyn Display) {
-        self.anomalies.entry(kind).or_insert_with(|| (0, anomaly.to_string())).0 += 1;
+    pub fn note(&mut self, kind: &'static str, anomaly: &dyn Display) -> &mut Noted {
+        let new = || Noted { count: 0, amount: None, first: anomaly.to_string() };
+        let noted = self.anomalies.entry(kind).or_insert_with(new);
+        noted.count += 1;
+        noted
     }
 }

@@ -258,10 +258,10 @@ impl Presentation {
         let (number, key) = (run.next, names.segment_key(run.next));
         plan.push(Step::PutSegment { rendition, number, key: key.clone() });
 
-        let duration = self.target.admit(extent, self.options.kind, &names.role);
-        if duration < extent.duration {
-            let target = duration;
-            plan.report(Anomaly::LongerThanTarget { rendition, number, duration: extent.duration, target });
+        self.target.admit(extent, self.options.kind);
+        let duration = extent.duration;
+        if let Some(target) = self.target.exceeded_by(duration) {
+            plan.report(Anomaly::LongerThanTarget { rendition, number, duration, target });
         }
         let segment = playlist::Segment {
             uri: naming::reference(&self.options.url_prefix, &names.playlist, &key),
@@ -592,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_longer_than_the_target_is_reported_and_the_next_tells_its_date() {
+    fn a_segment_longer_than_the_target_is_reported_and_tells_its_real_duration() {
         let mut feed = Feed::lone(LIVE);
         feed.segment(0);
         let plan = feed.close(0, feed.head(0), 6);
@@ -602,8 +602,7 @@ mod tests {
             [Anomaly::LongerThanTarget { rendition: 0, number: 2, duration, target }]
         );
         let plan = feed.segment(0);
-        let lines = "#EXTINF:4.000000,\n00002.ts\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10.000Z\n#EXTINF:4.000000,\n00003.ts\n";
+        let lines = "#EXTINF:6.000000,\n00002.ts\n#EXTINF:4.000000,\n00003.ts\n";
         assert!(text(&plan, "index.m3u8").unwrap().ends_with(lines));
     }
 

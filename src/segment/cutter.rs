@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::outlet::{Ending, Outlet};
 use super::parts::Parts;
-use super::timing::{End, Picture, Timing, is_jump};
+use super::timing::{End, Judgement, Picture, Timing, is_jump};
 use super::{Extent, Head, Options, Part};
 use crate::codec::{AccessUnit, Format};
 use crate::time::{Rate, Ticks};
@@ -77,8 +77,14 @@ pub struct Cutter {
 impl Cutter {
     /// Cuts as `options` say.
     pub fn new(options: &Options) -> Self {
+        Self::with_programs(options, [])
+    }
+
+    /// Cuts as `options` say a stream whose programs are known from elsewhere, see [`Demuxer::with_programs`].
+    pub fn with_programs(options: &Options, programs: impl IntoIterator<Item = Arc<Program>>) -> Self {
         let selection = options.program;
-        Self { selection, demuxer: Demuxer::new(selection), core: Core::new(options) }
+        let demuxer = Demuxer::with_programs(selection, programs);
+        Self { selection, demuxer, core: Core::new(options) }
     }
 
     /// Takes the next bytes. Their events are drawn from the iterator; those not drawn are lost with it.
@@ -184,8 +190,51 @@ struct Core {
     is_new_format: bool,
     held: Vec<ts::Event>,
     held_bytes: usize,
+    /// The target duration asked for.
+    target: Duration,
+    clock: AudioPids,
     is_missing_told: bool,
     is_long_told: bool,
+    is_excess_told: bool,
+    is_spacing_told: bool,
+}
+
+/// The audio streams beside the pictures, one of which is the audio clock.
+#[derive(Debug, Default)]
+struct AudioPids {
+    all: Vec<Pid>,
+    /// The one whose clock counts.
+    pid: Option<Pid>,
+    /// Its last PTS.
+    last: Option<Ticks>,
+}
+
+/// How far another audio stream has to be ahead of the one whose clock counts to take its place.
+const CLOCK_LEAD: Ticks = Ticks::new(Ticks::PER_SECOND);
+
+impl AudioPids {
+    /// Those of `program`; none where segments begin with audio anyway.
+    fn of(program: &Program, reference: Option<Pid>) -> Self {
+        let streams = || program.streams.iter();
+        let has_video = streams().any(|stream| Some(stream.pid) == reference && stream.codec.is_video());
+        let audio = streams().filter(|stream| has_video && stream.codec.is_audio());
+        Self { all: audio.map(|stream| stream.pid).collect(), pid: None, last: None }
+    }
+
+    /// Returns whether `start` is of the stream whose clock counts.
+    fn is_of(&self, start: &PesStart) -> bool {
+        self.all.contains(&start.pid)
+            && (self.pid.is_none_or(|pid| pid == start.pid)
+                || start
+                    .pts
+                    .zip(self.last)
+                    .is_some_and(|(pts, last)| pts - last > CLOCK_LEAD && !is_jump(pts - last)))
+    }
+
+    fn go_on_to(&mut self, start: &PesStart) {
+        self.pid = Some(start.pid);
+        self.last = start.pts.or(self.last);
+    }
 }
 
 #[derive(Debug)]
@@ -220,8 +269,12 @@ impl Core {
             is_new_format: false,
             held: Vec::new(),
             held_bytes: 0,
+            target: options.target,
+            clock: AudioPids::default(),
             is_missing_told: false,
             is_long_told: false,
+            is_excess_told: false,
+            is_spacing_told: false,
         }
     }
 
@@ -231,23 +284,110 @@ impl Core {
             ts::Event::Program(program) => self.take_program(program),
             ts::Event::Format { pid, format } => self.take_format(pid, format),
             event if self.candidate.is_some() => self.await_next(event),
+            ts::Event::Pes(start) if self.undecided.is_some() && self.is_overdue(&start) => {
+                self.settle();
+                self.take(ts::Event::Pes(start));
+            }
             ts::Event::Pes(start) if Some(start.pid) == self.reference => {
                 self.decide(AccessUnit::default());
                 self.undecided = Some(start);
             }
             ts::Event::AccessUnit { pid, unit } if Some(pid) == self.reference => self.decide(unit),
             event if self.undecided.is_some() => self.hold(event),
-            event => self.outlet.route(event),
+            event => {
+                if let ts::Event::Pes(start) = &event {
+                    self.tick(start);
+                }
+                self.outlet.route(event);
+            }
+        }
+    }
+
+    /// Takes the audio clock to a PES packet of audio: where no picture arrives, segments are cut by it.
+    fn tick(&mut self, start: &PesStart) {
+        let Some(pts) = start.pts.filter(|_| self.clock.is_of(start)) else { return };
+        self.clock.go_on_to(start);
+        let judgement = self.timing.tick(pts, start.len);
+        self.follow(start, &judgement);
+        if judgement.begin.is_some() {
+            self.open_without_picture(start, &judgement);
+        } else if self.timing.is_stalled() {
+            self.divide(start, &self.timing.silent(pts), None, Next::default());
+        }
+        self.outlet.go_on_to(start);
+    }
+
+    /// Whether so much audio arrived up to `start` that what is waited for cannot be waited for any longer.
+    fn is_overdue(&self, start: &PesStart) -> bool {
+        self.clock.is_of(start) && start.pts.is_some_and(|pts| self.timing.is_late(pts))
+    }
+
+    /// Opens a segment where audio begins, not a picture.
+    fn open_without_picture(&mut self, start: &PesStart, judgement: &Judgement) {
+        let Some(head) = judgement.begin else { return };
+        self.divide(start, &self.timing.silent(head.start), Some(head), Next::default());
+        if let Some(program) = &self.program {
+            self.outlet.open(head, program);
+            self.outlet.deliver_lead_now();
+        }
+    }
+
+    /// Carries out how a judgement ends the open segment, and reports what is out of the ordinary.
+    fn follow(&mut self, start: &PesStart, judgement: &Judgement) {
+        if let Some(by) = judgement.jump {
+            self.trouble(start, AnomalyKind::TimestampJump { by });
+        }
+        if judgement.is_forced && !std::mem::replace(&mut self.is_missing_told, true) {
+            self.trouble(start, AnomalyKind::RandomAccessMissing);
+        }
+        match judgement.follows_audio {
+            Some(true) => self.trouble(start, AnomalyKind::VideoMissing),
+            Some(false) => self.trouble(start, AnomalyKind::VideoResumed),
+            None => {}
+        }
+        if let Some(end) = judgement.end {
+            self.end_segment(end);
+            self.report_spacing(start);
+        }
+        if let Some(duration) =
+            judgement.too_long.filter(|_| !std::mem::replace(&mut self.is_excess_told, true))
+        {
+            let kind = AnomalyKind::SegmentTooLong { duration, target_duration: self.timing.longest() };
+            self.trouble(start, kind);
+        }
+    }
+
+    /// Reports once that random access points lie too far apart for the target.
+    fn report_spacing(&mut self, start: &PesStart) {
+        if let Some(spacing) = self.timing.sparse_spacing().filter(|_| !self.is_spacing_told) {
+            self.is_spacing_told = true;
+            let kind = AnomalyKind::SparseRandomAccess { spacing: spacing.span(), target: self.target };
+            self.trouble(start, kind);
         }
     }
 
     fn break_off(&mut self) {
         self.settle();
+        let judgement = self.timing.begin_at_end();
+        if let (Some(head), Some(pid)) = (judgement.begin, self.clock.pid) {
+            let start = PesStart {
+                pid,
+                at: 0,
+                stream_id: 0xc0,
+                pts: Some(head.start),
+                dts: Some(head.start),
+                len: None,
+                is_marked_random_access: false,
+            };
+            self.follow(&start, &judgement);
+            self.open_without_picture(&start, &judgement);
+        }
         let end = self.timing.break_off();
         let ending = end.map(|end| self.ending(end));
         self.outlet.break_off(ending);
         self.program = None;
         self.reference = None;
+        self.clock = AudioPids::default();
         self.formatted.clear();
         self.is_new_format = false;
     }
@@ -271,6 +411,7 @@ impl Core {
                 self.formatted.clear();
             }
             self.outlet.arrange(&program, reference);
+            self.clock = AudioPids::of(&program, reference);
         }
         self.program = Some(Arc::clone(&program));
         self.outlet.say(Event::Program(program));
@@ -300,8 +441,15 @@ impl Core {
                     }
                 }
             }
-        } else if is_other {
-            self.timing.break_at_next();
+        } else {
+            if is_other {
+                self.timing.break_at_next();
+            }
+            if let Format::Audio(audio) = &format
+                && let Some(frames) = Rate::new(audio.sample_rate_hz, audio.samples_per_frame)
+            {
+                self.timing.set_clock(frames);
+            }
         }
         self.outlet.say(Event::Format { pid, format });
     }
@@ -366,6 +514,8 @@ impl Core {
                 next.shown = start.pts.filter(|pts| *pts > picture.pts);
             }
             is_known = has_jumped || if *needs_shown { next.shown.is_some() } else { next.decoded.is_some() };
+        } else if let ts::Event::Pes(start) = &event {
+            is_known = self.is_overdue(start);
         }
         self.hold(event);
         if is_known {
@@ -396,14 +546,9 @@ impl Core {
 
     fn judge(&mut self, start: &PesStart, picture: &Picture, next: Next) {
         let judgement = self.timing.judge(picture, next.shown);
-        if let Some(by) = judgement.jump {
-            self.trouble(start, AnomalyKind::TimestampJump { by });
-        }
-        if judgement.is_forced && !std::mem::replace(&mut self.is_missing_told, true) {
-            self.trouble(start, AnomalyKind::RandomAccessMissing);
-        }
-        if let Some(end) = judgement.end {
-            self.end_segment(end);
+        self.follow(start, &judgement);
+        if judgement.is_left_out {
+            return self.outlet.leave(start);
         }
         self.divide(start, picture, judgement.begin, next);
         if let (Some(head), Some(program)) = (judgement.begin, &self.program) {
@@ -418,8 +563,10 @@ impl Core {
         let Some(parts) = &mut self.parts else { return };
         if begin.is_some() {
             parts.begin(picture);
-        } else if let Some(part) = parts.go_on(picture, next.decoded) {
-            self.outlet.part(part);
+        } else if let Some(part) = parts.go_on(picture, next.decoded)
+            && let Some(program) = &self.program
+        {
+            self.outlet.part(part, program);
             if part.duration > part.longest && !std::mem::replace(&mut self.is_long_told, true) {
                 self.trouble(start, AnomalyKind::PartTooLong);
             }

@@ -10,6 +10,7 @@
 
 mod anomaly;
 mod demux;
+mod early;
 mod event;
 mod framing;
 mod packet;

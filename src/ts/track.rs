@@ -325,10 +325,12 @@ impl Track {
         let len = bytes.len() as u64;
         let (bytes, is_last) = match self.left {
             u64::MAX => (bytes, false),
+            // What lies behind it is looked into all the same: see below.
+            left if self.is_video() => (bytes, len >= left),
             left => (&bytes[..len.min(left) as usize], len >= left),
         };
         if self.left != u64::MAX {
-            self.left -= bytes.len() as u64;
+            self.left = self.left.saturating_sub(bytes.len() as u64);
         }
         let skipped = self.header_left.min(bytes.len());
         self.header_left -= skipped;
@@ -336,16 +338,23 @@ impl Track {
             let unit = self.examiner.as_mut().and_then(|examiner| examiner.push(&bytes[skipped..]));
             self.conclude(unit, at, &mut out.before);
         }
-        if is_last {
+        if is_last && self.is_video() {
+            // Multiplexers give video lengths that are too short; the next PES packet tells where it ends.
+            self.left = u64::MAX;
+        } else if is_last {
             self.end_pes(at, &mut out.behind);
         }
+    }
+
+    fn is_video(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.codec.is_video())
     }
 
     /// Tells what the examiner found, once it has.
     fn conclude(&mut self, unit: Option<crate::codec::AccessUnit>, at: u64, out: &mut Vec<Event>) {
         let Some(unit) = unit else { return };
         let pid = Some(self.pid);
-        let is_video = self.stream.as_ref().is_some_and(|stream| stream.codec.is_video());
+        let is_video = self.is_video();
         if is_video && unit.random_access.is_some() != self.is_marked {
             let kind = AnomalyKind::RandomAccess { indicated: self.is_marked };
             out.push(Event::Anomaly(Anomaly { at, pid, kind }));
