@@ -4,6 +4,8 @@ use crate::time::Ticks;
 
 /// Timestamps that are farther off are believed when two of them agree.
 const SUSPICIOUS_S: i64 = 1;
+/// Timestamps that lie no farther from the start of their segment are plausible.
+const NEAR: Ticks = Ticks::new(20 * Ticks::PER_SECOND);
 /// Timestamps that lie farther ahead of their segment's start are damaged.
 const HORIZON: Ticks = Ticks::new(600 * Ticks::PER_SECOND);
 
@@ -59,7 +61,7 @@ impl Line {
     /// A frame of so many samples comes, in a segment that begins at `start`: where it stands. None: it has no place,
     /// because nothing tells it or because another frame is there.
     ///
-    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than a frame.
+    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than half a frame.
     pub fn place(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) -> Option<i64> {
         self.skip(stamp, samples, start);
         let at = self.next?.saturating_sub(samples.into());
@@ -74,23 +76,26 @@ impl Line {
     /// A frame of so many samples comes that is not kept.
     pub fn skip(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) {
         if let Some(stamp) = stamp.filter(|stamp| *stamp - start <= HORIZON) {
-            self.hold_against(self.samples(stamp), i64::from(samples));
+            let is_near = (stamp - start).count().abs() <= NEAR.count();
+            self.hold_against(self.samples(stamp), i64::from(samples), is_near);
         }
         self.next = self.next.map(|next| next.saturating_add(i64::from(samples)));
     }
 
-    fn hold_against(&mut self, stamp: i64, frame: i64) {
+    /// Moves to a timestamp that is off: forward by more than half a frame, as after a lost one, or back by more than a
+    /// frame. One that `is_near` the segment is believed at once if it lies ahead: the audio had a gap.
+    fn hold_against(&mut self, stamp: i64, frame: i64, is_near: bool) {
         let Some(next) = self.next else {
             self.next = Some(stamp);
             return;
         };
         let off = stamp.saturating_sub(next);
-        if off.abs() <= frame {
+        if off >= -frame && off <= frame / 2 {
             self.suspect = None;
             return;
         }
         let agrees = self.suspect.is_some_and(|suspect| off.saturating_sub(suspect).abs() <= frame);
-        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees {
+        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees || is_near && off > 0 {
             self.next = Some(stamp);
             self.suspect = None;
         } else {

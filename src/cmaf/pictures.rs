@@ -125,8 +125,13 @@ impl Pictures {
         reader.stamps.push_back((pes, Stamp { decode: at, offset }));
     }
 
-    /// Packets are missing.
-    pub const fn lose(&mut self) {
+    /// Packets are missing: the unit in hand ends here, and what follows up to the next start code is part of another,
+    /// perhaps of another picture.
+    pub fn lose(&mut self, fragment: &mut Fragment) {
+        let Fragment { media, samples, entry, .. } = fragment;
+        let mut target = Target { samples, entry };
+        self.annex_b
+            .end(media, &mut |media: &mut Vec<u8>, whole| self.reader.take_unit(media, whole, &mut target));
         self.reader.has_gap = true;
     }
 

@@ -112,7 +112,7 @@ impl Stream {
         let Self { assembly, media, .. } = self;
         match media {
             Media::Pictures(pictures) => assembly.take(packet, |piece| match piece {
-                Piece::Gap => pictures.lose(),
+                Piece::Gap => pictures.lose(fragment),
                 Piece::Start(header) => {
                     let decode = header.dts.or(header.pts).map(|stamp| place.point(stamp));
                     let times = decode.zip(header.pts).map(|(decode, pts)| {

@@ -1,7 +1,5 @@
 //! How one stream's access units follow each other, and how long the last of them lasts.
 
-use std::collections::VecDeque;
-
 use super::timing::Picture;
 use crate::time::{Rate, Ticks};
 
@@ -24,8 +22,11 @@ pub struct Cadence {
     widest_step: Ticks,
     /// The duration of a picture, as the stream says it.
     frame: Ticks,
-    /// The last steps of the decoding times, which show it better.
-    steps: VecDeque<Ticks>,
+    /// The last steps of the decoding times, which show it better, and how many there were.
+    steps: [Ticks; STEPS],
+    step_count: usize,
+    /// How long a picture lasts, by the two.
+    span: Ticks,
     sound: Option<Sound>,
 }
 
@@ -43,6 +44,7 @@ impl Cadence {
     /// The duration of a picture, where the stream says it.
     pub fn set_frame(&mut self, frame: Ticks) {
         self.frame = frame.clamp(Ticks::ZERO, MAX_FRAME);
+        self.span = self.picture_span();
     }
 
     /// The stream is sound, of so many frames a second.
@@ -62,7 +64,7 @@ impl Cadence {
 
     /// How far the next picture may move the latest presentation time.
     pub fn stride(&self) -> Ticks {
-        self.widest_stride.max(self.picture_span())
+        self.widest_stride.max(self.span)
     }
 
     /// The widest step of the decoding times.
@@ -83,18 +85,21 @@ impl Cadence {
     fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
-            None => self.picture_span(),
+            None => self.span,
         };
         last.max(Ticks::new(1))
     }
 
     /// How long a picture lasts: the usual step, or what the stream says before there are enough.
     fn picture_span(&self) -> Ticks {
-        let mut steps: Vec<_> = self.steps.iter().copied().collect();
+        let count = self.step_count.min(STEPS);
+        if count == 0 || count < ENOUGH_STEPS && self.frame > Ticks::ZERO {
+            return self.frame;
+        }
+        let mut steps = self.steps;
+        let steps = &mut steps[..count];
         steps.sort_unstable();
-        let middle = steps.get(steps.len() / 2).copied();
-        let stated = Some(self.frame).filter(|frame| *frame > Ticks::ZERO && steps.len() < ENOUGH_STEPS);
-        stated.or(middle).unwrap_or(self.frame)
+        steps[count / 2]
     }
 
     /// Another timeline begins. What is known of frames still holds.
@@ -112,10 +117,12 @@ impl Cadence {
             let step = picture.dts - last;
             self.widest_step = self.widest_step.max(step);
             if step > Ticks::ZERO && step <= MAX_FRAME {
-                if self.steps.len() == STEPS {
-                    self.steps.pop_front();
+                let index = self.step_count % STEPS;
+                let has_changed = std::mem::replace(&mut self.steps[index], step) != step;
+                self.step_count = self.step_count.wrapping_add(1).max(index + 1);
+                if has_changed || step != self.span {
+                    self.span = self.picture_span();
                 }
-                self.steps.push_back(step);
             }
         }
         if let Some(max) = self.max_pts.filter(|max| picture.pts > *max) {

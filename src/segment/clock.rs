@@ -14,6 +14,9 @@ const MOST_USUAL: Ticks = Ticks::new(2 * Ticks::PER_SECOND);
 const LEAST_ABSENCE: Ticks = Ticks::new(Ticks::PER_SECOND / 2 * 3);
 /// A longer step, or one back, begins another run of the audio.
 const RUN_STEP: Ticks = Ticks::new(3 * Ticks::PER_SECOND);
+/// What one PES packet of audio adds to the silence at most: after a gap of its own, audio does not show that pictures
+/// were away.
+const MOST_STEP: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 /// Audio and video that are sent at the same time are presented at most this far apart.
 const INTERLEAVE: Ticks = Ticks::new(3 * Ticks::PER_SECOND);
 /// Steps back that are no jump.
@@ -59,7 +62,7 @@ impl Clock {
             self.cadence.go_on_to(audio);
         }
         if !has_jumped && step > Ticks::ZERO {
-            self.silence = self.silence + step;
+            self.silence = self.silence + step.min(MOST_STEP);
         }
         has_jumped
     }
@@ -171,6 +174,15 @@ mod tests {
         assert!(clock.go_on_to(&audio(100 * SECOND), LIMIT));
         assert!(!clock.is_stalled());
         assert!(clock.go_on_to(&audio(0), LIMIT));
+    }
+
+    #[test]
+    fn a_gap_of_the_audio_is_no_silence() {
+        let mut clock = Clock::default();
+        ticks(&mut clock, 0, SECOND);
+        clock.picture();
+        clock.go_on_to(&audio(6 * SECOND), LIMIT);
+        assert!(!clock.is_absent());
     }
 
     #[test]
