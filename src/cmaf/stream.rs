@@ -112,14 +112,14 @@ impl Stream {
         let Self { assembly, media, .. } = self;
         match media {
             Media::Pictures(pictures) => assembly.take(packet, |piece| match piece {
-                Piece::Gap => {}
+                Piece::Gap => pictures.lose(),
                 Piece::Start(header) => {
                     let decode = header.dts.or(header.pts).map(|stamp| place.point(stamp));
-                    if let Some((decode, pts)) = decode.zip(header.pts) {
+                    let times = decode.zip(header.pts).map(|(decode, pts)| {
                         let pts = decode.nearest(pts);
-                        let present = if is_plausible_delay(pts - decode) { pts } else { decode };
-                        pictures.begin(decode, present, place.timeline, fragment);
-                    }
+                        (decode, if is_plausible_delay(pts - decode) { pts } else { decode })
+                    });
+                    pictures.begin(times, place.timeline, fragment);
                 }
                 Piece::Payload(payload) => pictures.push(payload, fragment),
             }),

@@ -20,6 +20,7 @@
 
 pub(crate) mod aac;
 pub(crate) mod ac3;
+pub(crate) mod access;
 pub(crate) mod bits;
 mod colour;
 mod examiner;
