@@ -124,7 +124,7 @@ impl Packager {
 
     /// The streams that are there, while none of them can be played: nothing is made of them.
     pub fn unplayable(&mut self) -> Option<String> {
-        let Some(program) = self.cutter.program().filter(|_| !self.is_playable) else { return None };
+        let program = self.cutter.program().filter(|_| !self.is_playable)?;
         self.is_playable = match self.whole {
             Some(_) => program.is_playable(),
             None => program.streams.iter().any(|stream| cmaf::is_carried(stream.codec)),

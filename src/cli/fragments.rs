@@ -25,7 +25,7 @@ struct Tracks {
     told: Arc<[Track]>,
     /// From the first segment on.
     folder: Option<Folder>,
-    /// Whether the first track has had an initialization: without one nothing plays it.
+    /// Whether any track has had an initialization: without one nothing can be played.
     is_described: bool,
 }
 
@@ -118,7 +118,7 @@ impl Tracks {
         let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) else {
             return Ok(());
         };
-        self.is_described |= track == 0;
+        self.is_described = true;
         let key = folder.presentation.options().renditions[track].init_key(init.digest);
         folder.put(&key, std::slice::from_ref(&init.bytes))?;
         folder.presentation.map(track, init.digest);

@@ -221,6 +221,8 @@ fn no_segment(name: &str, writer: &Writer, has_media: bool) -> anyhow::Error {
         "nothing to begin a segment with: its streams are scrambled; descramble it first"
     } else if writer.has(cmaf::AnomalyKind::ParameterSets.name()) {
         "nothing describes its video: the SPS or PPS is missing or cannot be read; encode it anew, or try --format ts"
+    } else if writer.segments() > 0 {
+        "there is no playlist to open: a track that its tables list never arrives"
     } else if !has_media {
         "nothing to begin a segment with: its tables list streams of which no packet arrives"
     } else {

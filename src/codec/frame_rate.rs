@@ -77,6 +77,10 @@ impl FrameRate {
             self.restart();
         }
         self.newest = Some(pts);
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(REORDER + 1);
+            self.steps.reserve_exact(WINDOW);
+        }
         let at = self.waiting.partition_point(|waiting| *waiting <= pts);
         self.waiting.insert(at, pts);
         if self.waiting.len() > REORDER {
@@ -87,7 +91,8 @@ impl FrameRate {
 
     /// The timestamps that follow have nothing to do with those before.
     pub fn restart(&mut self) {
-        for pts in std::mem::take(&mut self.waiting) {
+        while let Some(pts) = self.waiting.first().copied() {
+            self.waiting.remove(0);
             self.step_to(pts);
         }
         self.newest = None;
@@ -103,7 +108,7 @@ impl FrameRate {
             self.steps.push(step);
         }
         if self.steps.len() >= WINDOW {
-            let measure = measure(&self.steps);
+            let measure = measure(&mut self.steps);
             self.steps.clear();
             let before = self.highest.map_or(0.0, |highest| highest.per_second * RISE);
             self.highest = measure.filter(|new| new.per_second > before).or(self.highest);
@@ -132,16 +137,15 @@ impl FrameRate {
     fn partial(&self) -> Option<Measure> {
         let ends = self.last.iter().chain(&self.waiting);
         let steps = ends.clone().zip(ends.skip(1)).map(|(from, to)| (*to - *from).count());
-        let steps: Vec<i64> =
-            self.steps.iter().copied().chain(steps).filter(|step| (1..=MAX_STEP).contains(step)).collect();
-        measure(&steps)
+        let mut all = Vec::with_capacity(self.steps.len() + self.waiting.len());
+        all.extend(self.steps.iter().copied().chain(steps).filter(|step| (1..=MAX_STEP).contains(step)));
+        measure(&mut all)
     }
 }
 
 /// The mean step; one that is as long as several usual ones stands for so many, of which pictures are missing. None
 /// without any.
-fn measure(steps: &[i64]) -> Option<Measure> {
-    let mut sorted = steps.to_vec();
+fn measure(sorted: &mut [i64]) -> Option<Measure> {
     sorted.sort_unstable();
     let median = *sorted.get(sorted.len() / 2)?;
     let frames = |step: &i64| ((*step + median / 2) / median.max(1)).max(1);

@@ -120,21 +120,38 @@ impl Codec {
 
     /// Whether it codes sound.
     pub const fn is_audio(self) -> bool {
-        match self {
-            Self::AacAdts | Self::AacLatm | Self::MpegAudio | Self::Ac3 | Self::Eac3 | Self::Opus => true,
-            Self::Dts | Self::Ac4 | Self::MpegH | Self::TrueHd | Self::Lpcm | Self::G711 => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::AacAdts
+                | Self::AacLatm
+                | Self::MpegAudio
+                | Self::Ac3
+                | Self::Eac3
+                | Self::Opus
+                | Self::Dts
+                | Self::Ac4
+                | Self::MpegH
+                | Self::TrueHd
+                | Self::Lpcm
+                | Self::G711
+        )
     }
 
     /// Whether an [`Examiner`] reads its headers: then streams have a [`Format`], and random access points are known
     /// from the bitstream.
     pub const fn is_read(self) -> bool {
-        match self {
-            Self::H264 | Self::Hevc | Self::Mpeg2Video => true,
-            Self::AacAdts | Self::AacLatm | Self::MpegAudio | Self::Ac3 | Self::Eac3 | Self::Opus => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::H264
+                | Self::Hevc
+                | Self::Mpeg2Video
+                | Self::AacAdts
+                | Self::AacLatm
+                | Self::MpegAudio
+                | Self::Ac3
+                | Self::Eac3
+                | Self::Opus
+        )
     }
 
     /// Whether HTTP Live Streaming has no way to carry it in transport stream segments: nothing plays it there.

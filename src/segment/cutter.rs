@@ -132,7 +132,7 @@ impl Cutter {
         self.core.program.as_ref()
     }
 
-    /// Whether any access unit of the stream that cuts are made by has arrived.
+    /// Whether any access unit has arrived, of whichever stream.
     pub const fn has_access_units(&self) -> bool {
         self.core.has_access_units
     }
@@ -299,6 +299,7 @@ impl Core {
     }
 
     fn take(&mut self, event: ts::Event) {
+        self.has_access_units |= matches!(event, ts::Event::AccessUnit { .. });
         match event {
             ts::Event::Anomaly(anomaly) => self.outlet.say(Event::Anomaly(anomaly)),
             ts::Event::Program(program) => self.take_program(program),
@@ -492,7 +493,6 @@ impl Core {
     /// The head of the reference stream's PES packet told what it is.
     fn decide(&mut self, unit: AccessUnit) {
         let Some(start) = self.undecided.take() else { return };
-        self.has_access_units = true;
         let is_new_format = std::mem::take(&mut self.is_new_format);
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
         match (start.pts, start.dts) {

@@ -533,8 +533,8 @@ pub(super) mod tests {
         assert_eq!(service(&[0x0a, 4, b'e', b'n', b'g', 0]), Service::Main);
         assert_eq!(service(&[0x0a, 4, b'e', b'n', b'g', 2]), Service::HearingImpaired);
         assert_eq!(service(&[0x0a, 4, b'e', b'n', b'g', 3]), Service::VisuallyImpaired);
-        assert_eq!(service(&[0x7f, 2, 0x06, 0b1_00001_1_0]), Service::VisuallyImpaired);
-        assert_eq!(service(&[0x7f, 2, 0x06, 0b1_00010_1_0]), Service::HearingImpaired);
+        assert_eq!(service(&[0x7f, 2, 0x06, 0b1000_0110]), Service::VisuallyImpaired);
+        assert_eq!(service(&[0x7f, 2, 0x06, 0b1000_1010]), Service::HearingImpaired);
         assert_eq!(service(&[0x6a, 2, 0x80, 0b0101_0010]), Service::VisuallyImpaired);
         assert_eq!(service(&[0x7a, 1, 0x80]), Service::Main);
     }
@@ -548,7 +548,7 @@ pub(super) mod tests {
         assert_eq!(languages(0x06, &subtitles), [*b"deu", *b"fra"]);
         assert_eq!(languages(0x06, &[0x56, 5, b's', b'w', b'e', 0x09, 0]), [*b"swe"]);
         assert_eq!(languages(0x0f, &[0x0a, 8, b'e', b'n', b'g', 0, b'e', b'n', b'g', 3]), [*b"eng"]);
-        let described = [0x7f, 5, 0x06, 0b1_00001_1_1, b'g', b'l', b'e'];
+        let described = [0x7f, 5, 0x06, 0b1000_0111, b'g', b'l', b'e'];
         assert_eq!(languages(0x0f, &described), [*b"gle"]);
         assert_eq!(program(&[(0x0f, 0x100, &described)]).streams[0].language, Some(*b"gle"));
     }
