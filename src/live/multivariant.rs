@@ -51,7 +51,9 @@ impl Index {
 
 /// Whether a playlist is among those that are offered.
 fn is_offered(options: &Options, run: &Run, most_closed: u64) -> bool {
-    !run.is_absent() && (options.kind == Kind::Vod || !run.is_left_behind(most_closed, BEHIND))
+    !run.is_absent()
+        && !run.is_silent()
+        && (options.kind == Kind::Vod || !run.is_left_behind(most_closed, BEHIND))
 }
 
 /// Whether there is enough to tell of it.
