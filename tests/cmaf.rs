@@ -154,11 +154,20 @@ fn decoding_times_go_on_from_segment_to_segment_and_from_part_to_part() {
 fn segments_are_the_cutters_and_their_parts() {
     each(WHOLE, &[Layout::Demuxed, Layout::Muxed], |name, made| {
         for (of, track) in made.fragmented.iter().zip(&made.tracks) {
-            assert_eq!(of.segments.len(), made.segments.len(), "{name}");
+            // A segment may be too short for a PES packet of audio to begin in it.
+            let passed = of.gaps.iter().filter(|(_, _, is_whole)| *is_whole).count();
+            // Audio that is late may be more than one segment's at the end.
+            let most = made.segments.len() + usize::from(track.role == Role::Audio);
+            assert!((made.segments.len()..=most).contains(&(of.segments.len() + passed)), "{name}");
+            assert!(of.gaps.iter().all(|(_, extent, _)| extent.duration.is_zero()), "{name}: {:?}", of.gaps);
             assert_eq!(of.inits.len(), 1, "{name}");
             for (n, (extent, body)) in of.segments.iter().enumerate() {
-                let (head, _, cut) = &made.segments[n];
+                assert!(
+                    extent.duration <= extent.longest + Duration::from_micros(499_999),
+                    "{name}: {extent:?}"
+                );
                 if track.role != Role::Audio {
+                    let (head, _, cut) = &made.segments[n];
                     assert_eq!((extent.head, extent.duration), (*head, cut.unwrap().duration), "{name}");
                     let first = &fragments(body)[0].trafs[0];
                     let present = first.decode as i64 + i64::from(first.samples[0].offset);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::folder::{PLAYLIST, Settings};
+use super::folder::{Folder, PLAYLIST, Settings};
 use super::fragments::Fragments;
 use super::whole::Whole;
 use crate::cmaf::Layout;
@@ -77,11 +77,10 @@ impl Writer {
 
     /// Ends the playlists, and deletes what they have taken the place of.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        let folder = match &mut self.body {
-            Body::Whole(whole) => whole.folder(),
-            Body::Fragments(fragments) => fragments.folder(),
-        };
-        folder.map_or(Ok(()), |folder| folder.finish())
+        match &mut self.body {
+            Body::Whole(whole) => whole.folder().map_or(Ok(()), Folder::finish),
+            Body::Fragments(fragments) => fragments.finish(&self.settings, &mut self.tally),
+        }
     }
 
     /// Segments of the first rendition that were written so far.
