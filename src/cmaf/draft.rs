@@ -332,6 +332,10 @@ impl Draft {
             extent.decode_end = end;
             end_of_frames = end;
         }
+        for at in generation.of_track(track) {
+            let rate = generation.streams[at].new_frame_rate();
+            self.queue.extend(rate.map(|rate| Event::FrameRate { track, rate }));
+        }
         self.queue.push(Event::Segment { track, ordinal: self.ordinal, extent, body });
         let reach = &mut generation.states[track].reach;
         if let Some(gap) = reach.close(extent.duration, end_of_frames, until, longest) {

@@ -27,6 +27,8 @@ pub(super) struct Run {
     pub(super) has_media: bool,
     /// Where its gaps end, as long as it has nothing else.
     pub(super) gap_end: Option<Ticks>,
+    /// Whether its segments came to need more than the bandwidth that is configured.
+    pub(super) is_exceeded: bool,
     /// Whether its playlist has been put in this run.
     pub(super) is_out: bool,
     pub(super) is_ended: bool,
@@ -71,6 +73,7 @@ impl Run {
             profile: Profile::default(),
             has_media: false,
             gap_end: None,
+            is_exceeded: false,
             is_out: false,
             is_ended: false,
         }
