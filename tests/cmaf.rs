@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use segcast::cmaf::{AnomalyKind, Init, Layout, Role};
 use segcast::codec::{Codec, Format};
+use segcast::segment::Extent;
 use support::boxes::fragments;
 use support::fragments::{Made, complaints, keyframes, make, make_of, packets, read};
 
@@ -159,7 +160,9 @@ fn segments_are_the_cutters_and_their_parts() {
             // Audio that is late may be more than one segment's at the end.
             let most = made.segments.len() + usize::from(track.role == Role::Audio);
             assert!((made.segments.len()..=most).contains(&(of.segments.len() + passed)), "{name}");
-            assert!(of.gaps.iter().all(|(_, extent, _)| extent.duration.is_zero()), "{name}: {:?}", of.gaps);
+            // Audio may last a little longer than video.
+            let is_short = |extent: &Extent| extent.duration < Duration::from_millis(100);
+            assert!(of.gaps.iter().all(|(_, extent, _)| is_short(extent)), "{name}: {:?}", of.gaps);
             assert_eq!(of.inits.len(), 1, "{name}");
             for (n, (extent, body)) in of.segments.iter().enumerate() {
                 assert!(

@@ -29,13 +29,18 @@ struct Tracks {
     folder: Option<Folder>,
     /// Whether the first track has had an initialization: without one nothing plays it.
     is_described: bool,
+    /// The track whose segments are counted.
+    counted: Option<usize>,
 }
 
 impl Fragments {
     /// Nothing is known of the tracks yet.
     pub fn new(layout: Layout) -> Self {
         let fragmenter = Fragmenter::new(&cmaf::Options { layout });
-        Self { fragmenter, tracks: Tracks { told: Arc::new([]), folder: None, is_described: false } }
+        Self {
+            fragmenter,
+            tracks: Tracks { told: Arc::new([]), folder: None, is_described: false, counted: None },
+        }
     }
 
     /// Takes what the cutter says.
@@ -142,7 +147,8 @@ impl Tracks {
         let mut file = folder.stage(&key)?;
         folder.write(&key, &mut file, body.slices())?;
         folder.commit_segment(&key, file)?;
-        if track == 0 && self.is_described {
+        // The first track with segments counts, which is not the first where video never arrives.
+        if (track > 0 || self.is_described) && *self.counted.get_or_insert(track) == track {
             tally.add(extent);
         }
         let plan = folder.presentation.close(track, extent);

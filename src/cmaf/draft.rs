@@ -11,7 +11,7 @@ use super::fragment::{Fragment, Whole, write};
 use super::generation::Generation;
 use super::init::{Described, Init};
 use super::line::Line;
-use super::reach::Gap;
+use super::reach::{Gap, ROUNDING};
 use super::stream::{Media, Place};
 use super::track::Role;
 use crate::segment::{Extent, Head, Part};
@@ -259,7 +259,7 @@ impl Draft {
         let ends = self.ends(generation, extent.decode_end);
         for track in 0..self.outputs.len() {
             self.write_waiting(generation, track);
-            self.divide(generation, track, extent.longest.max(extent.duration));
+            self.divide(generation, track, extent);
             if let Some(taken) = self.take(generation, track, &ends) {
                 if self.part_limit.is_some() {
                     self.write_part(generation, track, taken, None);
@@ -273,7 +273,10 @@ impl Draft {
 
     /// Audio that was late may be more than a segment's: the frames that should have come before are a segment of their
     /// own, so that none is longer than the target duration allows.
-    fn divide(&mut self, generation: &mut Generation, track: usize, longest: Duration) {
+    fn divide(&mut self, generation: &mut Generation, track: usize, extent: &Extent) {
+        // Segments of a file may be longer than promised.
+        let is_kept = Ticks::from(extent.duration) <= Ticks::from(extent.longest) + ROUNDING;
+        let longest = if is_kept { extent.longest } else { extent.duration };
         generation.states[track].reach.promise(longest);
         let Some(limit) = generation.states[track].reach.limit() else { return };
         let [at] = generation.of_track(track)[..] else { return };

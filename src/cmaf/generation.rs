@@ -7,7 +7,7 @@ use super::anomaly::Anomaly;
 use super::draft::gap_extent;
 use super::reach::{Gap, Reach};
 use super::stream::Stream;
-use super::track::{Track, tracks};
+use super::track::{Role, Track, tracks};
 use super::{Event, Layout};
 use crate::segment::Head;
 use crate::ts::{self, Pid, Program};
@@ -52,7 +52,11 @@ impl Generation {
                 streams.extend(Stream::new(stream, track, at as u32 + 1));
             }
         }
-        let states = vec![State::default(); tracks.len()];
+        let reach = |track: &Track| match track.role {
+            Role::Audio => Reach::default(),
+            Role::Video | Role::Muxed => Reach::of_video(),
+        };
+        let states = tracks.iter().map(|track| State { reach: reach(track), ..State::default() }).collect();
         let described = program.streams.clone();
         (Self { described, streams, tracks: tracks.into(), states, now: None }, anomalies)
     }

@@ -16,7 +16,7 @@ const STOPPED: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 /// A first frame more segments ahead than this is another clock, not the end of a gap.
 const MAX_SEGMENTS: i64 = 4;
 /// By how much EXTINF may exceed the target duration (RFC 8216 §4.3.3.1: it is rounded).
-const ROUNDING: Ticks = Ticks::new(Ticks::PER_SECOND * 49 / 100);
+pub const ROUNDING: Ticks = Ticks::new(Ticks::PER_SECOND * 49 / 100);
 
 /// A time in which a track has no frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Reach {
     position: Option<Ticks>,
     /// How long before the cutter's segments frames may end without being missing. None before the first frame.
     lag: Option<Ticks>,
+    /// Whether it is video, which is never late: the cutter goes by it.
+    is_video: bool,
     /// Where the cutter's last segment ended.
     until: Option<Ticks>,
     /// No segment of the cutter's lasts longer.
@@ -39,6 +41,11 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// That of a track of video, or of video and audio.
+    pub fn of_video() -> Self {
+        Self { is_video: true, ..Self::default() }
+    }
+
     /// A segment whose own frames begin at `start` is opened in a segment of the cutter's that begins at `begin`. Returns
     /// the gap before it.
     pub fn open(&mut self, begin: Ticks, start: Ticks) -> Option<Gap> {
@@ -84,9 +91,9 @@ impl Reach {
     pub fn pass(&mut self, begin: Ticks, until: Ticks, longest: Duration) -> Gap {
         self.note(until, longest);
         let start = *self.position.get_or_insert(begin);
-        let end = until - self.lag.unwrap_or(Ticks::ZERO);
+        let end = (until - self.lag.filter(|_| !self.is_video).unwrap_or(Ticks::ZERO)).max(start);
         // A track that never had a frame is waited for once.
-        let is_late = until - start <= LAG || end - start < SHORTEST;
+        let is_late = !self.is_video && (until - start <= LAG || end - start < SHORTEST);
         let end = if is_late { start } else { end };
         self.position = Some(end);
         Gap { start, end }
@@ -94,7 +101,8 @@ impl Reach {
 
     /// The timeline ends. Returns the gap up to its end.
     pub fn finish(&mut self) -> Option<Gap> {
-        let (position, until) = std::mem::take(self).position_and_end()?;
+        let empty = Self { is_video: self.is_video, ..Self::default() };
+        let (position, until) = std::mem::replace(self, empty).position_and_end()?;
         let gap = Gap { start: position, end: until };
         (gap.len() >= STOPPED).then_some(gap)
     }
@@ -212,6 +220,15 @@ mod tests {
         frames(&mut reach, 0, 1300, 2000);
         assert_eq!(reach.finish(), Some(gap(1300, 2000)));
         assert_eq!(reach.finish(), None, "nothing is left of the timeline");
+    }
+
+    #[test]
+    fn video_that_is_away_is_missing_at_once() {
+        let mut reach = Reach::of_video();
+        frames(&mut reach, 0, 2000, 2000);
+        assert_eq!(reach.pass(at(2000), at(4000), TWO), gap(2000, 4000));
+        assert_eq!(reach.pass(at(4000), at(4500), TWO), gap(4000, 4500));
+        assert_eq!(frames(&mut reach, 4500, 6000, 6000), (None, None));
     }
 
     #[test]
