@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use segcast::cmaf::{AnomalyKind, Init, Layout, Role};
 use segcast::codec::{Codec, Format};
+use segcast::segment::Extent;
 use support::boxes::fragments;
 use support::fragments::{Made, complaints, keyframes, make, make_of, packets, read};
 
@@ -154,18 +155,28 @@ fn decoding_times_go_on_from_segment_to_segment_and_from_part_to_part() {
 fn segments_are_the_cutters_and_their_parts() {
     each(WHOLE, &[Layout::Demuxed, Layout::Muxed], |name, made| {
         for (of, track) in made.fragmented.iter().zip(&made.tracks) {
-            assert_eq!(of.segments.len(), made.segments.len(), "{name}");
+            // A segment may be too short for a PES packet of audio to begin in it.
+            let passed = of.gaps.iter().filter(|(_, _, is_whole)| *is_whole).count();
+            // Audio that is late may be more than one segment's at the end.
+            let most = made.segments.len() + usize::from(track.role == Role::Audio);
+            assert!((made.segments.len()..=most).contains(&(of.segments.len() + passed)), "{name}");
+            // Audio may last a little longer than video.
+            let is_short = |extent: &Extent| extent.duration < Duration::from_millis(100);
+            assert!(of.gaps.iter().all(|(_, extent, _)| is_short(extent)), "{name}: {:?}", of.gaps);
             assert_eq!(of.inits.len(), 1, "{name}");
             for (n, (extent, body)) in of.segments.iter().enumerate() {
-                let (head, _, cut) = &made.segments[n];
+                assert!(
+                    extent.duration <= extent.longest + Duration::from_micros(499_999),
+                    "{name}: {extent:?}"
+                );
                 if track.role != Role::Audio {
+                    let (head, _, cut) = &made.segments[n];
                     assert_eq!((extent.head, extent.duration), (*head, cut.unwrap().duration), "{name}");
-                    let found = fragments(body);
-                    assert!(!found.is_empty(), "{name}, segment {n}: {extent:?}");
-                    let first = &found[0].trafs[0];
-                    assert!(!first.samples.is_empty(), "{name}, segment {n}: {head:?}");
+                    let fragments = fragments(body);
+                    let first =
+                        &fragments.first().unwrap_or_else(|| panic!("{name} {n} {extent:?}")).trafs[0];
                     let present = first.decode as i64 + i64::from(first.samples[0].offset);
-                    let is_video = !name.contains("audio-only");
+                    let is_video = !name.contains("audio-only") && first.track_id == 1;
                     assert!(!is_video || present == head.start.count(), "{name}, segment {n}");
                     let is_sync = first.samples[0].flags & 0x1_0000 == 0;
                     assert!(is_sync || !head.is_independent, "{name}, segment {n}");

@@ -8,7 +8,7 @@ use super::formats::Formats;
 use crate::chunks::Chunks;
 use crate::cmaf::{self, Fragmenter, Init, Track};
 use crate::codec::Format;
-use crate::segment::{self, Cutter, Gatherer, Head, Output, Part, Segment};
+use crate::segment::{self, Cutter, Extent, Gatherer, Head, Output, Part, Segment};
 use crate::time::Rate;
 use crate::ts::{Anomaly, Service};
 
@@ -76,6 +76,8 @@ pub enum Item {
     Part(Part, Chunks),
     /// A segment is whole.
     Segment(Segment),
+    /// A time in which nothing of it came, and whether it stands for a segment.
+    Gap(Extent, bool),
     /// All its formats are known, or have become others.
     Formats(Vec<Format>),
     /// How many frames of its video come in a second, as timestamps show it.
@@ -84,7 +86,7 @@ pub enum Item {
     Language(String),
     /// Whom its sound is for.
     Service(Service),
-    /// The stream has no track for it.
+    /// The stream has no track for it now.
     Absent,
     /// Something is wrong with the stream.
     Anomaly(Anomaly),
@@ -158,11 +160,11 @@ impl Packager {
         for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
         }
+        if let Some(fragments) = &mut self.fragments {
+            fragments.break_off(now, &mut items);
+        }
         if is_unplayable {
             items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
-        }
-        if let Some(fragments) = &mut self.fragments {
-            fragments.fragmenter.break_off();
         }
         items
     }
@@ -226,24 +228,20 @@ struct Fragments {
     has_prft: bool,
 }
 
-/// The rendition of each track that there may be, and whether it is still to come.
+/// The rendition of each track that there may be, and how many tracks there are.
 #[derive(Debug)]
 struct Slots {
-    all: Vec<Slot>,
+    all: Vec<usize>,
+    /// None before they are known.
+    tracks: Option<usize>,
     /// Whether tracks beyond these are not needed.
     is_enough: bool,
 }
 
-#[derive(Debug)]
-struct Slot {
-    rendition: usize,
-    is_absent: bool,
-}
-
 impl Fragments {
     fn new(cmaf: Cmaf) -> Self {
-        let all = cmaf.renditions().map(|rendition| Slot { rendition, is_absent: false }).collect();
-        let slots = Slots { all, is_enough: cmaf.has_sound_elsewhere };
+        let all = cmaf.renditions().collect();
+        let slots = Slots { all, tracks: None, is_enough: cmaf.has_sound_elsewhere };
         let fragmenter = Fragmenter::new(&cmaf::Options { layout: cmaf.layout });
         Self { slots, fragmenter, has_prft: cmaf.has_prft }
     }
@@ -259,48 +257,66 @@ impl Fragments {
             self.slots.told(event, arrived, items);
         }
     }
+
+    fn break_off(&mut self, now: SystemTime, items: &mut Items) {
+        for event in self.fragmenter.break_off() {
+            self.slots.told(event, now, items);
+        }
+    }
 }
 
 impl Slots {
     fn told(&mut self, event: cmaf::Event, arrived: SystemTime, items: &mut Items) {
+        let mut whole = None;
         let (track, item) = match event {
             cmaf::Event::Tracks(tracks) => return self.introduce(&tracks, items),
             cmaf::Event::Open { track, head, .. } => (track, Item::Open(head, arrived)),
             cmaf::Event::Init { track, init, .. } => {
-                if let Some(slot) = self.all.get(track) {
-                    items.push((slot.rendition, Item::Formats(init.formats.clone())));
+                if let Some(rendition) = self.all.get(track) {
+                    items.push((*rendition, Item::Formats(init.formats.clone())));
                 }
                 (track, Item::Map(init))
             }
             cmaf::Event::FrameRate { track, rate } => (track, Item::FrameRate(rate)),
             cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
             cmaf::Event::Segment { track, ordinal, extent, body } => {
+                whole = Some(extent);
                 (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
+            }
+            cmaf::Event::Gap { track, extent, is_whole, .. } => {
+                whole = Some(extent).filter(|_| is_whole);
+                (track, Item::Gap(extent, is_whole))
             }
             cmaf::Event::Anomaly(anomaly) => (0, Item::Unfit(anomaly)),
         };
-        // A track without a slot, or one that came too late for it, has no playlist.
-        if let Some(slot) = self.all.get(track).filter(|slot| !slot.is_absent) {
-            items.push((slot.rendition, item));
+        // A track without a rendition has no playlist.
+        if let Some(rendition) = self.all.get(track) {
+            items.push((*rendition, item));
+        }
+        if let Some(extent) = whole.filter(|_| track == 0) {
+            self.leave_gaps(&extent, items);
         }
     }
 
-    /// Says which renditions there will be.
+    /// The first track has come to the end of a segment. Renditions without a track have a gap there: so they keep step
+    /// with the others, and a track that comes later goes on from there.
+    fn leave_gaps(&self, extent: &Extent, items: &mut Items) {
+        let extent = Extent { size_bytes: 0, ..*extent };
+        let absent = self.all.iter().skip(self.tracks.unwrap_or(0));
+        items.extend(absent.map(|rendition| (*rendition, Item::Gap(extent, true))));
+    }
+
+    /// Says which renditions there are.
     fn introduce(&mut self, tracks: &[Track], items: &mut Items) {
-        for (slot, track) in self.all.iter_mut().zip(tracks.iter().map(Some).chain(std::iter::repeat(None))) {
-            match track {
-                Some(track) => {
-                    items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
-                    items.push((slot.rendition, Item::Service(track.service)));
-                }
-                None if !slot.is_absent => {
-                    slot.is_absent = true;
-                    items.push((slot.rendition, Item::Absent));
-                }
-                None => {}
-            }
+        for (rendition, track) in self.all.iter().zip(tracks) {
+            items.extend(track.language.clone().map(|name| (*rendition, Item::Language(name))));
+            items.push((*rendition, Item::Service(track.service)));
         }
-        let left_out = tracks.len().saturating_sub(self.all.iter().filter(|slot| !slot.is_absent).count());
+        let known = self.tracks.replace(tracks.len()).unwrap_or(self.all.len());
+        for rendition in self.all.iter().take(known).skip(tracks.len()) {
+            items.push((*rendition, Item::Absent));
+        }
+        let left_out = tracks.len().saturating_sub(self.all.len());
         if left_out > 0 && !self.is_enough {
             tracing::warn!("{left_out} of the stream's tracks are left out: there is no playlist for them");
         }

@@ -23,7 +23,7 @@ use crate::delivery::{self, Delivery, chain};
 use crate::encoder::{self, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
-use crate::segment::{self, OnMissingRandomAccess, Part, Segment};
+use crate::segment::{self, Extent, OnMissingRandomAccess, Part, Segment};
 use crate::ts::{AnomalyKind, Selection};
 
 /// How often the origin is told how the channel is doing.
@@ -231,7 +231,8 @@ impl Channel {
                 Item::FrameRate(rate) => self.presentation.frame_rate(rendition, rate),
                 Item::Service(service) => self.presentation.service(rendition, service),
                 Item::Language(language) => self.presentation.language(rendition, &language),
-                Item::Absent => self.leave_out(rendition),
+                Item::Gap(extent, is_whole) => self.pass(rendition, &extent, is_whole),
+                Item::Absent => self.reporter.end(rendition),
                 Item::Anomaly(anomaly) => {
                     self.video(rendition, anomaly.kind);
                     self.note(rendition, anomaly.kind.name(), &anomaly);
@@ -257,7 +258,7 @@ impl Channel {
         tell(&plan);
     }
 
-    /// The stream has no track for this rendition.
+    /// Nothing more of this rendition comes.
     pub fn leave_out(&mut self, rendition: usize) {
         let plan = self.presentation.end(rendition);
         self.reporter.end(rendition);
@@ -286,6 +287,20 @@ impl Channel {
         self.encoders.give(rendition);
         let plan = self.presentation.close(rendition, &segment.extent);
         self.perform(&plan, Some(segment));
+        self.share_target();
+    }
+
+    /// Nothing of `rendition` came for the time of `extent`.
+    fn pass(&mut self, rendition: usize, extent: &Extent, is_whole: bool) {
+        let plan = self.presentation.gap(rendition, extent, is_whole);
+        if !plan.is_empty() || !plan.anomalies().is_empty() {
+            self.perform(&plan, None);
+            self.share_target();
+        }
+    }
+
+    /// Tells the cutters the target duration, once it is out there.
+    fn share_target(&mut self) {
         self.longest.send_if_modified(|longest| {
             let is_news = longest.is_none() && self.presentation.target_duration().is_some();
             *longest = longest.or(self.presentation.target_duration());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::folder::{PLAYLIST, Settings};
+use super::folder::{Folder, PLAYLIST, Settings};
 use super::fragments::Fragments;
 use super::whole::Whole;
 use crate::cmaf::{self, Layout};
@@ -147,11 +147,10 @@ impl Writer {
 
     /// Ends the playlists, and deletes what they have taken the place of.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        let folder = match &mut self.body {
-            Body::Whole(whole) => whole.folder(),
-            Body::Fragments(fragments) => fragments.folder(),
-        };
-        folder.map_or(Ok(()), |folder| folder.finish())
+        match &mut self.body {
+            Body::Whole(whole) => whole.folder().map_or(Ok(()), Folder::finish),
+            Body::Fragments(fragments) => fragments.finish(&self.settings, &mut self.tally),
+        }
     }
 
     /// Whether the tables of a program have come.

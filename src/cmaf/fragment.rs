@@ -51,6 +51,12 @@ impl Fragment {
         }
     }
 
+    /// Delays the samples from `from` on: their timestamp was right.
+    pub fn delay(&mut self, from: i64, by: i64) {
+        let late = self.samples.iter_mut().rev().take_while(|sample| sample.decode >= from);
+        late.for_each(|sample| sample.decode = sample.decode.saturating_add(by));
+    }
+
     /// How many of the first samples, up to when, make a part: as many as last no longer than `limit`, once the next
     /// one, should it last as long as the last, would not fit.
     pub fn due(&self, limit: i64) -> Option<(usize, i64)> {
@@ -65,6 +71,17 @@ impl Fragment {
             return None;
         }
         ends.clone().nth(fitting - 1).map(|until| (fitting, until))
+    }
+
+    /// How many of the first samples, up to when, are taken out if all last longer than `limit`: those that end by `begin`,
+    /// or as many as fit.
+    pub fn beyond(&self, limit: i64, begin: i64) -> Option<(usize, i64)> {
+        let first = self.samples.first().filter(|first| self.end - first.decode > limit)?.decode;
+        let ends: Vec<i64> = self.samples.iter().skip(1).map(|sample| sample.decode).collect();
+        let early = ends.iter().take_while(|end| **end <= begin && **end - first <= limit).count();
+        let fitting = ends.iter().take_while(|end| **end - first <= limit).count();
+        let count = if early > 0 { early } else { fitting.max(1) };
+        Some((count, *ends.get(count - 1)?))
     }
 
     /// The first `count` samples, none of which begins before `start` or an earlier one; the last lasts until `end`.

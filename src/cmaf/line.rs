@@ -4,8 +4,6 @@ use crate::time::Ticks;
 
 /// Timestamps that are farther off are believed when two of them agree.
 const SUSPICIOUS_S: i64 = 1;
-/// Timestamps that lie no farther from the start of their segment are plausible.
-const NEAR: Ticks = Ticks::new(20 * Ticks::PER_SECOND);
 /// Timestamps that lie farther ahead of their segment's start are damaged.
 const HORIZON: Ticks = Ticks::new(600 * Ticks::PER_SECOND);
 
@@ -19,11 +17,22 @@ pub struct Line {
     end: Option<i64>,
     /// How far off the last timestamp was that was not believed.
     suspect: Option<i64>,
+    /// Where the first frame stands that it was not believed for.
+    doubtful: i64,
+    /// Frames that were placed there or later, and by how much they have to be moved.
+    moved: Option<(i64, i64)>,
 }
 
 impl Line {
     pub fn new(rate_hz: u32) -> Self {
-        Self { rate_hz: i64::from(rate_hz.max(1)), next: None, end: None, suspect: None }
+        Self {
+            rate_hz: i64::from(rate_hz.max(1)),
+            next: None,
+            end: None,
+            suspect: None,
+            doubtful: 0,
+            moved: None,
+        }
     }
 
     /// The same timeline, counted at another rate from the next timestamp on.
@@ -36,7 +45,7 @@ impl Line {
 
     /// Another timeline begins.
     pub const fn restart(&mut self) {
-        (self.next, self.end, self.suspect) = (None, None, None);
+        (self.next, self.end, self.suspect, self.moved) = (None, None, None, None);
     }
 
     /// Behind the last frame that was kept.
@@ -61,7 +70,10 @@ impl Line {
     /// A frame of so many samples comes, in a segment that begins at `start`: where it stands. None: it has no place,
     /// because nothing tells it or because another frame is there.
     ///
-    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than half a frame.
+    /// Frames follow each other without a gap, and timestamps only count where they are ahead by more than half a frame, or behind by
+    /// more than one. One
+    /// that is far off counts if it lies nearer to the segment than the frames so far, which then ended early; another one
+    /// counts when the next agrees with it.
     pub fn place(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) -> Option<i64> {
         self.skip(stamp, samples, start);
         let at = self.next?.saturating_sub(samples.into());
@@ -76,30 +88,40 @@ impl Line {
     /// A frame of so many samples comes that is not kept.
     pub fn skip(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) {
         if let Some(stamp) = stamp.filter(|stamp| *stamp - start <= HORIZON) {
-            let is_near = (stamp - start).count().abs() <= NEAR.count();
-            self.hold_against(self.samples(stamp), i64::from(samples), is_near);
+            self.hold_against(self.samples(stamp), i64::from(samples), self.samples(start));
         }
         self.next = self.next.map(|next| next.saturating_add(i64::from(samples)));
     }
 
-    /// Moves to a timestamp that is off: forward by more than half a frame, as after a lost one, or back by more than a
-    /// frame. One that `is_near` the segment is believed at once if it lies ahead: the audio had a gap.
-    fn hold_against(&mut self, stamp: i64, frame: i64, is_near: bool) {
+    /// Returns from where on the frames of this timeline have to be moved, and by how much, because the timestamp before
+    /// was right.
+    pub const fn take_move(&mut self) -> Option<(i64, i64)> {
+        self.moved.take()
+    }
+
+    fn hold_against(&mut self, stamp: i64, frame: i64, start: i64) {
         let Some(next) = self.next else {
             self.next = Some(stamp);
             return;
         };
         let off = stamp.saturating_sub(next);
+        // A lost frame leaves a gap of one frame, which rounding never makes.
         if off >= -frame && off <= frame / 2 {
             self.suspect = None;
             return;
         }
         let agrees = self.suspect.is_some_and(|suspect| off.saturating_sub(suspect).abs() <= frame);
-        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees || is_near && off > 0 {
+        let behind = start.saturating_sub(next);
+        let is_resumed = behind > SUSPICIOUS_S * self.rate_hz && stamp.saturating_sub(start).abs() < behind;
+        if agrees && off > 0 {
+            self.moved = Some((self.doubtful, off));
+        }
+        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees || is_resumed {
             self.next = Some(stamp);
             self.suspect = None;
         } else {
             self.suspect = Some(off);
+            self.doubtful = next;
         }
     }
 
@@ -149,6 +171,22 @@ mod tests {
         assert_eq!(place(&mut line, 900_000), Some(48_000 + 3 * 1024));
         assert_eq!(place(&mut line, 901_920), Some(481_024));
         assert_eq!(place(&mut line, i64::MAX), Some(482_048));
+    }
+
+    #[test]
+    fn the_first_frame_after_a_gap_stands_at_its_own_time() {
+        let mut line = Line::new(48_000);
+        place(&mut line, 90_000);
+        let later = Ticks::new(18 * 90_000);
+        assert_eq!(line.place(Some(Ticks::new(19 * 90_000)), 1024, later), Some(19 * 48_000));
+        assert_eq!(line.place(None, 1024, later), Some(19 * 48_000 + 1024));
+        assert_eq!(line.take_move(), None);
+        // Within a segment it is known with the next timestamp.
+        assert_eq!(line.place(Some(Ticks::new(22 * 90_000)), 1024, later), Some(19 * 48_000 + 2048));
+        assert_eq!(line.place(None, 1024, later), Some(19 * 48_000 + 3072));
+        assert_eq!(line.place(Some(Ticks::new(22 * 90_000 + 3840)), 1024, later), Some(22 * 48_000 + 2048));
+        assert_eq!(line.take_move(), Some((19 * 48_000 + 2048, 3 * 48_000 - 2048)));
+        assert_eq!(line.take_move(), None);
     }
 
     #[test]

@@ -222,6 +222,9 @@ impl Sounds {
         let mut is_placed = false;
         for (n, payload) in bare.sizes.iter().enumerate() {
             let Some(at) = self.line.place(stamp.filter(|_| n == 0), samples, target.start) else { continue };
+            if let Some((from, by)) = self.line.take_move() {
+                target.fragment.delay(from, by);
+            }
             let from = bare.sizes.iter().take(n).sum::<usize>();
             let payload = bare.bytes(frame).get(from..from + payload).unwrap_or_default();
             is_placed = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::run::Run;
 use super::{Kind, Listing, Options, Rendition, Role, naming};
-use crate::playlist::{self, Multivariant};
+use crate::playlist::{self, Multivariant, Variant};
 
 /// A variant that ended so many segments before the others is offered no more.
 const BEHIND: u64 = 3;
@@ -53,7 +53,9 @@ impl Index {
 
 /// Whether a playlist is among those that are offered.
 fn is_offered(options: &Options, run: &Run, most_closed: u64) -> bool {
-    !run.is_absent() && (options.kind == Kind::Vod || !run.is_left_behind(most_closed, BEHIND))
+    !run.is_absent()
+        && !run.is_silent()
+        && (options.kind == Kind::Vod || !run.is_left_behind(most_closed, BEHIND))
 }
 
 /// Whether there is enough to tell of it.
@@ -110,8 +112,32 @@ fn list(options: &Options, runs: &[Run], of: &Listing) -> Option<Multivariant> {
             }
         }
     }
+    let silent = runs.iter().zip(&options.renditions).filter(|(run, _)| run.is_silent());
+    for (_, names) in silent.filter(|(_, names)| names.container == of.container) {
+        if listing.variants.is_empty()
+            && let Role::Variant { audio: Some(audio) } = &names.role
+        {
+            listing.variants.extend(audio_alone(options, of, &offered, audio));
+        }
+    }
     choose_defaults(&mut listing.audio);
     Some(listing)
+}
+
+/// The variant of a group whose video has not come: its first audio.
+fn audio_alone(
+    options: &Options,
+    of: &Listing,
+    offered: &[(&Run, &Rendition)],
+    audio: &str,
+) -> Option<Variant> {
+    let is_in = |names: &Rendition| matches!(&names.role, Role::Audio { group, .. } if group == audio);
+    let (run, names) = offered.iter().find(|(run, names)| is_in(names) && is_known(run, names))?;
+    let others: Vec<_> = group(offered, Some(audio)).iter().skip(1).map(|run| &run.profile).collect();
+    let uri = naming::reference(&options.url_prefix, &of.key, &names.playlist);
+    let mut variant = run.profile.variant(uri, configured_bps(run, names), &others)?;
+    variant.audio = Some(audio.to_owned());
+    Some(variant)
 }
 
 /// The name of a variant's own audio among others.
@@ -185,7 +211,10 @@ mod tests {
     use super::super::{Anomaly, Plan, Presentation, Step, replay};
     use super::*;
     use crate::codec::{Audio, Codec, Format};
+    use crate::segment::{Extent, Head};
+    use crate::time::Ticks;
     use crate::ts::Service;
+    use std::time::Duration;
 
     const LIVE: Kind = Kind::Live { window: 3 };
     const TON: usize = 3;
@@ -315,6 +344,26 @@ mod tests {
         assert!(declared >= 4000, "{declared}");
         let (anomalies, declared) = put(5000);
         assert!(anomalies.is_empty() && declared >= 10_000, "{declared}");
+    }
+
+    #[test]
+    fn audio_alone_is_the_variant_while_video_has_not_come() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        (0..2).for_each(|rendition| drop(replay::segment(&mut presentation, rendition)));
+        let four = Duration::from_secs(4);
+        let start = Ticks::ZERO;
+        let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
+        let extent = Extent { head, duration: four, size_bytes: 0, longest: four, decode_end: start };
+        presentation.gap(2, &extent, true);
+        let plan = replay::segment(&mut presentation, TON);
+        let text = cmaf(&plan).unwrap();
+        assert!(
+            text.contains("URI=\"ton/index.m3u8\"") && text.ends_with("AUDIO=\"sound\"\nton/index.m3u8\n"),
+            "{text}"
+        );
+        let plan = replay::segment_at(&mut presentation, 2, 4);
+        let text = cmaf(&plan).unwrap();
+        assert!(text.ends_with("AUDIO=\"sound\"\nmid/index.m3u8\n"), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{Anomaly, Kind, Options, Plan, Step, low_latency, naming, resume};
 use crate::codec::Format;
 use crate::playlist;
 use crate::segment::{self, Extent, Head};
-use crate::time::Rate;
+use crate::time::{Rate, Ticks};
 use crate::ts::Service;
 
 /// Once a rendition has closed so many segments, the first playlists wait no longer for one that has none.
@@ -164,6 +164,25 @@ impl Presentation {
         plan
     }
 
+    /// Nothing of `rendition` came for the time of `extent`: its playlist shows EXT-X-GAP there, and nothing is put
+    /// (rfc8216bis §4.4.4.7). A rendition that has had nothing else so far has no playlist yet, and nothing waits for it.
+    ///
+    /// `is_whole` says whether the gap stands for a segment that other renditions have, and not for a time before or after
+    /// its frames. One without duration is counted and not shown.
+    pub fn gap(&mut self, rendition: usize, extent: &Extent, is_whole: bool) -> Plan {
+        let mut plan = Plan::default();
+        if self.runs[rendition].is_ended {
+            return plan;
+        }
+        if !extent.duration.is_zero() {
+            self.append_gap(rendition, extent, &mut plan);
+        }
+        self.runs[rendition].closed += u64::from(is_whole);
+        self.publish(rendition, &mut plan);
+        self.show_edge(rendition);
+        plan
+    }
+
     /// The formats of all streams of `rendition` are known, or have become others.
     pub fn format(&mut self, rendition: usize, formats: &[Format]) {
         let known = &mut self.runs[rendition].profile.formats;
@@ -235,6 +254,12 @@ impl Presentation {
     }
 
     fn begin(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) {
+        self.runs[rendition].end_silence(head);
+        self.begin_without_map(rendition, head, arrived);
+        self.take_map(rendition);
+    }
+
+    fn begin_without_map(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) {
         let run = &mut self.runs[rendition];
         // The first segment of all breaks nothing.
         let has_jumped = head.is_discontinuity && !run.window.is_empty();
@@ -242,7 +267,6 @@ impl Presentation {
         // An open segment that never closed leaves its jump to this one.
         let has_jumped = has_jumped || run.opened.as_ref().is_some_and(Opened::is_break);
         run.opened = Some(Opened { start: head.start, has_jumped, map: None, mark: None, parts: Vec::new() });
-        self.take_map(rendition);
     }
 
     /// Gives the open segment its map, and breaks the timeline where the segment before it had another.
@@ -295,6 +319,38 @@ impl Presentation {
         run.profile.meter.add(extent.duration, extent.size_bytes, target);
         run.next = run.next.saturating_add(1);
         run.closed += 1;
+        run.has_media = true;
+    }
+
+    /// Appends a gap to its rendition's window. It needs no map.
+    fn append_gap(&mut self, rendition: usize, extent: &Extent, plan: &mut Plan) {
+        if self.runs[rendition].opened.is_none() {
+            self.begin_without_map(rendition, &extent.head, None);
+        }
+        let run = &mut self.runs[rendition];
+        let Some(opened) = run.opened.take() else { return };
+        let start = extent.head.start;
+        let mark = || self.timeline.close(rendition, run.closed, start, opened.has_jumped);
+        let mark = opened.mark.unwrap_or_else(mark);
+        let names = &self.options.renditions[rendition];
+        self.target.admit(extent, self.options.kind);
+        let (number, duration) = (run.next, extent.duration);
+        if let Some(target) = self.target.exceeded_by(duration) {
+            plan.report(Anomaly::LongerThanTarget { rendition, number, duration, target });
+        }
+        let segment = playlist::Segment {
+            uri: naming::reference(&self.options.url_prefix, &names.playlist, &names.segment_key(number)),
+            duration,
+            is_gap: true,
+            is_discontinuity: mark.is_discontinuity,
+            date_time: mark.date_time,
+            ..playlist::Segment::default()
+        };
+        run.window.push(Entry::new(number, None, segment), true);
+        run.next = run.next.saturating_add(1);
+        if !run.has_media {
+            run.gap_end = Some(start + Ticks::from(extent.duration));
+        }
     }
 
     /// Puts what may be shown now that `rendition` has something new.
@@ -318,7 +374,7 @@ impl Presentation {
     /// Whether the target duration can be told: every rendition has promised one, or has been waited for long
     /// enough. VOD is told at the end, from the whole.
     fn is_ready(&self) -> bool {
-        if self.runs.iter().all(|run| run.window.is_empty()) {
+        if self.runs.iter().all(|run| !run.is_shown()) {
             return false;
         }
         if self.options.kind == Kind::Vod {
@@ -340,9 +396,15 @@ impl Presentation {
         if run.window.is_empty() {
             return;
         }
+        let is_shown = run.is_shown();
         if let Kind::Live { window } = self.options.kind {
             run.window.trim(window, target);
-            self.leave_date_ranges(rendition);
+            if is_shown {
+                self.leave_date_ranges(rendition);
+            }
+        }
+        if !is_shown {
+            return;
         }
         let run = &mut self.runs[rendition];
         run.window.forget_parts(target * low_latency::PARTS);
@@ -439,7 +501,7 @@ mod tests {
     use super::super::replay;
     use super::*;
     use crate::codec::{Audio, Codec, Video};
-    use crate::time::{Rate, Ticks};
+    use crate::time::Rate;
 
     const LIVE: Kind = Kind::Live { window: 3 };
 

@@ -47,6 +47,8 @@ pub struct Fragmented {
     pub inits: Vec<(u64, Init)>,
     pub parts: Vec<Vec<(Part, Bytes)>>,
     pub segments: Vec<(Extent, Bytes)>,
+    /// Each with the segment it belongs to, and whether it stands for it.
+    pub gaps: Vec<(u64, Extent, bool)>,
 }
 
 pub fn make(stream: &Bytes, chunk: usize, layout: Layout, part: Option<Duration>) -> Made {
@@ -68,7 +70,7 @@ pub fn make_of(streams: &[Bytes], chunk: usize, layout: Layout, part: Option<Dur
         for event in cutter.break_off() {
             made.take(&event, &mut fragmenter);
         }
-        fragmenter.break_off();
+        fragmenter.break_off().for_each(|event| made.keep(event));
     }
     fragmenter.finish().for_each(|event| made.keep(event));
     made
@@ -118,6 +120,9 @@ impl Made {
                 it.segments.push((extent, body.to_bytes()));
                 assert_eq!(it.heads.len(), it.segments.len());
                 assert_eq!(it.heads.last(), Some(&extent.head));
+            }
+            Event::Gap { track, ordinal, extent, is_whole } => {
+                self.fragmented[track].gaps.push((ordinal, extent, is_whole));
             }
             Event::Anomaly(anomaly) => self.anomalies.push(anomaly),
             _ => {}
