@@ -13,7 +13,7 @@ use std::time::Duration;
 use segcast::cmaf::{AnomalyKind, Init, Layout, Role};
 use segcast::codec::{Codec, Format};
 use support::boxes::fragments;
-use support::fragments::{Made, complaints, make, make_of, packets, read};
+use support::fragments::{Made, complaints, keyframes, make, make_of, packets, read};
 
 const PART: Option<Duration> = Some(Duration::from_millis(320));
 
@@ -202,6 +202,37 @@ fn how_the_stream_is_pushed_changes_nothing() {
             }
         }
     }
+}
+
+/// The flags that fragments state, read here by hand, mark the packets in which ffmpeg sees a keyframe, and ffmpeg reads
+/// the same from them: with B-frames, open GOPs, intra refresh, and several keyframes a segment.
+#[test]
+fn keyframes_alone_are_flagged_as_sync_samples() {
+    const NAMES: &[&str] = &[
+        "h264-aac.ts",
+        "h264-open-gop.ts",
+        "h264-irregular-gop.ts",
+        "h264-long-gop.ts",
+        "h264-no-aud.ts",
+        "h264-interlaced.ts",
+        "hevc-aac.ts",
+        "hevc-open-gop.ts",
+        "video-only.ts",
+    ];
+    each(NAMES, &[Layout::Demuxed, Layout::Muxed], |name, made| {
+        let folder = tempfile::tempdir().unwrap();
+        let (ts, mp4) = (folder.path().join("in.ts"), folder.path().join("out.mp4"));
+        std::fs::write(&ts, made.ts()).unwrap();
+        std::fs::write(&mp4, made.joined(0)).unwrap();
+        let expected = keyframes(&ts, "v:0");
+        let bodies = made.fragmented[0].segments.iter().map(|(_, body)| body);
+        let trafs = bodies.flat_map(|body| fragments(body)).flat_map(|fragment| fragment.trafs);
+        let samples = trafs.filter(|traf| traf.track_id == 1).flat_map(|traf| traf.samples);
+        let found: Vec<_> = samples.map(|sample| sample.flags & 0x1_0000 == 0).collect();
+        assert!(expected.contains(&true) && expected.contains(&false), "{name}");
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(keyframes(&mp4, "v:0"), expected, "{name}");
+    });
 }
 
 /// An independent reader finds the tracks and counts the samples.

@@ -134,25 +134,17 @@ impl Whole {
             self.samples.iter().zip(ends).map(|(sample, end)| span(sample.decode, end)).collect();
         let flags: Vec<u32> = self.samples.iter().map(|sample| sample.dependency.flags()).collect();
         let duration = common(&spans);
-        // Where all but the first are alike, the first alone differs.
-        let later = common(flags.get(1..).unwrap_or_default()).or(flags.first().copied());
-        let entries = self.samples.iter().enumerate().map(|(n, sample)| TrunEntry {
-            duration: if duration.is_some() { None } else { spans.get(n).copied() },
-            size: Some(sample.size_bytes),
-            flags: match later {
-                Some(_) if n > 0 => None,
-                _ => flags.get(n).copied(),
-            },
-            cts: Some(i64::from(sample.offset)),
-        });
+        let (default_flags, own_flags) = spell_flags(&flags);
+        let entries =
+            self.samples.iter().zip(&spans).zip(own_flags).map(|((sample, span), flags)| TrunEntry {
+                duration: if duration.is_some() { None } else { Some(*span) },
+                size: Some(sample.size_bytes),
+                flags,
+                cts: Some(i64::from(sample.offset)),
+            });
         let mut entries: Vec<_> = entries.collect();
         if entries.iter().all(|entry| entry.cts == Some(0)) {
             entries.iter_mut().for_each(|entry| entry.cts = None);
-        }
-        if later == flags.first().copied()
-            && let Some(first) = entries.first_mut()
-        {
-            first.flags = None;
         }
         let runs = if entries.is_empty() {
             Vec::new()
@@ -163,7 +155,7 @@ impl Whole {
             tfhd: Tfhd {
                 track_id,
                 default_sample_duration: duration,
-                default_sample_flags: later,
+                default_sample_flags: default_flags,
                 default_base_is_moof: true,
                 ..Tfhd::default()
             },
@@ -176,6 +168,23 @@ impl Whole {
 
 fn span(from: i64, to: i64) -> u32 {
     u32::try_from((to - from).max(0)).unwrap_or(u32::MAX)
+}
+
+/// default_sample_flags, and the flags that each sample states itself (ISO/IEC 14496-12 §8.8.8): none where all are
+/// alike, the first one's where it alone differs, otherwise everyone's. Either all samples behind the first state
+/// theirs or none does: a trun has them for all, and no default fills in.
+fn spell_flags(flags: &[u32]) -> (Option<u32>, Vec<Option<u32>>) {
+    let Some((first, later)) = flags.split_first() else { return (None, Vec::new()) };
+    let default = if later.is_empty() { Some(*first) } else { common(later) };
+    let own = match default {
+        None => flags.iter().copied().map(Some).collect(),
+        Some(default) => {
+            let mut own = vec![None; flags.len()];
+            own[0] = Some(*first).filter(|first| *first != default);
+            own
+        }
+    };
+    (default, own)
 }
 
 /// The value that all are, if they are one.
@@ -248,6 +257,39 @@ mod tests {
         let mut reference = Vec::new();
         prft(1, Duration::from_secs(1), 30).encode(&mut reference).unwrap();
         assert_eq!(with, [reference, without].concat());
+    }
+
+    #[test]
+    fn each_sample_has_its_own_flags_whichever_differ() {
+        use mp4_atom::Decode;
+        let key = Dependency { is_sync: true, depends: false, is_disposable: false };
+        let other = Dependency { is_sync: false, depends: true, is_disposable: false };
+        let spare = Dependency { is_disposable: true, ..other };
+        let cases: [&[Dependency]; 9] = [
+            &[key],
+            &[other],
+            &[key, key, key],
+            &[key, other],
+            &[key, other, other],
+            &[other, key, key],
+            &[key, other, spare],
+            &[key, other, key, other],
+            &[other, other, key],
+        ];
+        for case in cases {
+            let samples = (0..)
+                .zip(case)
+                .map(|(decode, dependency)| Sample { dependency: *dependency, ..sample(decode) });
+            let whole = Whole { samples: samples.collect(), end: case.len() as i64, ..whole() };
+            let bytes = write(1, vec![(1, whole)], None).concat();
+            let moof = Moof::decode(&mut bytes.as_slice()).unwrap();
+            let [traf] = &moof.traf[..] else { panic!("{moof:?}") };
+            let default = traf.tfhd.default_sample_flags;
+            let found: Vec<_> =
+                traf.trun[0].samples.iter().map(|entry| entry.flags.or(default).unwrap()).collect();
+            let expected: Vec<_> = case.iter().map(|dependency| dependency.flags()).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -160,6 +160,26 @@ pub fn packets(file: &Path, stream: &str) -> Vec<f64> {
     text.lines().filter(|line| !line.is_empty()).map(stamp).collect()
 }
 
+/// Which packets of a stream are keyframes, as ffprobe reads them.
+pub fn keyframes(file: &Path, stream: &str) -> Vec<bool> {
+    let mut command = Command::new("ffprobe");
+    command.args([
+        "-v",
+        "error",
+        "-select_streams",
+        stream,
+        "-show_entries",
+        "packet=flags",
+        "-of",
+        "csv=p=0",
+    ]);
+    let output = command.arg(file).output().expect("ffprobe can be started");
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Side data are lines of their own.
+    let flags = text.lines().filter(|line| line.starts_with(['K', '_']));
+    flags.map(|line| line.starts_with('K')).collect()
+}
+
 /// What ffmpeg complains about when it decodes `file`.
 pub fn complaints(file: &Path) -> String {
     let mut command = Command::new("ffmpeg");
