@@ -226,7 +226,9 @@ impl Channel {
 
     /// A rendition is gone. All begin again, or in a fan-out the others go on without it.
     fn lose(&mut self, error: Error, rungs: &[usize]) {
-        if !self.encoders.lives.is_broken() && self.may_begin_again(rungs) {
+        // Another attempt would meet the same.
+        let is_invalid = matches!(&error, Error::Encoder(error) if error.kind() == encoder::Kind::Invalid);
+        if !is_invalid && !self.encoders.lives.is_broken() && self.may_begin_again(rungs) {
             self.break_down(error, rungs);
         } else {
             self.do_without(error);

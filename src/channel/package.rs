@@ -9,7 +9,8 @@ use crate::chunks::Chunks;
 use crate::cmaf::{self, Fragmenter, Init, Track};
 use crate::codec::Format;
 use crate::segment::{self, Cutter, Gatherer, Head, Output, Part, Segment};
-use crate::ts::Anomaly;
+use crate::time::Rate;
+use crate::ts::{Anomaly, Service};
 
 /// Which of the presentation's renditions are made of one encoder's stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,8 +78,12 @@ pub enum Item {
     Segment(Segment),
     /// All its formats are known, or have become others.
     Formats(Vec<Format>),
+    /// How many frames of its video come in a second, as timestamps show it.
+    FrameRate(Rate),
     /// The language that is spoken in it.
     Language(String),
+    /// Whom its sound is for.
+    Service(Service),
     /// The stream has no track for it.
     Absent,
     /// Something is wrong with the stream.
@@ -94,6 +99,8 @@ pub struct Packager {
     first: usize,
     whole: Option<Whole>,
     fragments: Option<Fragments>,
+    /// Whether anything that can be played was listed so far.
+    is_playable: bool,
 }
 
 /// What came, by rendition.
@@ -106,12 +113,23 @@ impl Packager {
             first: lineup.first(),
             whole: lineup.ts.map(Whole::new),
             fragments: lineup.cmaf.clone().map(Fragments::new),
+            is_playable: false,
         }
     }
 
     /// The cutter, for its questions and limits.
     pub const fn cutter(&mut self) -> &mut Cutter {
         &mut self.cutter
+    }
+
+    /// The streams that are there, while none of them can be played: nothing is made of them.
+    pub fn unplayable(&mut self) -> Option<String> {
+        let Some(program) = self.cutter.program().filter(|_| !self.is_playable) else { return None };
+        self.is_playable = match self.whole {
+            Some(_) => program.is_playable(),
+            None => program.streams.iter().any(|stream| cmaf::is_carried(stream.codec)),
+        };
+        (!self.is_playable).then(|| program.contents())
     }
 
     /// Takes the next bytes, which came at `arrived`.
@@ -123,6 +141,10 @@ impl Packager {
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
         }
+        // Nothing is shown of a stream that nothing can play.
+        if !items.is_empty() && self.unplayable().is_some() {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
+        }
         items
     }
 
@@ -132,8 +154,12 @@ impl Packager {
         if let Some(fragments) = &mut self.fragments {
             fragments.set_now(now);
         }
+        let is_unplayable = self.unplayable().is_some();
         for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
+        }
+        if is_unplayable {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
         }
         if let Some(fragments) = &mut self.fragments {
             fragments.fragmenter.break_off();
@@ -185,6 +211,7 @@ impl Whole {
                 Output::Anomaly(anomaly) => Some(Item::Anomaly(anomaly)),
                 Output::Program(program) => self.formats.program(&program).map(Item::Formats),
                 Output::Format { pid, format } => self.formats.take(pid, format).map(Item::Formats),
+                Output::FrameRate { rate, .. } => Some(Item::FrameRate(rate)),
             };
             items.extend(item.map(|item| (self.rendition, item)));
         }
@@ -245,6 +272,7 @@ impl Slots {
                 }
                 (track, Item::Map(init))
             }
+            cmaf::Event::FrameRate { track, rate } => (track, Item::FrameRate(rate)),
             cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
             cmaf::Event::Segment { track, ordinal, extent, body } => {
                 (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
@@ -263,6 +291,7 @@ impl Slots {
             match track {
                 Some(track) => {
                     items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
+                    items.push((slot.rendition, Item::Service(track.service)));
                 }
                 None if !slot.is_absent => {
                     slot.is_absent = true;

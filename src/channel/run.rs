@@ -24,7 +24,7 @@ use crate::encoder::{self, Limits, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
 use crate::segment::{self, OnMissingRandomAccess, Part, Segment};
-use crate::ts::Selection;
+use crate::ts::{AnomalyKind, Selection};
 
 /// How often the origin is told how the channel is doing.
 const REPORTS: Duration = Duration::from_secs(1);
@@ -228,9 +228,14 @@ impl Channel {
                 Item::Part(part, body) => self.put_part(rendition, &part, body),
                 Item::Segment(segment) => self.put(rendition, segment),
                 Item::Formats(formats) => self.presentation.format(rendition, &formats),
+                Item::FrameRate(rate) => self.presentation.frame_rate(rendition, rate),
+                Item::Service(service) => self.presentation.service(rendition, service),
                 Item::Language(language) => self.presentation.language(rendition, &language),
                 Item::Absent => self.leave_out(rendition),
-                Item::Anomaly(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
+                Item::Anomaly(anomaly) => {
+                    self.video(rendition, anomaly.kind);
+                    self.note(rendition, anomaly.kind.name(), &anomaly);
+                }
                 Item::Unfit(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
             }
         }
@@ -322,6 +327,16 @@ impl Channel {
     }
 
     /// Counts an anomaly by its kind; the first of a kind is said aloud.
+    /// Shows in the status whether video arrives.
+    fn video(&mut self, rendition: usize, kind: AnomalyKind) {
+        let is_missing = match kind {
+            AnomalyKind::VideoMissing => true,
+            AnomalyKind::VideoResumed => false,
+            _ => return,
+        };
+        self.reporter.video(rendition, is_missing);
+    }
+
     fn note(&mut self, rendition: usize, kind: &'static str, anomaly: &dyn fmt::Display) {
         self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];
@@ -383,8 +398,28 @@ impl Channel {
         }
     }
 
+    /// A channel that ended without anything that viewers could open has failed, unless it was to end before.
+    fn judge_whole(&mut self) {
+        let snapshot = self.presentation.snapshot();
+        if self.failure.is_some() || self.is_asked || snapshot.has_entry() {
+            return;
+        }
+        let Some(first) = self.summary.renditions.first() else { return };
+        let kind = cmaf::AnomalyKind::ParameterSets.name();
+        let why = match self.summary.renditions.iter().any(|one| one.anomalies.contains_key(kind)) {
+            true => ": the SPS or PPS of its video is missing or cannot be read; encode it",
+            false => "",
+        };
+        let (rendition, what) =
+            (first.name.clone(), format!("nothing that can be played came of its stream{why}"));
+        let error = Error::Stream { rendition, what };
+        tracing::error!("{}", chain(&error));
+        self.failure = Some(error);
+    }
+
     /// Waits until destinations have everything. Players can still read all of it.
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
+        self.judge_whole();
         let deliveries = std::mem::take(&mut self.places.deliveries);
         for status in deliveries.iter().map(Delivery::status).filter(|one| one.in_trouble_since.is_some()) {
             let (name, waiting) = (status.name, status.queued_segments);

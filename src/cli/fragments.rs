@@ -25,13 +25,15 @@ struct Tracks {
     told: Arc<[Track]>,
     /// From the first segment on.
     folder: Option<Folder>,
+    /// Whether the first track has had an initialization: without one nothing plays it.
+    is_described: bool,
 }
 
 impl Fragments {
     /// Nothing is known of the tracks yet.
     pub fn new(layout: Layout) -> Self {
         let fragmenter = Fragmenter::new(&cmaf::Options { layout });
-        Self { fragmenter, tracks: Tracks { told: Arc::new([]), folder: None } }
+        Self { fragmenter, tracks: Tracks { told: Arc::new([]), folder: None, is_described: false } }
     }
 
     /// Takes what the cutter says.
@@ -62,6 +64,12 @@ impl Tracks {
                 Ok(())
             }
             Event::Init { track, init, .. } => self.init(track, &init),
+            Event::FrameRate { track, rate } => {
+                if let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) {
+                    folder.presentation.frame_rate(track, rate);
+                }
+                Ok(())
+            }
             Event::Segment { track, extent, body, .. } => self.segment(track, &extent, &body, tally),
             Event::Anomaly(anomaly) => {
                 tally.note(anomaly.kind.name(), &anomaly);
@@ -99,6 +107,7 @@ impl Tracks {
                     if let Some(language) = &told.language {
                         folder.presentation.language(track, language);
                     }
+                    folder.presentation.service(track, told.service);
                 }
                 Ok(none.insert(folder))
             }
@@ -109,6 +118,7 @@ impl Tracks {
         let Some(folder) = self.folder.as_mut().filter(|folder| is_there(folder, track)) else {
             return Ok(());
         };
+        self.is_described |= track == 0;
         let key = folder.presentation.options().renditions[track].init_key(init.digest);
         folder.put(&key, std::slice::from_ref(&init.bytes))?;
         folder.presentation.map(track, init.digest);
@@ -131,7 +141,7 @@ impl Tracks {
         let mut file = folder.stage(&key)?;
         folder.write(&key, &mut file, body.slices())?;
         folder.commit_segment(&key, file)?;
-        if track == 0 {
+        if track == 0 && self.is_described {
             tally.add(extent);
         }
         let plan = folder.presentation.close(track, extent);
@@ -159,7 +169,8 @@ fn renditions(prefix: &str, tracks: &[Track]) -> Vec<Rendition> {
         let role = match at {
             0 => Role::Variant { audio: (!is_lone).then(|| GROUP.to_owned()) },
             _ => {
-                Role::Audio { group: GROUP.to_owned(), name: format!("Audio {sounds}"), is_default: at == 1 }
+                let name = format!("Audio {sounds}");
+                Role::Audio { group: GROUP.to_owned(), name, is_default: sounds == 1 }
             }
         };
         let (playlist, segment_prefix) = match is_lone {

@@ -219,6 +219,10 @@ impl Draft {
             extent.duration = start.until(end);
             extent.decode_end = end;
         }
+        for at in generation.of_track(track) {
+            let rate = generation.streams[at].new_frame_rate();
+            self.queue.extend(rate.map(|rate| Event::FrameRate { track, rate }));
+        }
         generation.states[track].end = Some(extent.decode_end);
         self.queue.push(Event::Segment { track, ordinal: self.ordinal, extent, body });
     }

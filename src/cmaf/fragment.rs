@@ -122,6 +122,12 @@ impl Whole {
         (line.ticks(self.start()), line.ticks(self.end))
     }
 
+    /// When each sample is presented.
+    pub fn times(&self) -> impl Iterator<Item = Ticks> {
+        let line = Line::new(self.entry.timescale);
+        self.samples.iter().map(move |sample| line.ticks(sample.decode + i64::from(sample.offset)))
+    }
+
     /// When the earliest sample is presented.
     fn presented(&self) -> Option<u64> {
         let times = self.samples.iter().map(|sample| sample.decode + i64::from(sample.offset));

@@ -65,7 +65,14 @@ pub use init::Init;
 pub use track::{Role, Track};
 
 use crate::chunks::Chunks;
+use crate::codec::Codec;
 use crate::segment::{Extent, Head, Part};
+use crate::time::Rate;
+
+/// Whether fragments carry streams of this coding.
+pub const fn is_carried(codec: Codec) -> bool {
+    matches!(codec, Codec::H264 | Codec::Hevc) || sound::is_supported(codec)
+}
 
 /// How streams become tracks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +116,14 @@ pub enum Event {
         ordinal: u64,
         /// The initialization.
         init: Init,
+    },
+    /// How many frames of a track's video come in a second, as their times show it: before its first segment is whole,
+    /// and again where it becomes another.
+    FrameRate {
+        /// The track.
+        track: usize,
+        /// Frames a second.
+        rate: Rate,
     },
     /// A part of the open segment: a fragment. Only where the cutter makes parts; those of sound are its own, as many
     /// whole frames as fit into what the cutter's parts promise.

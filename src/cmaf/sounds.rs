@@ -117,12 +117,8 @@ impl Sounds {
         self.is_synced = false;
     }
 
-    /// A PES packet begins.
+    /// A PES packet begins; the first frame that begins in it is presented at `stamp`.
     pub fn begin(&mut self, stamp: Option<Ticks>) {
-        if !self.is_synced {
-            self.held.clear();
-            self.marks.clear();
-        }
         if let Some(stamp) = stamp {
             self.marks.push((self.held.len(), stamp));
         }

@@ -58,9 +58,7 @@ impl Examiner {
             Codec::MpegAudio => Some(Box::new(Sounds::new(MpegAudio))),
             Codec::Ac3 | Codec::Eac3 => Some(Box::new(Sounds::new(Ac3))),
             Codec::Opus => Some(Box::new(Sounds::new(Opus::default()))),
-            Codec::Id3 | Codec::Scte35 | Codec::DvbSubtitle | Codec::Teletext | Codec::Klv | Codec::Other => {
-                None
-            }
+            _ => None,
         };
         Self { codec, reader, head: Vec::new(), is_decided: true }
     }

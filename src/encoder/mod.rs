@@ -21,7 +21,8 @@
 //! # }
 //! ```
 
-pub mod command;
+pub mod carriage;
+mod command;
 pub mod ladder;
 
 mod arguments;

@@ -13,6 +13,7 @@ use tokio::process::{ChildStderr, ChildStdin};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::carriage::Unplayable;
 use super::error::Error;
 use super::process::Process;
 use super::stderr::{LastWords, Level, Line, Lines};
@@ -34,6 +35,8 @@ pub(super) enum Order {
     Slow,
     /// It is a source and no encoder is left.
     Unheard,
+    /// It passes on video of this codec, which nothing can play in what it makes.
+    NotCarried { codec: String },
 }
 
 /// What is tried to make a process end, each a while after it was asked for.
@@ -60,8 +63,11 @@ pub(super) async fn supervise(
     ending: &[(Duration, Step)],
 ) -> Result<(), Error> {
     let words = Arc::new(Mutex::new(LastWords::default()));
-    let messages =
-        process.stderr.take().map(|pipe| tokio::spawn(listen(pipe, process.label.clone(), words.clone())));
+    let (unplayable, mut found) = mpsc::unbounded_channel();
+    let messages = process
+        .stderr
+        .take()
+        .map(|pipe| tokio::spawn(listen(pipe, process.label.clone(), words.clone(), unplayable)));
     let mut steps: VecDeque<(Instant, Duration, Step)> = VecDeque::new();
     let mut is_finishing = false;
     let mut cause = None;
@@ -71,6 +77,10 @@ pub(super) async fn supervise(
             status = process.wait() => break status,
             Some(order) = orders.recv(), if cause.is_none() => {
                 cause = Some(Cause::Order(order));
+                process.signal(Signal::KILL);
+            }
+            Some(codec) = found.recv(), if cause.is_none() => {
+                cause = Some(Cause::Order(Order::NotCarried { codec }));
                 process.signal(Signal::KILL);
             }
             wanted = wanted(&mut phase), if !matches!(cause, Some(Cause::Phase)) => {
@@ -94,6 +104,10 @@ pub(super) async fn supervise(
     if let Some(messages) = messages {
         // Someone may have left the group and still hold the pipe.
         let _ = timeout(Duration::from_secs(1), messages).await;
+    }
+    // It may have been done before its line was read.
+    if let (true, Ok(codec)) = (cause.is_none(), found.try_recv()) {
+        cause = Some(Cause::Order(Order::NotCarried { codec }));
     }
     let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict(process.label.to_string(), status, cause, is_finishing, words)
@@ -137,6 +151,7 @@ fn verdict(
     };
     match cause {
         Some(Cause::Order(Order::Unheard)) => Ok(()),
+        Some(Cause::Order(Order::NotCarried { codec })) => Err(Error::NotCarried { process, codec }),
         Some(Cause::Order(Order::Slow)) => Err(Error::Slow { process, words }),
         _ if status.success() || (is_finishing && is_as_asked(status)) => Ok(()),
         Some(Cause::Order(Order::Stalled { rendition, after })) => {
@@ -160,10 +175,26 @@ fn is_as_asked(status: ExitStatus) -> bool {
 }
 
 /// Brings a child's messages to the log and keeps the last of them.
-async fn listen(pipe: ChildStderr, process: Arc<str>, words: Arc<Mutex<LastWords>>) {
+/// Video that nothing can play goes to `unplayable`.
+async fn listen(
+    pipe: ChildStderr,
+    process: Arc<str>,
+    words: Arc<Mutex<LastWords>>,
+    unplayable: mpsc::UnboundedSender<String>,
+) {
     each_line(pipe, |line| {
         let line = Line::parse(line);
         log(&process, &line);
+        match Unplayable::read(&line.text) {
+            // The receiver lives as long as the process.
+            Some(Unplayable::Video(codec)) => drop(unplayable.send(codec)),
+            Some(Unplayable::Audio(codec)) => tracing::warn!(
+                process = &*process,
+                "audio is {codec}, which MPEG-TS cannot carry so that players know it, and is not heard: encode it, as in \
+                 audio = {{ codec = \"aac\" }}"
+            ),
+            None => {}
+        }
         words.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     })
     .await;

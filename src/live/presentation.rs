@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::date_ranges::DateRanges;
-use super::multivariant::{Index, Renewal};
+use super::multivariant::{Index, Renewal, configured_bps, peak_bps};
 use super::run::{Map, Opened, Run};
 use super::snapshot::Snapshot;
 use super::target::{PartTarget, Target, whole_seconds};
@@ -14,6 +14,8 @@ use super::{Anomaly, Kind, Options, Plan, Step, low_latency, naming, resume};
 use crate::codec::Format;
 use crate::playlist;
 use crate::segment::{self, Extent, Head};
+use crate::time::Rate;
+use crate::ts::Service;
 
 /// Once a rendition has closed so many segments, the first playlists wait no longer for one that has none.
 const PATIENCE: u64 = 3;
@@ -171,6 +173,18 @@ impl Presentation {
         }
     }
 
+    /// How many frames of `rendition` come in a second, as timestamps show it: it wins over what its formats say.
+    pub fn frame_rate(&mut self, rendition: usize, rate: Rate) {
+        let known = &mut self.runs[rendition].profile.frame_rate;
+        self.is_index_due |= known.replace(rate) != Some(rate);
+    }
+
+    /// Whom the sound of `rendition` is for.
+    pub fn service(&mut self, rendition: usize, service: Service) {
+        let known = &mut self.runs[rendition].profile.service;
+        self.is_index_due |= std::mem::replace(known, service) != service;
+    }
+
     /// What is spoken in `rendition`, as BCP 47 writes it.
     pub fn language(&mut self, rendition: usize, language: &str) {
         let known = &mut self.runs[rendition].profile.language;
@@ -258,10 +272,10 @@ impl Presentation {
         let (number, key) = (run.next, names.segment_key(run.next));
         plan.push(Step::PutSegment { rendition, number, key: key.clone() });
 
-        let duration = self.target.admit(extent, self.options.kind, &names.role);
-        if duration < extent.duration {
-            let target = duration;
-            plan.report(Anomaly::LongerThanTarget { rendition, number, duration: extent.duration, target });
+        self.target.admit(extent, self.options.kind);
+        let duration = extent.duration;
+        if let Some(target) = self.target.exceeded_by(duration) {
+            plan.report(Anomaly::LongerThanTarget { rendition, number, duration, target });
         }
         let segment = playlist::Segment {
             uri: naming::reference(&self.options.url_prefix, &names.playlist, &key),
@@ -374,10 +388,26 @@ impl Presentation {
         snapshot.part_target = self.part_target.fixed();
     }
 
+    /// Looks for renditions that need more than the bandwidth that is configured.
+    fn compare_bandwidths(&mut self, plan: &mut Plan) {
+        for rendition in 0..self.runs.len() {
+            let configured = configured_bps(&self.runs[rendition], &self.options.renditions[rendition]);
+            let measured = peak_bps(&self.options, &self.runs, rendition);
+            if let (Some(configured_bps), Some(measured_bps)) = (configured, measured)
+                && measured_bps > configured_bps
+            {
+                self.runs[rendition].is_exceeded = true;
+                self.is_index_due = true;
+                plan.report(Anomaly::BandwidthExceeded { rendition, measured_bps, configured_bps });
+            }
+        }
+    }
+
     /// Puts each multivariant playlist that says something new, if all that it names is out.
     fn put_multivariants(&mut self, plan: &mut Plan) {
-        let bandwidths = self.options.renditions.iter().map(|names| names.bandwidth_bps);
-        let is_stale = self.runs.iter().zip(bandwidths).any(|(run, bps)| run.profile.is_stale(bps));
+        self.compare_bandwidths(plan);
+        let all = self.runs.iter().zip(&self.options.renditions);
+        let is_stale = all.into_iter().any(|(run, names)| run.profile.is_stale(configured_bps(run, names)));
         if is_stale {
             // VOD is complete by now: nothing higher will come.
             let has_headroom = self.options.kind != Kind::Vod;
@@ -592,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_longer_than_the_target_is_reported_and_the_next_tells_its_date() {
+    fn a_segment_longer_than_the_target_is_reported_and_tells_its_real_duration() {
         let mut feed = Feed::lone(LIVE);
         feed.segment(0);
         let plan = feed.close(0, feed.head(0), 6);
@@ -602,8 +632,7 @@ mod tests {
             [Anomaly::LongerThanTarget { rendition: 0, number: 2, duration, target }]
         );
         let plan = feed.segment(0);
-        let lines = "#EXTINF:4.000000,\n00002.ts\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10.000Z\n#EXTINF:4.000000,\n00003.ts\n";
+        let lines = "#EXTINF:6.000000,\n00002.ts\n#EXTINF:4.000000,\n00003.ts\n";
         assert!(text(&plan, "index.m3u8").unwrap().ends_with(lines));
     }
 
@@ -644,6 +673,8 @@ mod tests {
                 height: 720,
                 frame_rate: Rate::new(30_000, 1001),
                 is_interlaced: false,
+                colour: None,
+                sample_aspect: None,
             }),
             Format::Audio(Audio {
                 codec: Codec::AacAdts,

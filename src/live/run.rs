@@ -22,6 +22,8 @@ pub(super) struct Run {
     pub(super) map: Option<Map>,
     pub(super) window: Window,
     pub(super) profile: Profile,
+    /// Whether its segments came to need more than the bandwidth that is configured.
+    pub(super) is_exceeded: bool,
     /// Whether its playlist has been put in this run.
     pub(super) is_out: bool,
     pub(super) is_ended: bool,
@@ -64,6 +66,7 @@ impl Run {
             map: beginning.window.last_map(),
             window: beginning.window,
             profile: Profile::default(),
+            is_exceeded: false,
             is_out: false,
             is_ended: false,
         }

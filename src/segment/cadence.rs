@@ -1,5 +1,7 @@
 //! How one stream's access units follow each other, and how long the last of them lasts.
 
+use std::collections::VecDeque;
+
 use super::timing::Picture;
 use crate::time::{Rate, Ticks};
 
@@ -7,6 +9,10 @@ use crate::time::{Rate, Ticks};
 pub const MAX_FRAME: Ticks = Ticks::new(Ticks::PER_SECOND);
 /// Bytes of sound that the measure of its rate looks back on, more or less.
 const MEMORY_BYTES: u64 = 256 << 10;
+/// Steps that the duration of a picture is taken from: the middle one of them.
+const STEPS: usize = 5;
+/// Steps that show more than what the stream says.
+const ENOUGH_STEPS: usize = 3;
 
 /// What the access units of a timeline so far tell of the next.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +21,11 @@ pub struct Cadence {
     max_pts: Option<Ticks>,
     /// The farthest that one picture has moved `max_pts`: how far the next one may.
     widest_stride: Ticks,
+    widest_step: Ticks,
+    /// The duration of a picture, as the stream says it.
     frame: Ticks,
+    /// The last steps of the decoding times, which show it better.
+    steps: VecDeque<Ticks>,
     sound: Option<Sound>,
 }
 
@@ -52,7 +62,12 @@ impl Cadence {
 
     /// How far the next picture may move the latest presentation time.
     pub fn stride(&self) -> Ticks {
-        self.widest_stride.max(self.frame)
+        self.widest_stride.max(self.picture_span())
+    }
+
+    /// The widest step of the decoding times.
+    pub const fn widest_step(&self) -> Ticks {
+        self.widest_step
     }
 
     /// When what has come is over: how long the last picture lasts is a guess.
@@ -68,9 +83,18 @@ impl Cadence {
     fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
-            None => self.frame,
+            None => self.picture_span(),
         };
         last.max(Ticks::new(1))
+    }
+
+    /// How long a picture lasts: the usual step, or what the stream says before there are enough.
+    fn picture_span(&self) -> Ticks {
+        let mut steps: Vec<_> = self.steps.iter().copied().collect();
+        steps.sort_unstable();
+        let middle = steps.get(steps.len() / 2).copied();
+        let stated = Some(self.frame).filter(|frame| *frame > Ticks::ZERO && steps.len() < ENOUGH_STEPS);
+        stated.or(middle).unwrap_or(self.frame)
     }
 
     /// Another timeline begins. What is known of frames still holds.
@@ -86,9 +110,12 @@ impl Cadence {
     pub fn measure(&mut self, picture: &Picture) {
         if let Some(last) = self.last_dts {
             let step = picture.dts - last;
-            let is_plausible = step > Ticks::ZERO && step <= MAX_FRAME;
-            if is_plausible && (self.frame == Ticks::ZERO || step < self.frame) {
-                self.frame = step;
+            self.widest_step = self.widest_step.max(step);
+            if step > Ticks::ZERO && step <= MAX_FRAME {
+                if self.steps.len() == STEPS {
+                    self.steps.pop_front();
+                }
+                self.steps.push_back(step);
             }
         }
         if let Some(max) = self.max_pts.filter(|max| picture.pts > *max) {

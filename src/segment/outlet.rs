@@ -20,6 +20,9 @@ const MAX_LEAD_BYTES: u64 = 8 << 20;
 /// A stream's first PES packets belong to the first segment if they lie at most so far before it.
 const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
 
+/// Streams that are sent at the same time are presented at most this far apart.
+const BESIDE: Ticks = Ticks::new(3 * Ticks::PER_SECOND);
+
 /// A segment that is not whole yet.
 #[derive(Debug)]
 struct Open {
@@ -107,6 +110,15 @@ impl Outlet {
         }
     }
 
+    /// The reference stream's PES packet goes nowhere.
+    pub fn leave(&mut self, start: &PesStart) {
+        if let Some(lane) = self.lanes.get(start.pid) {
+            lane.owner = Owner::Nobody;
+            lane.is_in_pes = true;
+            lane.pts = start.pts;
+        }
+    }
+
     /// Sends an event of the program's streams where it belongs.
     pub fn route(&mut self, event: ts::Event) {
         match event {
@@ -128,9 +140,12 @@ impl Outlet {
     /// timestamps have already jumped to where the next one will be.
     fn begin_pes(&mut self, start: &PesStart) {
         let current = self.current.as_ref().map(|open| open.ordinal);
+        let reference = self.reference.and_then(|pid| self.lanes.get(pid)).and_then(|lane| lane.pts);
         let Some(lane) = self.lanes.get(start.pid) else { return };
         if let (Some(last), Some(pts)) = (lane.pts, start.pts) {
-            lane.is_ahead |= is_jump(pts - last);
+            // After a gap of its own it is where the reference stream is.
+            let is_beside = reference.is_some_and(|at| (pts - at).count().abs() <= BESIDE.count());
+            lane.is_ahead |= is_jump(pts - last) && !is_beside;
         }
         lane.pts = start.pts.or(lane.pts);
         lane.is_in_pes = true;
@@ -172,6 +187,15 @@ impl Outlet {
                 Some(ordinal) => self.emit(ordinal, run.bytes),
                 None => self.leave_out(&run),
             }
+        }
+    }
+
+    /// Hands on what waited for the segment that has opened without a picture.
+    pub fn deliver_lead_now(&mut self) {
+        if let Some(open) = self.current.as_ref().filter(|_| self.lead.is_due) {
+            let (ordinal, start) = (open.ordinal, open.head.start);
+            let start = open.begins_timeline().then_some(start);
+            self.deliver_lead(ordinal, start);
         }
     }
 
@@ -269,11 +293,14 @@ impl Outlet {
         self.say(Event::Close { ordinal: open.ordinal, extent });
     }
 
-    /// A part of the newest segment is whole.
-    pub fn part(&mut self, part: Part) {
+    /// Ends a part of the newest segment, which goes on with another: that begins with the tables, as players may start
+    /// with any part.
+    pub fn part(&mut self, part: Part, program: &Program) {
         if let Some(open) = &self.current {
             let ordinal = open.ordinal;
             self.say(Event::Part { ordinal, part });
+            let tables = self.tables(program);
+            self.emit(ordinal, tables);
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod anomaly;
 mod demux;
+mod early;
 mod event;
 mod framing;
 mod packet;
@@ -24,7 +25,7 @@ pub use demux::{Demuxer, Events};
 pub use event::{Event, PesStart, Run};
 pub use packet::{AdaptationField, PACKET_LEN, Packet, Pcr, Pid, SYNC_BYTE, packets};
 pub use programs::Selection;
-pub use psi::{Pat, Program, Stream, find, packetize, pat_section};
+pub use psi::{Pat, Program, Service, Stream, find, packetize, pat_section};
 
 /// Why bytes are not what they were read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

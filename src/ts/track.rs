@@ -8,7 +8,7 @@ use super::event::{Event, PesStart};
 use super::packet::{PACKET_LEN, Packet};
 use super::pes::{self, Header, Parsed};
 use super::psi::Stream;
-use crate::codec::Examiner;
+use crate::codec::{Codec, Examiner};
 use crate::time::{Ticks, Unwrapper};
 
 /// A continuity counter that no packet has: none has come yet.
@@ -57,6 +57,8 @@ pub struct Track {
     /// Bytes of the PES header that are still to come, ahead of the payload.
     header_left: usize,
     is_marked: bool,
+    /// Whether random_access_indicator was set anywhere.
+    has_marks: bool,
     is_scrambled: bool,
     clock: Unwrapper,
     header: Vec<u8>,
@@ -91,6 +93,7 @@ impl Track {
             state: State::Idle,
             header_left: 0,
             is_marked: false,
+            has_marks: false,
             is_scrambled: false,
             clock: near.map_or_else(Unwrapper::default, Unwrapper::near),
             header: Vec::new(),
@@ -325,10 +328,12 @@ impl Track {
         let len = bytes.len() as u64;
         let (bytes, is_last) = match self.left {
             u64::MAX => (bytes, false),
+            // What lies behind it is looked into all the same: see below.
+            left if self.is_video() => (bytes, len >= left),
             left => (&bytes[..len.min(left) as usize], len >= left),
         };
         if self.left != u64::MAX {
-            self.left -= bytes.len() as u64;
+            self.left = self.left.saturating_sub(bytes.len() as u64);
         }
         let skipped = self.header_left.min(bytes.len());
         self.header_left -= skipped;
@@ -336,16 +341,29 @@ impl Track {
             let unit = self.examiner.as_mut().and_then(|examiner| examiner.push(&bytes[skipped..]));
             self.conclude(unit, at, &mut out.before);
         }
-        if is_last {
+        if is_last && self.is_video() {
+            // Multiplexers give video lengths that are too short; the next PES packet tells where it ends.
+            self.left = u64::MAX;
+        } else if is_last {
             self.end_pes(at, &mut out.behind);
         }
     }
 
+    fn is_video(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.codec.is_video())
+    }
+
     /// Tells what the examiner found, once it has.
     fn conclude(&mut self, unit: Option<crate::codec::AccessUnit>, at: u64, out: &mut Vec<Event>) {
-        let Some(unit) = unit else { return };
+        let Some(mut unit) = unit else { return };
         let pid = Some(self.pid);
-        let is_video = self.stream.as_ref().is_some_and(|stream| stream.codec.is_video());
+        let codec = self.stream.as_ref().map_or(Codec::Other, |stream| stream.codec);
+        let is_video = codec.is_video() && codec.is_read();
+        if codec.is_video() && !is_video {
+            // Only the muxer says where a decoder can begin, if it says it at all.
+            self.has_marks |= self.is_marked;
+            unit.random_access = unit.random_access.filter(|_| self.is_marked || !self.has_marks);
+        }
         if is_video && unit.random_access.is_some() != self.is_marked {
             let kind = AnomalyKind::RandomAccess { indicated: self.is_marked };
             out.push(Event::Anomaly(Anomaly { at, pid, kind }));
