@@ -160,8 +160,7 @@ fn segments_are_the_cutters_and_their_parts() {
                 let (head, _, cut) = &made.segments[n];
                 if track.role != Role::Audio {
                     assert_eq!((extent.head, extent.duration), (*head, cut.unwrap().duration), "{name}");
-                    let first =
-                        &fragments(body).first().unwrap_or_else(|| panic!("{name} {n} {extent:?}")).trafs[0];
+                    let first = &fragments(body)[0].trafs[0];
                     let present = first.decode as i64 + i64::from(first.samples[0].offset);
                     let is_video = !name.contains("audio-only");
                     assert!(!is_video || present == head.start.count(), "{name}, segment {n}");

@@ -114,15 +114,12 @@ impl Pictures {
             reader.stamps.clear();
         }
         let Some((decode, present)) = times else { return };
-        // Decoding times that run back a little, as those of some encoders do, are taken to stand still.
-        let least = reader.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
-        let at = decode.count().max(least);
-        reader.last_decode = Some(at);
-        let offset = present.count().saturating_sub(at).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let decode = decode.count();
+        let offset = present.count().saturating_sub(decode).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
         if reader.stamps.len() == MAX_STAMPS {
             reader.stamps.pop_front();
         }
-        reader.stamps.push_back((pes, Stamp { decode: at, offset }));
+        reader.stamps.push_back((pes, Stamp { decode, offset }));
     }
 
     /// Packets are missing.
@@ -166,7 +163,7 @@ impl Reader {
         while self.stamps.front().is_some_and(|(of, _)| *of < pes) {
             self.stamps.pop_front();
         }
-        let own = self.stamps.pop_front_if(|(of, _)| *of == pes).map(|(_, stamp)| stamp);
+        let own = self.stamps.pop_front_if(|(of, _)| *of == pes).map(|(_, stamp)| self.go_on(stamp));
         let Some(stamp) = own.or(self.last) else { return };
         self.last = Some(stamp);
         if target.entry.is_none() {
@@ -174,6 +171,15 @@ impl Reader {
         }
         self.syntax.reset();
         self.picture = Some(InHand::new(at, pes, stamp, own.is_none()));
+    }
+
+    /// Decoding times that run back a little, as those of some encoders do, are taken to stand still.
+    fn go_on(&mut self, Stamp { decode, offset }: Stamp) -> Stamp {
+        let least = self.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
+        let at = decode.max(least);
+        self.last_decode = Some(at);
+        let late = at.saturating_sub(decode).clamp(0, i32::MAX.into()) as i32;
+        Stamp { decode: at, offset: offset.saturating_sub(late) }
     }
 
     /// Takes a unit, the last of `media`. Where it stands then, if it stays.

@@ -53,7 +53,7 @@ impl Coder {
         }
     }
 
-    const fn sync(&self) -> u8 {
+    pub(crate) const fn sync(&self) -> u8 {
         match self {
             Self::Adts => Adts::SYNC,
             Self::Latm => Latm::SYNC,
@@ -139,6 +139,21 @@ impl<M: Copy> Frames<M> {
                 }
             }
         }
+    }
+
+    /// How far before the end of what was pushed the first frame begins that begins in the last `len` bytes. Inside, none:
+    /// none is known to. Outside: it is not known where frames begin.
+    pub(crate) fn next_begin(&self, len: usize) -> Option<Option<usize>> {
+        if !self.is_synced {
+            return None;
+        }
+        let mut rest = self.bytes();
+        while rest.len() > len {
+            let Look::Frame(frame @ 1.., _) = self.coder.look(rest) else { return Some(None) };
+            let Some(behind) = rest.get(frame..) else { return Some(None) };
+            rest = behind;
+        }
+        Some(Some(rest.len()).filter(|len| *len > 0))
     }
 
     /// Where frames begin that follow each other up to the end: what looks like the start of a longer one in front of
