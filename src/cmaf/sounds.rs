@@ -204,13 +204,14 @@ impl Reader {
     /// What of a frame becomes samples.
     fn bare(&mut self, frame: &[u8], coder: &Coder) -> Option<Bare> {
         match coder {
-            Coder::MpegAudio | Coder::Ac3 => Some(Bare::behind(0, frame)),
+            Coder::Ac3 => Some(Bare::behind(0, frame)),
+            Coder::Mpeg if !aac::is_adts(frame) => Some(Bare::behind(0, frame)),
             Coder::Opus(_) => opus::control(frame).map(|control| Bare::behind(control.len, frame)),
-            Coder::Adts if aac::is_compound(frame) => {
+            Coder::Mpeg if aac::is_compound(frame) => {
                 self.troubles.push(AnomalyKind::CompoundFrame);
                 None
             }
-            Coder::Adts => Some(Bare::behind(aac::header_len(frame), frame)),
+            Coder::Mpeg => Some(Bare::behind(aac::header_len(frame), frame)),
             Coder::Latm => {
                 let (mut bytes, mut sizes) = (Vec::with_capacity(frame.len()), Vec::with_capacity(1));
                 let before = self.mux.clone();
@@ -257,9 +258,9 @@ impl Reader {
 
     fn sample_entry(&self, audio: &Audio, frame: &[u8], coder: &Coder) -> Option<mp4_atom::Codec> {
         match coder {
-            Coder::Adts => aac::audio_specific_config(frame).map(|config| sound::aac(audio, config)),
+            Coder::Mpeg if !aac::is_adts(frame) => Some(sound::mpeg(audio)),
+            Coder::Mpeg => aac::audio_specific_config(frame).map(|config| sound::aac(audio, config)),
             Coder::Latm => self.mux.as_ref().map(|mux| sound::aac(audio, mux.config.clone())),
-            Coder::MpegAudio => Some(sound::mpeg(audio)),
             Coder::Ac3 if audio.codec == codec::Codec::Eac3 => sound::eac3(audio, frame, self.layers),
             Coder::Ac3 => sound::ac3(audio, frame),
             Coder::Opus(_) => sound::opus(audio, opus::control(frame)?.trims.0),
@@ -373,6 +374,14 @@ mod tests {
         let tail = &STEREO[cut + 5..];
         let (fragment, _) = samples(Codec::AacAdts, &[&STEREO[..cut], tail], true);
         assert_eq!(fragment.samples.len(), frames(STEREO).len() - 1);
+    }
+
+    #[test]
+    fn adts_under_the_stream_type_of_mpeg_audio_is_aac() {
+        let (fragment, troubles) = samples(Codec::MpegAudio, &[STEREO], false);
+        let (expected, _) = samples(Codec::AacAdts, &[STEREO], false);
+        assert!(troubles.is_empty() && fragment.media == expected.media);
+        assert_eq!(fragment.entry.unwrap().codec, expected.entry.unwrap().codec);
     }
 
     #[test]

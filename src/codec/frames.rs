@@ -10,10 +10,9 @@ use std::collections::VecDeque;
 use memchr::memchr;
 
 use super::Codec;
-use super::aac::Adts;
+use super::aac::AdtsOrMpeg;
 use super::ac3::Ac3;
 use super::latm::Latm;
-use super::mpeg_audio::MpegAudio;
 use super::opus::Opus;
 use super::sound::{Coding, Look, Sound};
 
@@ -23,9 +22,9 @@ const MAX_HELD: usize = 64 << 10;
 /// How frames of one coding are found.
 #[derive(Debug)]
 pub(crate) enum Coder {
-    Adts,
+    /// AAC in ADTS or MPEG audio, whichever the PMT says.
+    Mpeg,
     Latm,
-    MpegAudio,
     Ac3,
     Opus(Opus),
 }
@@ -34,9 +33,8 @@ impl Coder {
     /// None for codings whose frames are not looked for. `channels` are those that the PMT states for Opus.
     pub(crate) fn new(codec: Codec, channels: Option<u8>) -> Option<Self> {
         Some(match codec {
-            Codec::AacAdts => Self::Adts,
+            Codec::AacAdts | Codec::MpegAudio => Self::Mpeg,
             Codec::AacLatm => Self::Latm,
-            Codec::MpegAudio => Self::MpegAudio,
             Codec::Ac3 | Codec::Eac3 => Self::Ac3,
             Codec::Opus => Self::Opus(channels.map_or_else(Opus::default, Opus::new)),
             _ => return None,
@@ -45,9 +43,8 @@ impl Coder {
 
     pub(crate) fn look(&self, bytes: &[u8]) -> Look {
         match self {
-            Self::Adts => Adts.look(bytes),
+            Self::Mpeg => AdtsOrMpeg.look(bytes),
             Self::Latm => Latm.look(bytes),
-            Self::MpegAudio => MpegAudio.look(bytes),
             Self::Ac3 => Ac3.look(bytes),
             Self::Opus(coding) => coding.look(bytes),
         }
@@ -55,9 +52,8 @@ impl Coder {
 
     pub(crate) const fn sync(&self) -> u8 {
         match self {
-            Self::Adts => Adts::SYNC,
+            Self::Mpeg => AdtsOrMpeg::SYNC,
             Self::Latm => Latm::SYNC,
-            Self::MpegAudio => MpegAudio::SYNC,
             Self::Ac3 => Ac3::SYNC,
             Self::Opus(_) => Opus::SYNC,
         }
@@ -226,6 +222,7 @@ fn is_alike(one: Option<Sound>, other: Option<Sound>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::mpeg_audio::MpegAudio;
     use super::super::testing::stream;
     use super::*;
 
@@ -303,7 +300,7 @@ mod tests {
         // A header of 32 kHz, with a frame of the stream just behind what it states as its length.
         let Look::Frame(len, _) = MpegAudio.look(&[0xff, 0xfd, 0x18, 0x00]) else { panic!() };
         let rest = [&[0xff, 0xfd, 0x18, 0x00][..], &vec![0; len - 4]].concat();
-        let mut frames = Frames::new(Coder::MpegAudio);
+        let mut frames = Frames::new(Coder::Mpeg);
         frames.begin(Some(()));
         frames.push(&[&rest, stream].concat());
         let frame = frames.peek(false).unwrap();
