@@ -159,11 +159,12 @@ struct Target<'a> {
 
 impl Reader {
     /// An access unit begins at `at`, in this PES packet. One that never had times of its own has those of the last.
-    fn begin(&mut self, at: usize, pes: u64, target: &Target<'_>) {
-        while self.stamps.front().is_some_and(|(of, _)| *of < pes) {
+    /// A zero before its start code may be of an earlier one: it is its first byte, if that one's times are still due.
+    fn begin(&mut self, at: usize, zero_pes: u64, pes: u64, target: &Target<'_>) {
+        while self.stamps.front().is_some_and(|(of, _)| *of < zero_pes) {
             self.stamps.pop_front();
         }
-        let own = self.stamps.pop_front_if(|(of, _)| *of == pes).map(|(_, stamp)| self.go_on(stamp));
+        let own = self.stamps.pop_front_if(|(of, _)| *of <= pes).map(|(_, stamp)| self.go_on(stamp));
         let Some(stamp) = own.or(self.last) else { return };
         self.last = Some(stamp);
         if target.entry.is_none() {
@@ -186,7 +187,7 @@ impl Reader {
     fn take_unit(
         &mut self,
         media: &mut Vec<u8>,
-        Whole { mut at, pes }: Whole,
+        Whole { mut at, pes, zero_pes }: Whole,
         target: &mut Target<'_>,
     ) -> Kept {
         let mut place = self.syntax.place(media.get(at + LENGTH..).unwrap_or_default());
@@ -195,7 +196,7 @@ impl Reader {
         }
         if self.access_units.take(place) || self.picture.is_none() {
             at -= self.end_picture(media, at, target);
-            self.begin(at, pes, target);
+            self.begin(at, zero_pes, pes, target);
         }
         let unit = media.get(at + LENGTH..).unwrap_or_default();
         let stays = self.picture.take().is_some_and(|mut picture| {

@@ -312,6 +312,12 @@ impl Core {
                 self.settle();
                 self.take(ts::Event::Pes(start));
             }
+            // What the PES packet before ended with is not told yet.
+            event @ (ts::Event::Pes(_) | ts::Event::Rest { .. })
+                if self.undecided.is_some() && self.is_of_later_pes(&event) =>
+            {
+                self.hold(event);
+            }
             ts::Event::Pes(start) if Some(start.pid) == self.reference => {
                 self.decide(AccessUnit::default());
                 self.undecided = Some(start);
@@ -334,6 +340,16 @@ impl Core {
                 }
                 self.outlet.route(event);
             }
+        }
+    }
+
+    /// Whether `event` is of a PES packet behind the one that is undecided, or tells that of one.
+    fn is_of_later_pes(&self, event: &ts::Event) -> bool {
+        let is_held =
+            |event: &ts::Event| matches!(event, ts::Event::Pes(start) if Some(start.pid) == self.reference);
+        match event {
+            ts::Event::Rest { pid } => Some(*pid) == self.reference && self.held.iter().any(is_held),
+            event => is_held(event),
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Begin {
     pub offset: usize,
     /// How far back its first byte lies from the end of what was looked at.
     pub back: usize,
+    /// Whether its first bytes are the last ones of the PES packet before.
+    pub is_split: bool,
 }
 
 /// What the payload of a packet shows.
@@ -80,6 +82,8 @@ pub struct Inside {
     left: u32,
     is_head_known: bool,
     has_begun: bool,
+    /// Whether the times of the PES packet before belong to no access unit yet.
+    is_due_before: bool,
     step: Step,
 }
 
@@ -117,13 +121,16 @@ impl Inside {
             let coder = Coder::new(codec, opus_channels)?;
             Media::Audio { frames: Frames::new(coder), position: 0 }
         };
-        Some(Box::new(Self {
+        let mut inside = Self {
             media,
             left: if is_video { PROBED } else { 0 },
             is_head_known: false,
             has_begun: false,
+            is_due_before: false,
             step: Step::default(),
-        }))
+        };
+        inside.rest();
+        Some(Box::new(inside))
     }
 
     /// Whether the PES packet in hand is looked through.
@@ -136,19 +143,26 @@ impl Inside {
         self.is_head_known
     }
 
-    /// A PES packet begins; `dts` is its DTS.
-    pub fn begin(&mut self, dts: Option<Ticks>, format: Option<&Format>) {
+    /// A PES packet begins; `dts` is its DTS. With `is_carried` it goes on with an access unit that has no slice yet; with
+    /// `is_due` the one before has times, and nothing that began in it.
+    pub fn begin(&mut self, dts: Option<Ticks>, is_carried: bool, is_due: bool, format: Option<&Format>) {
+        self.is_due_before = is_due;
         self.is_head_known = false;
         self.has_begun = false;
         let is_long = dts.is_some_and(|dts| self.step.is_long(dts, format));
         match &mut self.media {
-            Media::Video { bytes, stretches, earlier, done, .. } => {
+            Media::Video { bytes, stretches, earlier, done, units, .. } => {
                 // What was left open is at the head of this one, if anything begins there.
                 bytes.drain(..std::mem::take(done));
                 stretches.clear();
                 *earlier = bytes.len();
+                let was_on = self.left > 0;
                 self.left = self.left.saturating_sub(1).max(if is_long { 2 } else { 0 });
-                if self.left == 0 {
+                if is_carried {
+                    self.left = WATCHED;
+                    units.end();
+                }
+                if self.left == 0 || !was_on && !is_carried {
                     self.rest();
                 }
             }
@@ -232,9 +246,12 @@ impl Inside {
             let begins = units.take(place);
             let is_at_head =
                 !self.is_head_known && bytes[*earlier..code.max(*earlier)].iter().all(|byte| *byte == 0);
+            // A zero at the end of the PES packet before is the first byte of this access unit, or stuffing.
+            let is_split =
+                code < *earlier || code == *earlier && code > 0 && bytes[code - 1] == 0 && self.is_due_before;
             if !self.is_head_known {
                 self.is_head_known = true;
-                let is_aligned = is_at_head && (begins || matches!(place, Place::FirstSlice | Place::Lead));
+                let is_aligned = is_at_head && begins && !is_split;
                 shown.is_aligned = Some(is_aligned);
                 self.has_begun |= is_aligned;
                 if is_aligned {
@@ -244,7 +261,7 @@ impl Inside {
             }
             if begins {
                 // The first start code of an access unit has a zero before it.
-                let first = if code > *earlier && bytes[code - 1] == 0 { code - 1 } else { code };
+                let first = if code > 0 && bytes[code - 1] == 0 { code - 1 } else { code };
                 shown.begins.extend(locate(stretches, *earlier, first, bytes.len()));
                 self.has_begun = true;
             }
@@ -289,7 +306,7 @@ impl Inside {
         }
         if let Some(back) = next.filter(|back| !self.has_begun && *back <= *position - begun) {
             self.has_begun = true;
-            shown.begins.push(Begin { at, offset: offset + payload.len() - back, back });
+            shown.begins.push(Begin { at, offset: offset + payload.len() - back, back, is_split: false });
         }
         shown
     }
@@ -373,7 +390,8 @@ fn locate(stretches: &[Stretch], earlier: usize, first: usize, len: usize) -> Op
     for stretch in stretches {
         if first < from + stretch.len {
             let offset = stretch.offset + first.saturating_sub(from);
-            return Some(Begin { at: stretch.at, offset, back: len - first.max(from) });
+            let is_split = first < earlier;
+            return Some(Begin { at: stretch.at, offset, back: len - first, is_split });
         }
         from += stretch.len;
     }

@@ -72,6 +72,8 @@ pub struct Track {
     inside: Option<Box<Inside>>,
     /// PTS and DTS of the PES packet, until an access unit begins in it.
     own: Option<(Ticks, Ticks)>,
+    /// Those of the PES packet before, if its last bytes may be the first ones of an access unit.
+    own_before: Option<(Ticks, Ticks)>,
     stream_id: u8,
     /// Whether nothing of the payload was looked at.
     is_fresh: bool,
@@ -79,6 +81,8 @@ pub struct Track {
     is_looked_through: bool,
     /// Whether the access unit that is examined began inside its PES packet.
     is_inside: bool,
+    /// Whether it began in an earlier one.
+    is_carried: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +123,12 @@ impl Track {
             is_holding: false,
             inside,
             own: None,
+            own_before: None,
             stream_id: 0,
             is_fresh: false,
             is_looked_through: false,
             is_inside: false,
+            is_carried: false,
         }
     }
 
@@ -216,6 +222,7 @@ impl Track {
     /// The stream is over, or the PID is no longer in the program.
     pub fn end(&mut self, at: u64, out: &mut Vec<Event>) {
         self.end_pes(at, out);
+        self.end_carried(at, out);
     }
 
     /// Checks the continuity counter. False for a packet that was sent twice.
@@ -233,7 +240,7 @@ impl Track {
             if is_again {
                 return false;
             }
-            self.lose(out);
+            self.lose(at, out);
         }
         self.next_counter = (found + 1) & 0x0f;
         self.fingerprint = print;
@@ -241,7 +248,7 @@ impl Track {
     }
 
     /// Packets are missing: the PES packet's length cannot be kept, nor its head understood.
-    fn lose(&mut self, out: &mut Outcome) {
+    fn lose(&mut self, at: u64, out: &mut Outcome) {
         self.let_go(&mut out.before);
         self.left = u64::MAX;
         if let Some(inside) = &mut self.inside {
@@ -250,11 +257,13 @@ impl Track {
         match self.state {
             State::Examining => {
                 out.before.push(Event::AccessUnit { pid: self.pid, unit: Default::default() });
+                self.is_carried = false;
                 self.settle(State::InPayload);
             }
             State::InHeader => self.settle(State::Idle),
             State::Idle | State::InPayload => {}
         }
+        self.end_carried(at, &mut out.before);
     }
 
     fn scrambled(&mut self, at: u64, out: &mut Outcome) {
@@ -262,6 +271,7 @@ impl Track {
         if !self.is_scrambled {
             self.is_scrambled = true;
             self.end_pes(at, &mut out.before);
+            self.end_carried(at, &mut out.before);
             let kind = AnomalyKind::Scrambled;
             out.before.push(Event::Anomaly(Anomaly { at, pid: Some(self.pid), kind }));
         }
@@ -335,6 +345,7 @@ impl Track {
                 let kind = AnomalyKind::PesHeader;
                 out.before.push(Event::Anomaly(Anomaly { at: self.held_from, pid: Some(self.pid), kind }));
                 self.settle(State::Idle);
+                self.end_carried(at, &mut out.before);
                 Take::Pass
             }
         }
@@ -363,15 +374,21 @@ impl Track {
             inside: None,
         }));
         self.stream_id = header.stream_id;
-        self.own = pts.map(|pts| (pts, dts.unwrap_or(pts)));
+        let own = pts.map(|pts| (pts, dts.unwrap_or(pts)));
+        self.own_before = std::mem::replace(&mut self.own, own);
         self.is_fresh = true;
         self.is_looked_through = false;
         self.is_inside = false;
         if let Some(inside) = &mut self.inside {
-            inside.begin(dts.or(pts), self.examiner.as_ref().and_then(Examiner::format));
+            inside.begin(
+                dts.or(pts),
+                self.is_carried,
+                self.own_before.is_some(),
+                self.examiner.as_ref().and_then(Examiner::format),
+            );
         }
         self.settle(State::Examining);
-        if let Some(examiner) = &mut self.examiner {
+        if let Some(examiner) = self.examiner.as_mut().filter(|_| !self.is_carried) {
             examiner.begin();
         }
     }
@@ -394,9 +411,11 @@ impl Track {
         if !piece.is_empty()
             && std::mem::take(&mut self.is_fresh)
             && let Some(inside) = &mut self.inside
-            && (inside.is_on() || inside.look_at_head(piece))
         {
-            self.is_looked_through = true;
+            self.is_looked_through = inside.is_on() || inside.look_at_head(piece);
+            if !self.is_looked_through {
+                inside.time(self.own.take(), None);
+            }
         }
         let mut take = Take::Pass;
         if self.is_looked_through && !piece.is_empty() {
@@ -423,12 +442,21 @@ impl Track {
         let mut from = window - piece.len();
         match shown.is_aligned {
             Some(true) => {
+                if self.is_carried {
+                    self.end_carried(at, &mut out.before);
+                    self.is_inside = false;
+                    self.examiner.iter_mut().for_each(Examiner::begin);
+                }
                 inside.time(self.own.take(), self.format());
                 from = 0;
             }
             Some(false) if self.state == State::Examining => {
                 out.before.push(Event::Rest { pid: self.pid });
-                self.state = State::InPayload;
+                if self.is_carried {
+                    self.is_inside = true;
+                } else {
+                    self.state = State::InPayload;
+                }
             }
             _ => {}
         }
@@ -463,7 +491,7 @@ impl Track {
 
     /// An access unit begins inside the PES packet.
     fn begin_inside(&mut self, inside: &mut Inside, begin: &super::inside::Begin, out: &mut Outcome) {
-        let own = self.own.take();
+        let own = if begin.is_split { self.own_before.take() } else { self.own.take() };
         let time = inside.time(own, self.format());
         let (pts, dts) = time.unzip();
         let len = (self.left != u64::MAX).then(|| self.left as usize + begin.back + header_len(pts, dts));
@@ -519,7 +547,19 @@ impl Track {
             out.push(Event::Format { pid: self.pid, format: format.clone() });
         }
         out.push(Event::AccessUnit { pid: self.pid, unit });
+        self.is_carried = false;
         self.settle(State::InPayload);
+    }
+
+    /// The access unit that was carried over from an earlier PES packet is over.
+    fn end_carried(&mut self, at: u64, out: &mut Vec<Event>) {
+        if std::mem::take(&mut self.is_carried) {
+            let unit = self.examiner.as_mut().and_then(Examiner::finish).unwrap_or_default();
+            self.is_inside = true;
+            let state = self.state;
+            self.conclude(Some(unit), at, out);
+            self.settle(state);
+        }
     }
 
     fn end_pes(&mut self, at: u64, out: &mut Vec<Event>) {
@@ -531,6 +571,8 @@ impl Track {
                 self.settle(State::Idle);
                 return;
             }
+            // An access unit whose first slice is in the next PES packet.
+            State::Examining if self.is_video() && self.inside.is_some() => self.is_carried = true,
             State::Examining => {
                 let unit = self.examiner.as_mut().and_then(Examiner::finish).unwrap_or_default();
                 self.conclude(Some(unit), at, out);
