@@ -11,8 +11,9 @@ use crate::codec::frames::{Coder, Frames};
 use crate::codec::{Codec, Format};
 use crate::time::Ticks;
 
-/// PES packets of a video stream that are looked through at its start.
-const PROBED: u32 = 2;
+/// PES packets of a video stream that are looked into at its start, one less, and bytes of each.
+const PROBED: u32 = 3;
+const PROBED_BYTES: usize = 8 << 10;
 /// PES packets that are looked through since the last that was not one access unit.
 const WATCHED: u32 = 32;
 
@@ -80,6 +81,8 @@ pub struct Inside {
     media: Media,
     /// PES packets that are still looked through.
     left: u32,
+    /// Bytes that are looked at until it ends, unless they show something.
+    probe: Option<usize>,
     is_head_known: bool,
     has_begun: bool,
     /// Whether the times of the PES packet before belong to no access unit yet.
@@ -124,6 +127,7 @@ impl Inside {
         let mut inside = Self {
             media,
             left: if is_video { PROBED } else { 0 },
+            probe: is_video.then_some(PROBED_BYTES),
             is_head_known: false,
             has_begun: false,
             is_due_before: false,
@@ -147,6 +151,7 @@ impl Inside {
     /// `is_due` the one before has times, and nothing that began in it.
     pub fn begin(&mut self, dts: Option<Ticks>, is_carried: bool, is_due: bool, format: Option<&Format>) {
         self.is_due_before = is_due;
+        self.probe = self.probe.filter(|_| self.left > 1).map(|_| PROBED_BYTES);
         self.is_head_known = false;
         self.has_begun = false;
         let is_long = dts.is_some_and(|dts| self.step.is_long(dts, format));
@@ -159,6 +164,7 @@ impl Inside {
                 let was_on = self.left > 0;
                 self.left = self.left.saturating_sub(1).max(if is_long { 2 } else { 0 });
                 if is_carried {
+                    self.probe = None;
                     self.left = WATCHED;
                     units.end();
                 }
@@ -189,6 +195,11 @@ impl Inside {
         is_odd
     }
 
+    /// Whether enough of the PES packet in hand was looked at, in which nothing is out of the ordinary.
+    pub fn is_done(&self) -> bool {
+        self.probe == Some(0)
+    }
+
     /// Packets are missing.
     pub fn lose(&mut self) {
         self.rest();
@@ -217,7 +228,9 @@ impl Inside {
         };
         if !shown.begins.is_empty() || shown.is_aligned == Some(false) {
             self.left = WATCHED;
+            self.probe = None;
         }
+        self.probe = self.probe.map(|left| left.saturating_sub(payload.len()));
         shown
     }
 

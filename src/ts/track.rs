@@ -479,9 +479,13 @@ impl Track {
             let unit = self.examiner.as_mut().and_then(|examiner| examiner.push(head));
             self.conclude(unit, at, &mut out.before);
         }
+        let is_done = inside.is_done();
         self.inside = Some(inside);
         self.settle(self.state);
-        if shown.is_open {
+        if is_done && shown.is_aligned.is_none() {
+            self.is_looked_through = false;
+            self.is_smooth = self.state == State::InPayload;
+        } else if shown.is_open {
             self.is_holding = true;
             return Take::Hold;
         }

@@ -86,6 +86,9 @@ const NOT_YET: &[(&str, &[Rule])] = &[
     ("loss", &[Rule::Duration, Rule::Frames, Rule::Parts, Rule::Timestamps]),
     ("no tables", &[Rule::Duration]),
     ("resolution", &[Rule::Frames]),
+    // Times of frames that have none of their own are estimated, without the order in which frames are presented.
+    ("several", &[Rule::Duration, Rule::Grid, Rule::Parts, Rule::Timestamps]),
+    ("unaligned", &[Rule::Aligned]),
     ("video absent", &[Rule::Empty, Rule::Frames, Rule::Held, Rule::Shape]),
     ("video gap", &[Rule::Duration, Rule::Empty, Rule::Keyframe, Rule::Parts, Rule::Short]),
     ("video jump", &[Rule::Empty, Rule::Frames, Rule::Parts]),
