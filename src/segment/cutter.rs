@@ -638,6 +638,8 @@ impl Core {
             self.outlet.join(start);
         } else if judgement.begin.is_some() {
             self.outlet.split(start, picture.random_access.is_some(), Then::Segment);
+        } else if !self.outlet.has_open() {
+            self.outlet.split(start, false, Then::Nothing);
         }
         self.outlet.go_on_to(start);
     }

@@ -336,7 +336,7 @@ impl Outlet {
 
     /// The stream has come to `start`: the segment before must not wait for the ends of its PES packets for ever.
     pub fn go_on_to(&mut self, start: &PesStart) {
-        let Some(waiting) = &self.waiting else { return };
+        let Some(waiting) = self.waiting.as_ref().filter(|_| self.split.is_none()) else { return };
         if start.pts.is_none_or(|pts| pts - waiting.ending.at.shown <= TAIL_LIMIT) {
             return;
         }
@@ -346,6 +346,11 @@ impl Outlet {
             self.say(Event::Anomaly(Anomaly { at: start.at, pid: Some(start.pid), kind }));
         }
         self.close_waiting();
+    }
+
+    /// Whether a segment is open that takes what comes.
+    pub const fn has_open(&self) -> bool {
+        self.current.is_some()
     }
 
     fn newest(&self) -> Owner {

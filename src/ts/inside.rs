@@ -248,7 +248,8 @@ impl Inside {
             let code = searched + found;
             let head = bytes.get(code + CODE.len()..).unwrap_or_default();
             if head.len() < HEAD {
-                open = code;
+                // With the zero before it, if there is one.
+                open = code - usize::from(code > 0 && bytes[code - 1] == 0);
                 break;
             }
             let mut place = place(*codec, head);
@@ -423,4 +424,110 @@ fn forget(stretches: &mut Vec<Stretch>, earlier: &mut usize, mut count: usize) {
         count -= gone;
         stretch.len > 0
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
+    const FIRST: [u8; 8] = [0, 0, 1, 0x41, 0x9a, 5, 6, 7];
+    const LATER: [u8; 8] = [0, 0, 1, 0x41, 0x3a, 5, 6, 7];
+
+    fn video() -> Box<Inside> {
+        let mut inside = Inside::new(Codec::H264, None).unwrap();
+        inside.begin(None, false, false, None);
+        inside
+    }
+
+    fn offsets(shown: &Shown) -> Vec<(u64, usize)> {
+        shown.begins.iter().map(|begin| (begin.at, begin.offset)).collect()
+    }
+
+    #[test]
+    fn the_rest_of_an_access_unit_is_no_beginning_and_what_follows_is() {
+        let mut inside = video();
+        let shown = inside.push(
+            &[&[5, 6, 7], &DELIMITER[..], &FIRST, &LATER, &DELIMITER, &FIRST].concat(),
+            188,
+            14,
+            false,
+        );
+        assert_eq!((shown.is_aligned, offsets(&shown)), (Some(false), vec![(188, 17), (188, 39)]));
+    }
+
+    #[test]
+    fn slices_of_the_access_unit_before_at_the_head_are_its_rest() {
+        let mut inside = video();
+        inside.push(&[&DELIMITER[..], &FIRST].concat(), 0, 14, false);
+        inside.begin(None, false, false, None);
+        let shown = inside.push(&[&LATER[..], &FIRST].concat(), 188, 14, false);
+        assert_eq!((shown.is_aligned, offsets(&shown)), (Some(false), vec![(188, 22)]));
+    }
+
+    #[test]
+    fn a_start_code_in_two_packets_is_where_it_begins() {
+        let stream = [&DELIMITER[..], &FIRST, &DELIMITER, &FIRST].concat();
+        for cut in 1..stream.len() {
+            let mut inside = video();
+            let first = inside.push(&stream[..cut], 0, 14, false);
+            let second = inside.push(&stream[cut..], 188, 0, false);
+            assert_eq!(first.is_aligned.or(second.is_aligned), Some(true), "{cut}");
+            let at = if cut <= 14 { (188, 14 - cut) } else { (0, 28) };
+            assert_eq!([offsets(&first), offsets(&second)].concat(), [at], "{cut}");
+            assert!(second.begins.is_empty() || cut <= 14 || first.is_open, "{cut}");
+        }
+    }
+
+    #[test]
+    fn fields_of_one_frame_are_one_access_unit() {
+        let stream = [&DELIMITER[..], &FIRST, &FIRST].concat();
+        assert_eq!(offsets(&video().push(&stream, 0, 14, true)), []);
+        assert_eq!(offsets(&video().push(&stream, 0, 14, false)), [(0, 28)]);
+    }
+
+    #[test]
+    fn zeros_at_the_end_of_a_pes_packet_are_stuffing_unless_its_times_are_due() {
+        for (is_due, expected) in [(false, Some(true)), (true, Some(false))] {
+            let mut inside = video();
+            inside.push(&[&DELIMITER[..], &FIRST, &[0]].concat(), 0, 14, false);
+            inside.begin(None, false, is_due, None);
+            let shown = inside.push(&[&[0, 0, 1, 9, 0xf0][..], &FIRST].concat(), 188, 14, false);
+            assert_eq!(shown.is_aligned, expected);
+            assert_eq!(shown.begins.iter().any(|begin| begin.is_split), is_due);
+        }
+    }
+
+    #[test]
+    fn the_first_frame_that_begins_in_a_pes_packet_is_found_once_frames_are_known() {
+        let frame = [&[0x0b, 0x77, 0, 0, 0x00, 0x40, 0x40, 0x40][..], &[1; 120]].concat();
+        let stream = frame.repeat(8);
+        let mut inside = Inside::new(Codec::Ac3, None).unwrap();
+        let mut found = Vec::new();
+        for (n, payload) in (0..).zip(stream[50..].chunks(100)) {
+            inside.begin(None, false, false, None);
+            assert!(inside.is_on() || inside.look_at_head(payload));
+            let shown = inside.push(payload, n * 188, 14, false);
+            found.push((shown.is_aligned.unwrap(), offsets(&shown)));
+        }
+        // Frames begin at 78, 206, 334, 462, 590, 718 and 846. What is found first is found when the second begins.
+        assert_eq!(found[0], (true, vec![]));
+        let expected = [(3, 34), (4, 62), (5, 90), (7, 18), (8, 46)];
+        for (n, at) in expected {
+            assert_eq!(found[n], (false, vec![(n as u64 * 188, 14 + at)]), "{n}");
+        }
+        assert_eq!(found[6], (false, vec![]));
+    }
+
+    #[test]
+    fn times_of_those_without_follow_at_the_distance_that_was_measured() {
+        let mut step = Step::default();
+        let at = |time| Some((Ticks::new(time + 10), Ticks::new(time)));
+        assert_eq!(step.time(at(0), None), at(0));
+        assert_eq!(step.time(None, None), None);
+        assert_eq!(step.time(None, None), None);
+        assert_eq!(step.time(at(3000), None), at(3000));
+        assert_eq!([step.time(None, None), step.time(None, None)], [at(4000), at(5000)]);
+        assert!(step.is_long(Ticks::new(6000), None));
+    }
 }

@@ -55,7 +55,8 @@ const NOT_YET: &[(&str, &[Rule])] = &[
     ("audio jump", &[Rule::Discontinuity, Rule::Empty, Rule::Frames, Rule::Short]),
     ("audio late", &[Rule::Empty, Rule::Short]),
     ("audio stops", &[Rule::Duration, Rule::Empty, Rule::Short]),
-    ("codec", &[Rule::Empty, Rule::Short]),
+    // An audio frame that lies across the PMT's change, and frames of two codecs in one PES packet.
+    ("codec", &[Rule::Empty, Rule::Frames, Rule::Short, Rule::Sync]),
     (
         "gap",
         &[
