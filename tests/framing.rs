@@ -53,7 +53,7 @@ fn hevc() -> Elementary {
 
 /// 500 frames of one size.
 fn ac3() -> Elementary {
-    let frame = &codec!("surround.ac3")[..];
+    let frame = codec!("surround.ac3");
     let len = memchr::memmem::find_iter(frame, &[0x0b, 0x77]).nth(1).unwrap();
     let mut all = Elementary { stream_type: 0x81, ..Elementary::default() };
     for n in 0..300 {

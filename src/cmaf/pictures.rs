@@ -164,7 +164,9 @@ impl Reader {
         while self.stamps.front().is_some_and(|(of, _)| *of < zero_pes) {
             self.stamps.pop_front();
         }
-        let own = self.stamps.pop_front_if(|(of, _)| *of <= pes).map(|(_, stamp)| self.go_on(stamp));
+        let is_own = self.stamps.front().is_some_and(|(of, _)| *of <= pes);
+        let own = if is_own { self.stamps.pop_front() } else { None };
+        let own = own.map(|(_, stamp)| self.go_on(stamp));
         let Some(stamp) = own.or(self.last) else { return };
         self.last = Some(stamp);
         if target.entry.is_none() {
