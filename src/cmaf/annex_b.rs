@@ -21,6 +21,8 @@ pub struct AnnexB {
     /// The PES packet whose payload is pushed, and the one in which the unit in hand began.
     pes: u64,
     unit_pes: u64,
+    /// That of the byte before its start code, if it is zero.
+    zero_pes: u64,
     /// The PES packet of the last bytes.
     before_pes: u64,
 }
@@ -32,6 +34,8 @@ pub struct Whole {
     pub at: usize,
     /// The PES packet in which its start code began.
     pub pes: u64,
+    /// The one in which it began, if a zero before the start code is the first byte of it.
+    pub zero_pes: u64,
 }
 
 /// What becomes of a whole unit: where its length stands now, or nothing if it is left out.
@@ -45,6 +49,7 @@ impl Default for AnnexB {
             before: [0xff; 2],
             pes: 0,
             unit_pes: 0,
+            zero_pes: 0,
             before_pes: 0,
         }
     }
@@ -75,6 +80,8 @@ impl AnnexB {
             // A code whose first bytes came with the payload before began there.
             let is_split = is_first && code < START_CODE.len() - 1;
             self.unit_pes = if is_split { self.before_pes } else { self.pes };
+            let is_behind_zero = is_first && code == START_CODE.len() - 1 && self.before[1] == 0;
+            self.zero_pes = if is_behind_zero { self.before_pes } else { self.unit_pes };
             out.extend_from_slice(&[0; LENGTH]);
             self.before = [0xff; 2];
             payload = rest;
@@ -101,7 +108,7 @@ impl AnnexB {
         let body = out.get(at + LENGTH..).unwrap_or_default();
         let len = body.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         out.truncate(at + LENGTH + len);
-        let whole = Whole { at, pes: self.unit_pes };
+        let whole = Whole { at, pes: self.unit_pes, zero_pes: self.zero_pes };
         let Some(size) = u32::try_from(len).ok().filter(|size| *size > 0) else { return out.truncate(at) };
         if let Some(at) = end(out, whole)
             && let Some(length) = out.get_mut(at..at + LENGTH)

@@ -182,7 +182,7 @@ impl Draft {
         let mut ends = Vec::with_capacity(self.fragments.len());
         for (stream, fragment) in generation.streams.iter_mut().zip(&mut self.fragments) {
             if stream.ordinal == Some(self.ordinal) {
-                stream.end_picture(fragment);
+                stream.end_unit(&self.place, fragment);
             }
             let end = match &stream.media {
                 Media::Pictures(_) => (decode_end + self.place.shift).count(),

@@ -21,6 +21,10 @@ pub struct Line {
     doubtful: i64,
     /// Frames that were placed there or later, and by how much they have to be moved.
     moved: Option<(i64, i64)>,
+    /// Whether frames may be missing before the next timestamp.
+    has_loss: bool,
+    /// How far off the last timestamps were, within a frame, and how many of them in a row by the same.
+    drift: (i64, u32),
 }
 
 impl Line {
@@ -32,6 +36,8 @@ impl Line {
             suspect: None,
             doubtful: 0,
             moved: None,
+            has_loss: false,
+            drift: (0, 0),
         }
     }
 
@@ -46,6 +52,11 @@ impl Line {
     /// Another timeline begins.
     pub const fn restart(&mut self) {
         (self.next, self.end, self.suspect, self.moved) = (None, None, None, None);
+    }
+
+    /// Frames may be missing: the next timestamp counts, however little it is off.
+    pub const fn lose(&mut self) {
+        self.has_loss = true;
     }
 
     /// Behind the last frame that was kept.
@@ -70,8 +81,8 @@ impl Line {
     /// A frame of so many samples comes, in a segment that begins at `start`: where it stands. None: it has no place,
     /// because nothing tells it or because another frame is there.
     ///
-    /// Frames follow each other without a gap, and timestamps only count where they are ahead by more than half a frame, or behind by
-    /// more than one. One
+    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than a frame,
+    /// or by as much again and again. One
     /// that is far off counts if it lies nearer to the segment than the frames so far, which then ended early; another one
     /// counts when the next agrees with it.
     pub fn place(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) -> Option<i64> {
@@ -105,9 +116,13 @@ impl Line {
             return;
         };
         let off = stamp.saturating_sub(next);
-        // A lost frame leaves a gap of one frame, which rounding never makes.
-        if off >= -frame && off <= frame / 2 {
+        let has_loss = std::mem::take(&mut self.has_loss);
+        if off.abs() <= frame {
             self.suspect = None;
+            if has_loss && off > frame / 2 || self.is_persistent(off, frame) {
+                self.next = Some(stamp);
+                self.drift = (0, 0);
+            }
             return;
         }
         let agrees = self.suspect.is_some_and(|suspect| off.saturating_sub(suspect).abs() <= frame);
@@ -123,6 +138,16 @@ impl Line {
             self.suspect = Some(off);
             self.doubtful = next;
         }
+    }
+
+    /// Whether timestamps have been off by the same for long, and by more than rounding and jitter explain: a frame
+    /// went missing that nothing reported.
+    fn is_persistent(&mut self, off: i64, frame: i64) -> bool {
+        const ENOUGH: u32 = 8;
+        let (before, count) = self.drift;
+        let is_same = off.abs() > frame / 2 && off.saturating_sub(before).abs() <= frame / 16;
+        self.drift = if off.abs() <= frame / 2 { (0, 0) } else { (off, if is_same { count + 1 } else { 1 }) };
+        self.drift.1 >= ENOUGH
     }
 
     /// The last frame ends so many samples earlier: they are not to be heard.
@@ -160,6 +185,18 @@ mod tests {
         assert_eq!(place(&mut line, 90_000), None);
         assert_eq!(line.place(None, 1024, START), None);
         assert_eq!(place(&mut line, 90_000 + 9000 + 1920), Some(48_000 + 4800 + 1024));
+    }
+
+    #[test]
+    fn one_missing_frame_leaves_its_gap() {
+        let mut line = Line::new(48_000);
+        place(&mut line, 90_000);
+        line.lose();
+        assert_eq!(place(&mut line, 90_000 + 2 * 1920), Some(48_000 + 2 * 1024));
+        // Nothing reports the next one, but for the timestamps.
+        let places: Vec<_> = (4..14).map(|n| place(&mut line, 90_000 + n * 1920).unwrap()).collect();
+        assert_eq!(places[0], 48_000 + 3 * 1024);
+        assert_eq!(places[9], 48_000 + 13 * 1024);
     }
 
     #[test]

@@ -114,15 +114,12 @@ impl Pictures {
             reader.stamps.clear();
         }
         let Some((decode, present)) = times else { return };
-        // Decoding times that run back a little, as those of some encoders do, are taken to stand still.
-        let least = reader.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
-        let at = decode.count().max(least);
-        reader.last_decode = Some(at);
-        let offset = present.count().saturating_sub(at).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let decode = decode.count();
+        let offset = present.count().saturating_sub(decode).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
         if reader.stamps.len() == MAX_STAMPS {
             reader.stamps.pop_front();
         }
-        reader.stamps.push_back((pes, Stamp { decode: at, offset }));
+        reader.stamps.push_back((pes, Stamp { decode, offset }));
     }
 
     /// Packets are missing: the unit in hand ends here, and what follows up to the next start code is part of another,
@@ -167,11 +164,14 @@ struct Target<'a> {
 
 impl Reader {
     /// An access unit begins at `at`, in this PES packet. One that never had times of its own has those of the last.
-    fn begin(&mut self, at: usize, pes: u64, target: &Target<'_>) {
-        while self.stamps.front().is_some_and(|(of, _)| *of < pes) {
+    /// A zero before its start code may be of an earlier one: it is its first byte, if that one's times are still due.
+    fn begin(&mut self, at: usize, zero_pes: u64, pes: u64, target: &Target<'_>) {
+        while self.stamps.front().is_some_and(|(of, _)| *of < zero_pes) {
             self.stamps.pop_front();
         }
-        let own = self.stamps.pop_front_if(|(of, _)| *of == pes).map(|(_, stamp)| stamp);
+        let is_own = self.stamps.front().is_some_and(|(of, _)| *of <= pes);
+        let own = if is_own { self.stamps.pop_front() } else { None };
+        let own = own.map(|(_, stamp)| self.go_on(stamp));
         let Some(stamp) = own.or(self.last) else { return };
         self.last = Some(stamp);
         if target.entry.is_none() {
@@ -181,11 +181,20 @@ impl Reader {
         self.picture = Some(InHand::new(at, pes, stamp, own.is_none()));
     }
 
+    /// Decoding times that run back a little, as those of some encoders do, are taken to stand still.
+    fn go_on(&mut self, Stamp { decode, offset }: Stamp) -> Stamp {
+        let least = self.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
+        let at = decode.max(least);
+        self.last_decode = Some(at);
+        let late = at.saturating_sub(decode).clamp(0, i32::MAX.into()) as i32;
+        Stamp { decode: at, offset: offset.saturating_sub(late) }
+    }
+
     /// Takes a unit, the last of `media`. Where it stands then, if it stays.
     fn take_unit(
         &mut self,
         media: &mut Vec<u8>,
-        Whole { mut at, pes }: Whole,
+        Whole { mut at, pes, zero_pes }: Whole,
         target: &mut Target<'_>,
     ) -> Kept {
         let mut place = self.syntax.place(media.get(at + LENGTH..).unwrap_or_default());
@@ -194,7 +203,7 @@ impl Reader {
         }
         if self.access_units.take(place) || self.picture.is_none() {
             at -= self.end_picture(media, at, target);
-            self.begin(at, pes, target);
+            self.begin(at, zero_pes, pes, target);
         }
         let unit = media.get(at + LENGTH..).unwrap_or_default();
         let stays = self.picture.take().is_some_and(|mut picture| {

@@ -170,6 +170,14 @@ impl Stream {
         }
     }
 
+    /// The picture or audio frame in hand is whole: its segment or part ends.
+    pub fn end_unit(&mut self, place: &Place, fragment: &mut Fragment) {
+        match &mut self.media {
+            Media::Pictures(pictures) => pictures.end(fragment),
+            Media::Sounds(sounds) => sounds.end(&mut target(place, fragment)),
+        }
+    }
+
     /// The picture in hand is whole: another begins, or its segment ends.
     pub fn end_picture(&mut self, fragment: &mut Fragment) {
         if let Media::Pictures(pictures) = &mut self.media {

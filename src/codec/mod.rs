@@ -25,6 +25,7 @@ pub(crate) mod bits;
 mod colour;
 mod examiner;
 mod frame_rate;
+pub(crate) mod frames;
 pub(crate) mod h264;
 pub(crate) mod hevc;
 pub(crate) mod latm;

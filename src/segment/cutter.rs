@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::outlet::{Ending, Outlet};
+use super::outlet::{Ending, Outlet, Then};
 use super::parts::Parts;
 use super::timing::{End, Judgement, Picture, Timing, is_jump};
 use super::{Extent, Head, Options, Part};
-use crate::codec::{AccessUnit, Format, FrameRate, Video};
+use crate::codec::{AccessUnit, Format, FrameRate, RandomAccess, Video};
 use crate::time::{Rate, Ticks};
 use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program, Selection};
 
@@ -202,6 +202,9 @@ struct Core {
     /// The reference stream's PES packet that has begun, until its head tells what it is; with it, all that came
     /// since.
     undecided: Option<PesStart>,
+    /// How long after it is decoded the last random access point of the reference stream is presented, and the last open
+    /// one.
+    delays: [Option<Ticks>; 2],
     /// An access unit that can only be judged when the next one is known.
     candidate: Option<Candidate>,
     is_new_format: bool,
@@ -285,6 +288,7 @@ impl Core {
             has_access_units: false,
             formatted: HashSet::new(),
             undecided: None,
+            delays: [None; 2],
             candidate: None,
             is_new_format: false,
             held: Vec::new(),
@@ -309,9 +313,25 @@ impl Core {
                 self.settle();
                 self.take(ts::Event::Pes(start));
             }
+            // What the PES packet before ended with is not told yet.
+            event @ (ts::Event::Pes(_) | ts::Event::Rest { .. })
+                if self.undecided.is_some() && self.is_of_later_pes(&event) =>
+            {
+                self.hold(event);
+            }
             ts::Event::Pes(start) if Some(start.pid) == self.reference => {
                 self.decide(AccessUnit::default());
                 self.undecided = Some(start);
+            }
+            ts::Event::Begin(start) if Some(start.pid) == self.reference => {
+                self.decide(AccessUnit::default());
+                self.undecided = Some(start);
+            }
+            ts::Event::Rest { pid } if Some(pid) == self.reference => {
+                if let Some(start) = self.undecided.take() {
+                    self.outlet.go_on(&start);
+                    self.replay();
+                }
             }
             ts::Event::AccessUnit { pid, unit } if Some(pid) == self.reference => self.decide(unit),
             event if self.undecided.is_some() => self.hold(event),
@@ -321,6 +341,16 @@ impl Core {
                 }
                 self.outlet.route(event);
             }
+        }
+    }
+
+    /// Whether `event` is of a PES packet behind the one that is undecided, or tells that of one.
+    fn is_of_later_pes(&self, event: &ts::Event) -> bool {
+        let is_held =
+            |event: &ts::Event| matches!(event, ts::Event::Pes(start) if Some(start.pid) == self.reference);
+        match event {
+            ts::Event::Rest { pid } => Some(*pid) == self.reference && self.held.iter().any(is_held),
+            event => is_held(event),
         }
     }
 
@@ -399,6 +429,7 @@ impl Core {
                 dts: Some(head.start),
                 len: None,
                 is_marked_random_access: false,
+                inside: None,
             };
             self.follow(&start, &judgement);
             self.open_without_picture(&start, &judgement);
@@ -492,9 +523,11 @@ impl Core {
 
     /// The head of the reference stream's PES packet told what it is.
     fn decide(&mut self, unit: AccessUnit) {
-        let Some(start) = self.undecided.take() else { return };
+        let Some(mut start) = self.undecided.take() else { return };
+        self.has_access_units = true;
         let is_new_format = std::mem::take(&mut self.is_new_format);
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
+        self.estimate(&mut start, random_access);
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
                 let pts = if is_plausible_delay(pts - dts) { pts } else { dts };
@@ -517,9 +550,25 @@ impl Core {
                 }
                 self.judge(&start, &picture, Next::default());
             }
+            _ if start.inside.is_some() => {}
             _ => self.outlet.join(&start),
         }
         self.replay();
+    }
+
+    /// A random access point without times of its own is presented as long after it is decoded as the last one that had
+    /// them.
+    fn estimate(&mut self, start: &mut PesStart, random_access: Option<RandomAccess>) {
+        let (Some(pts), Some(dts), Some(random_access)) = (start.pts, start.dts, random_access) else {
+            return;
+        };
+        // Frames that lead an open one are presented before it.
+        let delay = &mut self.delays[usize::from(random_access == RandomAccess::Open)];
+        if start.inside.is_some_and(|inside| inside.is_estimated) {
+            start.pts = Some(dts + delay.unwrap_or(pts - dts));
+        } else if is_plausible_delay(pts - dts) {
+            *delay = Some(pts - dts);
+        }
     }
 
     /// Whether it takes the next picture to tell if this one lies in the open part.
@@ -532,7 +581,8 @@ impl Core {
     /// first, none does.
     fn await_next(&mut self, event: ts::Event) {
         let mut is_known = false;
-        if let (ts::Event::Pes(start), Some(candidate)) = (&event, &mut self.candidate)
+        if let (ts::Event::Pes(start) | ts::Event::Begin(start), Some(candidate)) =
+            (&event, &mut self.candidate)
             && Some(start.pid) == self.reference
         {
             let Candidate { picture, needs_shown, next, .. } = candidate;
@@ -576,13 +626,22 @@ impl Core {
         let judgement = self.timing.judge(picture, next.shown);
         self.follow(start, &judgement);
         if judgement.is_left_out {
-            return self.outlet.leave(start);
+            return match start.inside {
+                Some(_) => self.outlet.split(start, false, Then::Nothing),
+                None => self.outlet.leave(start),
+            };
         }
         self.divide(start, picture, judgement.begin, next);
         if let (Some(head), Some(program)) = (judgement.begin, &self.program) {
             self.outlet.open(head, program);
         }
-        self.outlet.join(start);
+        if start.inside.is_none() {
+            self.outlet.join(start);
+        } else if judgement.begin.is_some() {
+            self.outlet.split(start, picture.random_access.is_some(), Then::Segment);
+        } else if !self.outlet.has_open() {
+            self.outlet.split(start, false, Then::Nothing);
+        }
         self.outlet.go_on_to(start);
     }
 
@@ -594,7 +653,15 @@ impl Core {
         } else if let Some(part) = parts.go_on(picture, next.decoded)
             && let Some(program) = &self.program
         {
-            self.outlet.part(part, program);
+            if start.inside.is_some() {
+                self.outlet.split(
+                    start,
+                    picture.random_access.is_some(),
+                    Then::Part(part, Arc::clone(program)),
+                );
+            } else {
+                self.outlet.part(part, program);
+            }
             if part.duration > part.longest && !std::mem::replace(&mut self.is_long_told, true) {
                 self.trouble(start, AnomalyKind::PartTooLong);
             }
@@ -638,7 +705,7 @@ pub(crate) fn is_plausible_delay(delay: Ticks) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Audio, Codec, RandomAccess};
+    use crate::codec::{Audio, Codec};
     use crate::ts::PACKET_LEN;
 
     const VIDEO: Pid = Pid::new(0x100);
@@ -663,8 +730,16 @@ mod tests {
     fn pes(pid: Pid, at: i64) -> [ts::Event; 4] {
         let pts = Some(Ticks::new(at));
         let (dts, random_access) = (pts, Some(RandomAccess::Closed));
-        let start =
-            PesStart { pid, at: 0, stream_id: 0xe0, pts, dts, len: None, is_marked_random_access: true };
+        let start = PesStart {
+            pid,
+            at: 0,
+            stream_id: 0xe0,
+            pts,
+            dts,
+            len: None,
+            is_marked_random_access: true,
+            inside: None,
+        };
         let unit = AccessUnit { random_access, has_parameter_sets: true, is_new_format: false };
         [ts::Event::Pes(start), ts::Event::AccessUnit { pid, unit }, packet(pid), ts::Event::PesEnd { pid }]
     }

@@ -90,6 +90,11 @@ impl Survey {
                 }
             }
             Event::Pes(pes) => self.take_pes(pes),
+            Event::Begin(start) => {
+                if let Some(track) = self.track(start.pid) {
+                    track.take_begin(start);
+                }
+            }
             Event::AccessUnit { pid, unit } => {
                 if let Some(track) = self.track(*pid) {
                     track.take_access_unit(*unit);
@@ -304,6 +309,7 @@ mod tests {
             dts: time,
             len: None,
             is_marked_random_access,
+            inside: None,
         })
     }
 

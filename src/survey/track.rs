@@ -79,7 +79,18 @@ impl Track {
         jump
     }
 
-    /// What the PES packet in hand begins with.
+    /// An access unit begins inside the PES packet in hand.
+    pub fn take_begin(&mut self, start: &PesStart) {
+        let Some((pts, dts)) = start.pts.zip(start.dts) else { return };
+        self.pts = Some(pts);
+        // The others are where their PES packet is.
+        if start.inside.is_some_and(|inside| inside.is_estimated) {
+            self.line.take(pts, dts, 1);
+            self.last_pts = self.last_pts.max(Some(pts));
+        }
+    }
+
+    /// What begins with the PES packet in hand, or inside it.
     pub fn take_access_unit(&mut self, unit: AccessUnit) {
         if let (Some((Format::Video(_), rate)), Some(pts)) = (self.formats.get_mut(self.format), self.pts) {
             rate.take(pts);

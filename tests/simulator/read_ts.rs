@@ -75,7 +75,9 @@ fn take_segment(
         let stream = streams.entry(pid).or_default();
         let counter = packet[3] & 15;
         let last = stream.counter.replace(counter);
-        if goes_on && last.is_some_and(|last| (last + 1) & 15 != counter) {
+        // Where a PES packet was divided there is one packet more than in the source.
+        let is_announced = field > 1 && packet[5] & 0x80 != 0 && starts;
+        if goes_on && !is_announced && last.is_some_and(|last| (last + 1) & 15 != counter) {
             note(format!("packet {n} of PID {pid:#x} has counter {counter} after {last:?}"));
         }
         if !(0x20..0x1000).contains(&pid) {
