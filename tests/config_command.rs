@@ -121,7 +121,7 @@ fn what_would_run_is_told_exactly() {
 channel      live (live.toml)
 input        in put.ts (options: -re)
 encoders     one ffmpeg for all renditions
-  ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -re -i 'in put.ts' -filter_complex \
+  ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -dts_delta_threshold 60 -re -i 'in put.ts' -filter_complex \
 '[0:v:0]split=2[s0][s1];[s0]fps=30,scale=1280:720[v0];[s1]scale=640:360[v1]' -map '[v0]' -c:v libx264 -preset \
 veryfast -pix_fmt yuv420p -b:v 2800k -maxrate 2800k -bufsize 5600k -g 120 -sc_threshold 0 -force_key_frames \
 'expr:isnan(prev_forced_t)+gt(floor(t/4+1e-6),floor(prev_forced_t/4+1e-6))' -map '0:a:0?' -c:a aac -b:a 128k \

@@ -19,7 +19,6 @@ pub struct Cadence {
     max_pts: Option<Ticks>,
     /// The farthest that one picture has moved `max_pts`: how far the next one may.
     widest_stride: Ticks,
-    widest_step: Ticks,
     /// The duration of a picture, as the stream says it.
     frame: Ticks,
     /// The last steps of the decoding times, which show it better, and how many there were.
@@ -67,11 +66,6 @@ impl Cadence {
         self.widest_stride.max(self.span)
     }
 
-    /// The widest step of the decoding times.
-    pub const fn widest_step(&self) -> Ticks {
-        self.widest_step
-    }
-
     /// When what has come is over: how long the last picture lasts is a guess.
     pub fn end(&self) -> Option<Ticks> {
         Some(self.max_pts? + self.last_span())
@@ -115,7 +109,6 @@ impl Cadence {
     pub fn measure(&mut self, picture: &Picture) {
         if let Some(last) = self.last_dts {
             let step = picture.dts - last;
-            self.widest_step = self.widest_step.max(step);
             if step > Ticks::ZERO && step <= MAX_FRAME {
                 let index = self.step_count % STEPS;
                 let has_changed = std::mem::replace(&mut self.steps[index], step) != step;

@@ -403,7 +403,10 @@ impl Core {
         if let Some(duration) =
             judgement.too_long.filter(|_| !std::mem::replace(&mut self.is_excess_told, true))
         {
-            let kind = AnomalyKind::SegmentTooLong { duration, target_duration: self.timing.longest() };
+            let kind = AnomalyKind::SegmentTooLong {
+                duration_ms: millis(duration),
+                target_duration_s: millis(self.timing.longest()) / 1000,
+            };
             self.trouble(start, kind);
         }
     }
@@ -412,7 +415,10 @@ impl Core {
     fn report_spacing(&mut self, start: &PesStart) {
         if let Some(spacing) = self.timing.sparse_spacing().filter(|_| !self.is_spacing_told) {
             self.is_spacing_told = true;
-            let kind = AnomalyKind::SparseRandomAccess { spacing: spacing.span(), target: self.target };
+            let kind = AnomalyKind::SparseRandomAccess {
+                spacing_ms: millis(spacing.span()),
+                target_ms: millis(self.target),
+            };
             self.trouble(start, kind);
         }
     }
@@ -695,6 +701,10 @@ impl Core {
     fn trouble(&mut self, start: &PesStart, kind: AnomalyKind) {
         self.outlet.say(Event::Anomaly(Anomaly { at: start.at, pid: Some(start.pid), kind }));
     }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Whether a picture may be shown so long after it is decoded. A damaged PTS is not.

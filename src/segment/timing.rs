@@ -274,6 +274,10 @@ impl Timing {
                 judgement.follows_audio = Some(false);
             }
         }
+        if self.start.is_none() && self.cadence.last_dts().is_some_and(|last| is_jump(picture.dts - last)) {
+            self.waiting_since = None;
+            self.cadence.restart();
+        }
         self.cadence.measure(picture);
         if picture.random_access.is_some() {
             self.spacing.add(picture.pts);
@@ -304,7 +308,8 @@ impl Timing {
         }
         let expected = self.cadence.max_pts().unwrap_or(start).max(start);
         let is_apart = self.clock.run_start() > expected + FORWARD_LIMIT || at + BEHIND < expected;
-        if (has_jumped || is_apart) && !self.clock.is_absent() {
+        let is_ahead = at > expected + PRESSING;
+        if (has_jumped || is_apart) && !self.clock.is_absent() || !is_apart && !is_ahead {
             return judgement;
         }
         if has_jumped || is_apart {
@@ -370,9 +375,7 @@ impl Timing {
     fn jump(&self, picture: &Picture) -> Option<i64> {
         let step = picture.dts - self.cadence.last_dts()?;
         self.start?;
-        if !is_jump(step)
-            || step > Ticks::ZERO && step <= self.cadence.widest_step() + self.cadence.widest_step()
-        {
+        if !is_jump(step) {
             return None;
         }
         let last = self.cadence.max_pts()?;
@@ -399,10 +402,6 @@ impl Timing {
     }
 
     fn begin(&mut self, picture: &Picture, judgement: &mut Judgement) {
-        let has_jumped = self.cadence.last_dts().is_some_and(|last| is_jump(picture.dts - last));
-        if has_jumped {
-            self.waiting_since = None;
-        }
         if !self.may_begin(picture) {
             return;
         }
@@ -466,7 +465,7 @@ impl Timing {
     /// How far before its line a random access point may lie: the next one, as far away as the others, would lie
     /// farther behind it.
     fn tolerance(&self) -> Ticks {
-        let half = Ticks::new(self.spacing.usual().count() / 2);
+        let half = Ticks::new((self.spacing.usual().count() - 1).max(0) / 2);
         half.min(Ticks::new(self.target.count() / 2))
     }
 

@@ -1,7 +1,6 @@
 //! What can be wrong with a stream that is read all the same.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::Pid;
 
@@ -81,17 +80,17 @@ pub enum AnomalyKind {
     RandomAccessMissing,
     /// Random access points lie too far apart for segments as short as asked for.
     SparseRandomAccess {
-        /// Their distance.
-        spacing: Duration,
-        /// The duration asked for.
-        target: Duration,
+        /// Their distance, in milliseconds.
+        spacing_ms: u32,
+        /// The duration asked for, in milliseconds.
+        target_ms: u32,
     },
     /// A segment lasts longer than the target duration allows: pictures were away for so long.
     SegmentTooLong {
-        /// Its duration.
-        duration: Duration,
+        /// Its duration, in milliseconds.
+        duration_ms: u32,
         /// EXT-X-TARGETDURATION.
-        target_duration: Duration,
+        target_duration_s: u32,
     },
     /// Video does not arrive, or stopped, while audio does: segments follow the audio clock from here on.
     VideoMissing,
@@ -175,19 +174,20 @@ impl fmt::Display for AnomalyKind {
             Self::Undecodable { packets } => {
                 write!(f, "{packets} packets before the first random access point left out")
             }
-            Self::SparseRandomAccess { spacing, target } => {
-                let [every, wanted] = [spacing, target].map(Duration::as_secs_f64);
+            Self::SparseRandomAccess { spacing_ms, target_ms } => {
+                let [every, wanted] = [spacing_ms, target_ms].map(|ms| f64::from(*ms) / 1000.0);
                 write!(
                     f,
                     "keyframes every {every:.1} s: set the encoder's GOP to {wanted:.1} s, or segment = {every:.0}s"
                 )
             }
-            Self::SegmentTooLong { duration, target_duration } => write!(
-                f,
-                "segment of {:.3} s exceeds the target duration of {} s: no picture arrived in time to cut at",
-                duration.as_secs_f64(),
-                target_duration.as_secs()
-            ),
+            Self::SegmentTooLong { duration_ms, target_duration_s } => {
+                let duration = f64::from(*duration_ms) / 1000.0;
+                write!(
+                    f,
+                    "segment of {duration:.3} s exceeds the target duration of {target_duration_s} s: no keyframe in time"
+                )
+            }
             Self::VideoMissing => {
                 f.write_str("no video arrives while audio does: segments follow the audio clock")
             }

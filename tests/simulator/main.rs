@@ -89,7 +89,8 @@ const NOT_YET: &[(&str, &[Rule])] = &[
     ("resolution", &[Rule::Frames]),
     // Times of frames that have none of their own are estimated, without the order in which frames are presented.
     ("several", &[Rule::Duration, Rule::Grid, Rule::Parts, Rule::Timestamps]),
-    ("unaligned", &[Rule::Aligned]),
+    // An audio frame that lies across a segment that a change of resolution begins.
+    ("unaligned", &[Rule::Aligned, Rule::Duration]),
     ("video absent", &[Rule::Empty, Rule::Frames, Rule::Held, Rule::Shape]),
     ("video gap", &[Rule::Duration, Rule::Empty, Rule::Keyframe, Rule::Parts, Rule::Short]),
     ("video jump", &[Rule::Empty, Rule::Frames, Rule::Parts]),
