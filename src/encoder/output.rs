@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -38,6 +40,21 @@ impl Reader {
     }
 }
 
+/// Counts the reads of an encoder's outputs that gave something.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Activity(Arc<AtomicU64>);
+
+impl Activity {
+    fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many reads gave something so far.
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// One rendition's MPEG-TS.
 ///
 /// In a shared ladder one ffmpeg writes every rendition: it stands still as soon as one output is not read,
@@ -46,11 +63,17 @@ pub struct Output {
     rendition: usize,
     reader: Reader,
     watchdog: Watchdog,
+    activity: Activity,
 }
 
 impl Output {
-    pub(super) fn new(rendition: usize, pipe: pipe::Receiver, watchdog: Watchdog) -> Self {
-        Self { rendition, reader: Reader::new(pipe), watchdog }
+    pub(super) fn new(
+        rendition: usize,
+        pipe: pipe::Receiver,
+        watchdog: Watchdog,
+        activity: Activity,
+    ) -> Self {
+        Self { rendition, reader: Reader::new(pipe), watchdog, activity }
     }
 
     /// The rendition's place in the ladder.
@@ -66,7 +89,11 @@ impl Output {
     /// # Errors
     /// As the pipe gives them, which it hardly ever does.
     pub async fn read(&mut self) -> io::Result<Option<Bytes>> {
-        self.watchdog.guard(self.reader.read()).await.unwrap_or(Ok(None))
+        let read = self.watchdog.guard(self.reader.read()).await.unwrap_or(Ok(None));
+        if matches!(read, Ok(Some(_))) {
+            self.activity.note();
+        }
+        read
     }
 }
 
@@ -120,7 +147,11 @@ mod tests {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let (orders, received) = mpsc::unbounded_channel();
         let watchdog = Watchdog::new("720p".into(), patience, patience, orders);
-        (theirs.into(), Output::new(0, pipe::Receiver::from_owned_fd(ours).unwrap(), watchdog), received)
+        (
+            theirs.into(),
+            Output::new(0, pipe::Receiver::from_owned_fd(ours).unwrap(), watchdog, Activity::default()),
+            received,
+        )
     }
 
     #[tokio::test]

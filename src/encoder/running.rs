@@ -13,7 +13,7 @@ use super::error::Error;
 use super::fanout::{self, Sink, Source};
 use super::font;
 use super::ladder::{Input, Ladder};
-use super::output::{Output, Reader, Watchdog};
+use super::output::{Activity, Output, Reader, Watchdog};
 use super::process::Process;
 use super::progress::{self, Progress};
 use super::supervise::{Phase, Step, each_line, supervise};
@@ -27,6 +27,9 @@ pub struct Limits {
     pub output: Duration,
     /// For an encoder to end after it was asked to; then SIGTERM.
     pub finish: Duration,
+    /// The same for one that produces nothing from then on, as its source is silent; then SIGTERM and SIGINT, by which
+    /// ffmpeg stops waiting for its source, and after as long again SIGKILL.
+    pub silent: Duration,
     /// Again, after SIGTERM; then SIGKILL.
     pub terminate: Duration,
     /// For the source command to end after `q`; then SIGINT, as long again, SIGTERM, as long again, SIGKILL.
@@ -45,6 +48,7 @@ impl Default for Limits {
             first_output: Duration::from_secs(60),
             output: Duration::from_secs(30),
             finish: Duration::from_secs(10),
+            silent: Duration::from_millis(800),
             terminate: Duration::from_secs(5),
             interrupt: Duration::from_secs(2),
             patience: Duration::from_secs(3),
@@ -59,7 +63,9 @@ impl Limits {
         let quit = (stdin == Stdin::Control).then_some((Duration::ZERO, Step::Quit));
         let terminate = (self.finish, Step::Signal(Signal::TERM));
         let kill = (self.finish + self.terminate, Step::Signal(Signal::KILL));
-        quit.into_iter().chain([terminate, kill]).collect()
+        let silent = [(self.silent, Step::Interrupt), (2 * self.silent, Step::KillSilent)];
+        let silent = silent.into_iter().filter(|(after, _)| *after < self.finish);
+        quit.into_iter().chain(silent).chain([terminate, kill]).collect()
     }
 
     fn source_ending(&self) -> Vec<(Duration, Step)> {
@@ -185,18 +191,21 @@ impl Starting {
         let (phase, ending) = (self.phase.subscribe(), self.limits.source_ending());
         // A shell's one output.
         let Some(pipe) = process.outputs.pop() else { return };
-        let end = tokio::spawn(async move { supervise(process, phase, received, &ending).await });
+        let end =
+            tokio::spawn(
+                async move { supervise(process, phase, received, &ending, &Activity::default()).await },
+            );
         self.source = Some(Source::Command { reader: Reader::new(pipe), orders, end });
     }
 
     fn encoder(&mut self, command: Command, mut process: Process) {
         let (orders, received) = mpsc::unbounded_channel();
-        let limits = &self.limits;
+        let (limits, activity) = (&self.limits, Activity::default());
         for ((&rendition, name), pipe) in
             command.renditions.iter().zip(&command.names).zip(process.outputs.drain(..))
         {
             let watchdog = Watchdog::new(name.clone(), limits.first_output, limits.output, orders.clone());
-            self.outputs.push(Output::new(rendition, pipe, watchdog));
+            self.outputs.push(Output::new(rendition, pipe, watchdog, activity.clone()));
         }
         if let (Stdin::Media, Some(stdin)) =
             (command.stdin, process.stdin.take_if(|_| command.stdin == Stdin::Media))
@@ -210,7 +219,7 @@ impl Starting {
         let ending = limits.encoder_ending(command.stdin);
         let renditions = command.renditions;
         tokio::spawn(async move {
-            let event = match supervise(process, phase, received, &ending).await {
+            let event = match supervise(process, phase, received, &ending, &activity).await {
                 Err(reason @ Error::Slow { .. }) => Event::Dropped { renditions, reason },
                 result => Event::Exited { renditions, result },
             };

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::carriage::Unplayable;
 use super::error::Error;
+use super::output::Activity;
 use super::process::Process;
 use super::stderr::{LastWords, Level, Line, Lines};
 
@@ -45,6 +47,10 @@ pub(super) enum Step {
     /// `q` and no more.
     Quit,
     Signal(Signal),
+    /// SIGTERM and SIGINT, if it has produced nothing since: ffmpeg stops waiting for its source at the second signal.
+    Interrupt,
+    /// SIGKILL, if it has produced nothing since.
+    KillSilent,
 }
 
 /// How a process came to be killed.
@@ -52,6 +58,8 @@ enum Cause {
     Order(Order),
     Phase,
     LastStep(Duration),
+    /// It waited for a silent source.
+    Silent,
 }
 
 /// Lives as long as the process; gives the reason of its end, none if it has done its work or ended as it was
@@ -61,15 +69,17 @@ pub(super) async fn supervise(
     mut phase: watch::Receiver<Phase>,
     mut orders: mpsc::UnboundedReceiver<Order>,
     ending: &[(Duration, Step)],
+    activity: &Activity,
 ) -> Result<(), Error> {
+    let has_been_asked = Arc::new(AtomicBool::new(false));
     let words = Arc::new(Mutex::new(LastWords::default()));
     let (unplayable, mut found) = mpsc::unbounded_channel();
-    let messages = process
-        .stderr
-        .take()
-        .map(|pipe| tokio::spawn(listen(pipe, process.label.clone(), words.clone(), unplayable)));
+    let messages = process.stderr.take().map(|pipe| {
+        tokio::spawn(listen(pipe, process.label.clone(), words.clone(), unplayable, has_been_asked.clone()))
+    });
     let mut steps: VecDeque<(Instant, Duration, Step)> = VecDeque::new();
     let mut is_finishing = false;
+    let mut produced = 0;
     let mut cause = None;
     let status = loop {
         let next = steps.front().map(|&(at, ..)| at);
@@ -86,6 +96,8 @@ pub(super) async fn supervise(
             wanted = wanted(&mut phase), if !matches!(cause, Some(Cause::Phase)) => {
                 if wanted == Phase::Finish {
                     is_finishing = true;
+                    has_been_asked.store(true, Ordering::Relaxed);
+                    produced = activity.count();
                     let now = Instant::now();
                     steps = ending.iter().map(|&(after, step)| (now + after, after, step)).collect();
                 } else {
@@ -94,7 +106,9 @@ pub(super) async fn supervise(
                 }
             }
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                if let Some((_, after, step)) = steps.pop_front() {
+                if let Some((_, after, step)) = steps.pop_front()
+                    && !(step.is_for_silent() && activity.count() > produced)
+                {
                     cause = cause.or(take(step, after, &mut process));
                 }
             }
@@ -118,8 +132,25 @@ fn take(step: Step, after: Duration, process: &mut Process) -> Option<Cause> {
     match step {
         Step::Quit => quit(process.stdin.take()),
         Step::Signal(signal) => process.signal(signal),
+        Step::Interrupt => {
+            // Two of one kind might arrive as one.
+            process.signal(Signal::TERM);
+            process.signal(Signal::INT);
+        }
+        Step::KillSilent => process.signal(Signal::KILL),
     }
-    matches!(step, Step::Signal(Signal::KILL)).then_some(Cause::LastStep(after))
+    match step {
+        Step::Signal(Signal::KILL) => Some(Cause::LastStep(after)),
+        // However it ends then, with its source not even open perhaps: it was asked to.
+        Step::Interrupt | Step::KillSilent => Some(Cause::Silent),
+        _ => None,
+    }
+}
+
+impl Step {
+    const fn is_for_silent(self) -> bool {
+        matches!(self, Self::Interrupt | Self::KillSilent)
+    }
 }
 
 /// The next phase; when nobody is left to say it, the end at once.
@@ -150,7 +181,7 @@ fn verdict(
         Err(source) => return Err(Error::System { process, source }),
     };
     match cause {
-        Some(Cause::Order(Order::Unheard)) => Ok(()),
+        Some(Cause::Order(Order::Unheard) | Cause::Silent) => Ok(()),
         Some(Cause::Order(Order::NotCarried { codec })) => Err(Error::NotCarried { process, codec }),
         Some(Cause::Order(Order::Slow)) => Err(Error::Slow { process, words }),
         _ if status.success() || (is_finishing && is_as_asked(status)) => Ok(()),
@@ -181,10 +212,11 @@ async fn listen(
     process: Arc<str>,
     words: Arc<Mutex<LastWords>>,
     unplayable: mpsc::UnboundedSender<String>,
+    has_been_asked: Arc<AtomicBool>,
 ) {
     each_line(pipe, |line| {
         let line = Line::parse(line);
-        log(&process, &line);
+        log(&process, &line, has_been_asked.load(Ordering::Relaxed));
         match Unplayable::read(&line.text) {
             // The receiver lives as long as the process.
             Some(Unplayable::Video(codec)) => drop(unplayable.send(codec)),
@@ -211,9 +243,11 @@ pub(super) async fn each_line(mut pipe: impl AsyncRead + Unpin, mut each: impl F
     lines.finish(&mut each);
 }
 
-/// ffmpeg's `info` is much of it at each start, of interest only to who looks for something: debug.
-fn log(process: &str, line: &Line) {
+/// ffmpeg's `info` is much of it at each start, of interest only to who looks for something: debug. So is what it says of
+/// being interrupted, once it has been asked to end.
+fn log(process: &str, line: &Line, has_been_asked: bool) {
     match line.level {
+        Level::Error | Level::Warning if has_been_asked => tracing::debug!(process, "{}", line.text),
         Level::Error => tracing::error!(process, "{}", line.text),
         Level::Warning => tracing::warn!(process, "{}", line.text),
         Level::Unknown | Level::Info => tracing::debug!(process, "{}", line.text),
