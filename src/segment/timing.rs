@@ -433,11 +433,14 @@ impl Timing {
         let is_beyond =
             self.policy == OnMissingRandomAccess::Cut && is_ahead && picture.pts - start > self.limit();
         let is_break = is_access && (self.is_break_due || picture.is_new_format);
-        let is_long_enough = picture.pts - start >= self.shortest();
-        let is_on_line = self.grid.is_some_and(|grid| grid.is_due(picture.pts, self.tolerance()));
-        let is_due = is_access && is_long_enough && is_on_line;
+        let is_due = is_access && self.is_due(picture.pts, start);
         let is_forced = next.is_some_and(|next| self.is_place_to_force(picture, next));
         (is_beyond || is_break || is_due || is_forced).then_some(Reason { is_beyond, is_break, is_forced })
+    }
+
+    /// Whether a random access point at `pts` belongs to the next line.
+    fn is_due(&self, pts: Ticks, start: Ticks) -> bool {
+        pts - start >= self.shortest() && self.grid.is_some_and(|grid| grid.is_due(pts, self.tolerance()))
     }
 
     fn open(&mut self, picture: &Picture, is_discontinuity: bool, judgement: &mut Judgement) {
