@@ -427,7 +427,7 @@ mod command {
                 };
                 let ended = ended.good();
                 assert!(ended.stderr.starts_with("6 segments, 12.000 s"), "{name}: {}", ended.stderr);
-                assert_eq!(decoded(&output.join("index.m3u8")), (expected.clone(), String::new()), "{name}");
+                assert_eq!(decoded(&output.join("index.m3u8")), (expected, String::new()), "{name}");
             }
             let inspected = run(segcast(["inspect", "--json"]).arg(&input)).good();
             let report: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();

@@ -123,7 +123,7 @@ fn is_missing(entries: &[Entry], span: &Range<f64>) {
         "{hole:?} for {span:?}"
     );
     let gaps = || entries.iter().filter(|entry| entry.is_gap).map(|entry| &entry.at);
-    let (first, last) = (gaps().next().unwrap(), gaps().last().unwrap());
+    let (first, last) = (gaps().next().unwrap(), gaps().next_back().unwrap());
     assert!(
         is_near(first.start, hole.start, 0.12) && is_near(last.end, hole.end, 0.12),
         "{hole:?}: {first:?}, {last:?}"

@@ -1,9 +1,10 @@
 //! Where log lines go, and what they look like.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -16,6 +17,50 @@ use crate::config::file::{Level, Log, LogFormat};
 
 /// Whether standard error carries JSON, a value on each line.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// The log file, where there is one.
+static LOG_FILE: OnceLock<LogFile> = OnceLock::new();
+
+/// A log file that can be opened again at its path, after it was moved away.
+struct LogFile {
+    path: PathBuf,
+    file: RwLock<Arc<File>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: RwLock::new(Arc::new(append(path)?)) })
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let file = Arc::new(append(&self.path)?);
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<File> {
+        Arc::clone(&self.file.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Opens the log file again at its path. Returns whether there is one.
+pub fn reopen() -> bool {
+    let Some(file) = LOG_FILE.get() else { return false };
+    match file.reopen() {
+        Ok(()) => tracing::info!("log file reopened path={}", file.path.display()),
+        Err(error) => {
+            tracing::error!(
+                "cannot reopen the log file, writing to the old one path={} error={error}",
+                file.path.display()
+            );
+        }
+    }
+    true
+}
 
 /// Flags about the log; they win over the file's `log` table.
 #[derive(Debug, Args)]
@@ -87,9 +132,10 @@ fn writer(file: Option<&Path>) -> anyhow::Result<(BoxMakeWriter, bool)> {
             Ok((BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()))
         }
         Some(path) => {
-            let opened = OpenOptions::new().create(true).append(true).open(path);
+            let opened = LogFile::open(path);
             let file = opened.with_context(|| format!("cannot write the log file {}", path.display()))?;
-            Ok((BoxMakeWriter::new(std::sync::Arc::new(file)), false))
+            let file = LOG_FILE.get_or_init(|| file);
+            Ok((BoxMakeWriter::new(|| file.current()), false))
         }
     }
 }

@@ -29,7 +29,7 @@ Examples:
   SEGCAST_OUTPUT__SEGMENT=2s segcast run live.toml
 
 SIGINT (Ctrl-C), SIGTERM or SIGHUP: encoders finish, the last segments are written, playlists get EXT-X-ENDLIST. A second \
-signal ends at once.")]
+signal ends at once. With log.file set, SIGHUP reopens the log file and the stream continues.")]
 pub struct Args {
     /// Configuration files, one for each channel.
     #[arg(required = true, value_name = "CONFIG")]

@@ -1,10 +1,12 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once. With a log file SIGHUP opens
+//! that again instead.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::logging;
 use crate::channel::Stop;
 
 /// The signals that ask for an end.
@@ -28,12 +30,18 @@ impl Signals {
         Ok(Self { interrupt, terminate, hangup })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next one that asks for an end.
     pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                Some(_) = async { self.hangup.as_mut()?.recv().await } => {
+                    if !logging::reopen() {
+                        return;
+                    }
+                }
+            }
         }
     }
 

@@ -21,13 +21,14 @@
 //! # }
 //! ```
 
-pub mod carriage;
-mod command;
+pub mod command;
 pub mod ladder;
 
 mod arguments;
+mod carriage;
 mod error;
 mod fanout;
+mod folding;
 mod font;
 mod output;
 mod process;

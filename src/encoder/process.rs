@@ -1,9 +1,11 @@
 //! One child: started with its pipes, signalled as a group, never left behind.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -86,7 +88,7 @@ fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Rec
     let (program, arguments) = match &command.invocation {
         Invocation::Shell(shell) => {
             let (ours, theirs) = media_pipe()?;
-            let mut line = tokio::process::Command::new("sh");
+            let mut line = dependent("sh");
             line.arg("-c").arg(shell).stdout(theirs);
             return Ok((line, vec![ours]));
         }
@@ -98,10 +100,41 @@ fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Rec
         outputs.push(ours);
         mappings.push(FdMapping { parent_fd, child_fd });
     }
-    let mut line = tokio::process::Command::new(program);
+    let mut line = dependent(program);
     line.args(arguments).stdout(Stdio::piped());
     line.fd_mappings(mappings).map_err(io::Error::other)?;
     Ok((line, outputs))
+}
+
+/// A command that is killed when we die, however we do: otherwise an encoder that waits for a silent source would keep its
+/// port from the next one. The kernel is asked for that by setpriv, of util-linux; without it the command runs as it is.
+/// The signal comes when the thread ends that started the process: those of tokio's workers live as long as the runtime.
+fn dependent(program: impl AsRef<OsStr>) -> tokio::process::Command {
+    static HAS_SETPRIV: LazyLock<bool> = LazyLock::new(|| {
+        let tried = std::process::Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "true"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        tried.is_ok_and(|status| status.success())
+    });
+    // Of a program that is missing, the spawn itself is to tell.
+    if !is_installed(program.as_ref()) || !*HAS_SETPRIV {
+        return tokio::process::Command::new(program);
+    }
+    let mut line = tokio::process::Command::new("setpriv");
+    line.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    line
+}
+
+fn is_installed(program: &OsStr) -> bool {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        return path.is_file();
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(path).is_file())
 }
 
 fn media_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::carriage::Unplayable;
 use super::error::Error;
+use super::folding::Folding;
 use super::output::Activity;
 use super::process::Process;
 use super::stderr::{LastWords, Level, Line, Lines};
@@ -214,9 +215,16 @@ async fn listen(
     unplayable: mpsc::UnboundedSender<String>,
     has_been_asked: Arc<AtomicBool>,
 ) {
+    let (mut folding, began) = (Folding::default(), Instant::now());
     each_line(pipe, |line| {
         let line = Line::parse(line);
-        log(&process, &line, has_been_asked.load(Ordering::Relaxed));
+        let is_trouble = matches!(line.level, Level::Error | Level::Warning);
+        let repeated = if is_trouble { folding.take(&line.text, began.elapsed()) } else { Some(0) };
+        match repeated {
+            Some(0) => log(&process, &line, has_been_asked.load(Ordering::Relaxed)),
+            Some(repeated) => tracing::warn!(process = &*process, repeated, "{}", line.text),
+            None => tracing::trace!(process = &*process, "{}", line.text),
+        }
         match Unplayable::read(&line.text) {
             // The receiver lives as long as the process.
             Some(Unplayable::Video(codec)) => drop(unplayable.send(codec)),
@@ -230,6 +238,9 @@ async fn listen(
         words.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     })
     .await;
+    for (text, repeated) in folding.finish() {
+        tracing::warn!(process = &*process, repeated, "{text}");
+    }
 }
 
 /// Reads a pipe to its end, line by line.

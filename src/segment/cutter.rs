@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::audio_pids::AudioPids;
 use super::outlet::{Ending, Outlet, Then};
 use super::parts::Parts;
 use super::timing::{End, Judgement, Picture, Timing, is_jump};
@@ -217,44 +218,6 @@ struct Core {
     is_long_told: bool,
     is_excess_told: bool,
     is_spacing_told: bool,
-}
-
-/// The audio streams beside the pictures, one of which is the audio clock.
-#[derive(Debug, Default)]
-struct AudioPids {
-    all: Vec<Pid>,
-    /// The one whose clock counts.
-    pid: Option<Pid>,
-    /// Its last PTS.
-    last: Option<Ticks>,
-}
-
-/// How far another audio stream has to be ahead of the one whose clock counts to take its place.
-const CLOCK_LEAD: Ticks = Ticks::new(Ticks::PER_SECOND);
-
-impl AudioPids {
-    /// Those of `program`; none where segments begin with audio anyway.
-    fn of(program: &Program, reference: Option<Pid>) -> Self {
-        let streams = || program.streams.iter();
-        let has_video = streams().any(|stream| Some(stream.pid) == reference && stream.codec.is_video());
-        let audio = streams().filter(|stream| has_video && stream.codec.is_audio());
-        Self { all: audio.map(|stream| stream.pid).collect(), pid: None, last: None }
-    }
-
-    /// Returns whether `start` is of the stream whose clock counts.
-    fn is_of(&self, start: &PesStart) -> bool {
-        self.all.contains(&start.pid)
-            && (self.pid.is_none_or(|pid| pid == start.pid)
-                || start
-                    .pts
-                    .zip(self.last)
-                    .is_some_and(|(pts, last)| pts - last > CLOCK_LEAD && !is_jump(pts - last)))
-    }
-
-    fn go_on_to(&mut self, start: &PesStart) {
-        self.pid = Some(start.pid);
-        self.last = start.pts.or(self.last);
-    }
 }
 
 #[derive(Debug)]

@@ -25,6 +25,7 @@
 //! A segment begins with PAT and PMT and holds whole PES packets only. Which segments a playlist names is not
 //! decided here but in [`live`](crate::live).
 
+mod audio_pids;
 mod cadence;
 mod clock;
 mod cutter;

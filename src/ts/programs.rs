@@ -401,8 +401,11 @@ mod tests {
         programs.followed().map(|program| program.number).collect()
     }
 
+    /// stream_type, PID, descriptors.
+    type Listed<'a> = (u8, u16, &'a [u8]);
+
     /// The state after a PAT of these programs and PMTs of those that have streams.
-    fn with_tables(tables: &[(u16, &[(u8, u16, &[u8])])]) -> Programs {
+    fn with_tables(tables: &[(u16, &[Listed<'_>])]) -> Programs {
         let mut programs = Programs::new(Selection::First);
         let listed: Vec<_> = tables.iter().map(|(number, _)| (*number, 0x1000 + number)).collect();
         programs.take_pat(pat(&listed));
