@@ -10,6 +10,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use super::silence::Activity;
 use super::supervise::Order;
 
 /// Size of a read buffer: many reads share one allocation.
@@ -21,11 +22,12 @@ const LEAST_READ_BYTES: usize = 64 << 10;
 pub(super) struct Reader {
     pipe: pipe::Receiver,
     buffer: BytesMut,
+    activity: Activity,
 }
 
 impl Reader {
-    pub(super) fn new(pipe: pipe::Receiver) -> Self {
-        Self { pipe, buffer: BytesMut::new() }
+    pub(super) fn new(pipe: pipe::Receiver, activity: Activity) -> Self {
+        Self { pipe, buffer: BytesMut::new(), activity }
     }
 
     /// What is there, or none at the end. Nothing is lost if it is cancelled.
@@ -34,6 +36,7 @@ impl Reader {
             self.buffer.reserve(BUFFER_BYTES);
         }
         let count = self.pipe.read_buf(&mut self.buffer).await?;
+        self.activity.note();
         Ok((count > 0).then(|| self.buffer.split().freeze()))
     }
 }
@@ -49,8 +52,13 @@ pub struct Output {
 }
 
 impl Output {
-    pub(super) fn new(rendition: usize, pipe: pipe::Receiver, watchdog: Watchdog) -> Self {
-        Self { rendition, reader: Reader::new(pipe), watchdog }
+    pub(super) fn new(
+        rendition: usize,
+        pipe: pipe::Receiver,
+        activity: Activity,
+        watchdog: Watchdog,
+    ) -> Self {
+        Self { rendition, reader: Reader::new(pipe, activity), watchdog }
     }
 
     /// The rendition's place in the ladder.
@@ -120,7 +128,8 @@ mod tests {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let (orders, received) = mpsc::unbounded_channel();
         let watchdog = Watchdog::new("720p".into(), patience, patience, orders);
-        (theirs.into(), Output::new(0, pipe::Receiver::from_owned_fd(ours).unwrap(), watchdog), received)
+        let pipe = pipe::Receiver::from_owned_fd(ours).unwrap();
+        (theirs.into(), Output::new(0, pipe, Activity::new(), watchdog), received)
     }
 
     #[tokio::test]

@@ -65,6 +65,14 @@ impl Process {
         self.group.signal(signal);
     }
 
+    /// CPU time that it has used, its own children apart, in the system's ticks. None where that cannot be known.
+    pub(super) fn cpu_ticks(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
+        // The name is in parentheses and may have spaces; utime and stime are the 12th and 13th field after it (proc(5)).
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    }
+
     /// Waits for its end; may be called again if it was cancelled.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await

@@ -1,0 +1,169 @@
+//! Messages that children repeat, folded: the first of a kind is logged at once, the further ones are counted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::stderr::Level;
+
+/// How often messages of a kind are logged.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked whether a count is to be logged.
+pub(super) const LOOK: Duration = Duration::from_secs(5);
+/// Kinds that are remembered; beyond that the oldest is forgotten.
+const KINDS: usize = 128;
+
+/// What the children of one ladder have said lately, over their restarts.
+#[derive(Clone, Debug, Default)]
+pub struct Messages(Arc<Mutex<HashMap<(Arc<str>, String), Kind>>>);
+
+/// Messages that differ in their numbers only.
+#[derive(Debug)]
+struct Kind {
+    level: Level,
+    /// The latest.
+    text: String,
+    /// When one was logged last.
+    logged: Instant,
+    /// How many came since.
+    count: u64,
+}
+
+impl Messages {
+    /// Takes a message of `process`, which `log` logs unless one like it was logged a moment ago.
+    pub(super) fn take(
+        &self,
+        process: &Arc<str>,
+        level: Level,
+        text: &str,
+        now: Instant,
+        log: impl Fn(&str, Level, &str),
+    ) {
+        if level < Level::Warning {
+            return log(process, level, text);
+        }
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (Arc::clone(process), kind(text));
+        if let Some(known) = kinds.get_mut(&key) {
+            known.count += 1;
+            text.clone_into(&mut known.text);
+            known.level = level;
+            return known.log_if_due(process, now, &log);
+        }
+        if kinds.len() >= KINDS {
+            let oldest = kinds.iter().min_by_key(|(_, kind)| kind.logged).map(|(key, _)| key.clone());
+            if let Some((key, kind)) = oldest.and_then(|key| kinds.remove_entry(&key)) {
+                kind.log_count(&key.0, &log);
+            }
+        }
+        log(process, level, text);
+        kinds.insert(key, Kind { level, text: text.to_owned(), logged: now, count: 0 });
+    }
+
+    /// Logs the counts that are due at `now`, and forgets what has not come again.
+    pub(super) fn due(&self, now: Instant, log: impl Fn(&str, Level, &str)) {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.retain(|(process, _), kind| {
+            let is_due = now.saturating_duration_since(kind.logged) >= INTERVAL;
+            let is_repeated = kind.count > 0;
+            kind.log_if_due(process, now, &log);
+            !is_due || is_repeated
+        });
+    }
+
+    /// Logs all counts, as at the end of a channel.
+    pub fn finish(&self) {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((process, _), kind) in kinds.drain() {
+            kind.log_count(&process, &super::supervise::log);
+        }
+    }
+}
+
+impl Kind {
+    fn log_if_due(&mut self, process: &str, now: Instant, log: &impl Fn(&str, Level, &str)) {
+        if self.count > 0 && now.saturating_duration_since(self.logged) >= INTERVAL {
+            self.log_count(process, log);
+            (self.logged, self.count) = (now, 0);
+        }
+    }
+
+    fn log_count(&self, process: &str, log: &impl Fn(&str, Level, &str)) {
+        match self.count {
+            0 => {}
+            1 => log(process, self.level, &self.text),
+            count => log(process, self.level, &format!("{} ({count} messages like this one)", self.text)),
+        }
+    }
+}
+
+/// The text with its numbers left out.
+fn kind(text: &str) -> String {
+    let mut kind = String::with_capacity(text.len());
+    for word in text.split(' ') {
+        let is_hex = word.starts_with("0x");
+        let mut in_number = false;
+        for c in word.chars() {
+            let is_digit = c.is_ascii_digit() || (is_hex && c.is_ascii_hexdigit());
+            if !(is_digit && in_number) {
+                kind.push(if is_digit { '0' } else { c });
+            }
+            in_number = is_digit;
+        }
+        kind.push(' ');
+    }
+    kind
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    struct Log(RefCell<Vec<String>>);
+
+    impl Log {
+        fn new() -> Self {
+            Self(RefCell::default())
+        }
+
+        fn take(&self, messages: &Messages, text: &str, now: Instant) -> usize {
+            messages.take(&"encoder of a".into(), Level::Warning, text, now, |_, _, text| {
+                self.0.borrow_mut().push(text.to_owned());
+            });
+            self.0.borrow().len()
+        }
+    }
+
+    #[test]
+    fn like_messages_are_counted_and_logged_once_a_minute() {
+        let (messages, log, began) = (Messages::default(), Log::new(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        for n in 0..300 {
+            let text = format!("h264: concealing {n} DC, {n} AC errors in P frame");
+            assert_eq!(log.take(&messages, &text, at(n / 10)), 1);
+        }
+        assert_eq!(log.take(&messages, "mpegts: Packet corrupt (stream = 0, dts = 90000)", at(30)), 2);
+        messages.due(at(59), |_, _, text| panic!("{text}"));
+        messages.due(at(60), |_, _, text| log.0.borrow_mut().push(text.to_owned()));
+        let last = log.0.borrow().last().cloned();
+        assert_eq!(
+            last.as_deref(),
+            Some("h264: concealing 299 DC, 299 AC errors in P frame (299 messages like this one)")
+        );
+        assert_eq!(log.take(&messages, "h264: concealing 1 DC, 1 AC errors in P frame", at(61)), 3);
+    }
+
+    #[test]
+    fn what_is_not_repeated_is_forgotten_and_memory_is_bounded() {
+        let (messages, log, began) = (Messages::default(), Log::new(), Instant::now());
+        for n in 0..10_000_u32 {
+            let letters: String = n.to_string().chars().map(|c| (c as u8 + 50) as char).collect();
+            log.take(&messages, &letters, began);
+        }
+        assert_eq!(messages.0.lock().unwrap().len(), KINDS);
+        messages.due(began + INTERVAL, |_, _, _| {});
+        assert_eq!(messages.0.lock().unwrap().len(), 0);
+    }
+}
