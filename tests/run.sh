@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up and runs every test: tests/run.sh, from anywhere.
 #
-# What is missing is installed (ffmpeg, fonts, a C compiler, cargo-fuzz, nightly Rust for it, and by tests/servers.sh the
-# servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
+# What is missing is installed (ffmpeg, fonts, a C compiler, valgrind, cargo-fuzz, nightly Rust for it, and by
+# tests/servers.sh the servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
 # exit code is 1 then.
 # FUZZ_SECONDS=N fuzzes every target of the core for N seconds (default 3; 0 leaves fuzzing out). FUZZ_ALL=yes fuzzes what
 # reads configuration files and servers' answers as well: building that takes some minutes more.
@@ -45,6 +45,7 @@ prerequisites() {
     need python3 command -v python3
     need fonts-dejavu-core has_dejavu
     need build-essential command -v c++
+    [[ $(uname) != Linux ]] || need valgrind command -v valgrind
     install_missing
     need_cargo
     cargo fmt --version 2>/dev/null || rustup component add rustfmt
@@ -144,6 +145,7 @@ step "test media" testdata/make.sh
 step "servers of the tests" tests/servers.sh
 step "tests" tests
 step "tests, core alone" core_alone
+step "instructions" benches/instructions.sh
 if [[ $fuzz_seconds -gt 0 ]]; then
     fuzz_features=()
     [[ ${FUZZ_ALL:-} != yes ]] || fuzz_features=(--features cli)

@@ -543,7 +543,7 @@ fn a_source_that_is_not_there_at_first_is_waited_for_where_that_is_wanted() {
     for restart in ["on-failure", "always"] {
         let text = text.replacen("[input]\n", &format!("[input]\nrestart = \"{restart}\"\n"), 1);
         let config = write(folder.path().join("live.toml"), &text);
-        let mut run = Run::start(folder.path(), &[&config]);
+        let mut run = Run::start(folder.path(), &[&config, "--log-level", "debug"]);
         if restart == "on-failure" {
             run.end().expect(1, &["No such file"]);
             continue;
@@ -711,8 +711,8 @@ fn an_original_file_with_several_profiles_runs_unchanged() {
              source_command: 'cat %s'\nsegmenter_binary: './live_segmenter'\nencoding_profile: [ 'ep_low', 'ep_high' ]\n\
              transfer_profile: 'copy_dev'\n{}{}copy_dev:\n  transfer_type: 'copy'\n  directory: '{}'\n",
             place("tmp"),
-            profile("ep_low", "96x54", 128_000),
-            profile("ep_high", "160x90", 386_000),
+            profile("ep_low", "96x54", 1_280_000),
+            profile("ep_high", "160x90", 3_860_000),
             place("www")
         ),
     );
@@ -725,7 +725,7 @@ fn an_original_file_with_several_profiles_runs_unchanged() {
     let text = fs::read_to_string(www.join("stream_multi.m3u8")).unwrap();
     let (_, multivariant) = m3u8_rs::parse_master_playlist(text.as_bytes()).unwrap();
     let told: Vec<_> = multivariant.variants.iter().map(|one| (one.uri.as_str(), one.bandwidth)).collect();
-    assert_eq!(told, [("stream_ep_low.m3u8", 128_000), ("stream_ep_high.m3u8", 386_000)]);
+    assert_eq!(told, [("stream_ep_low.m3u8", 1_280_000), ("stream_ep_high.m3u8", 3_860_000)]);
     assert_eq!(fs::read_dir(place("tmp")).unwrap().count(), 0);
 }
 

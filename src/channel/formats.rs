@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use crate::codec::Format;
 use crate::ts::{Pid, Program};
 
-/// The formats of a program's pictures and sound.
+/// The formats of a program's video and audio, where they can be known.
 #[derive(Debug, Default)]
 pub struct Formats(BTreeMap<Pid, Option<Format>>);
 
 impl Formats {
     /// The program is this one: its formats, if all are known already.
     pub fn program(&mut self, program: &Program) -> Option<Vec<Format>> {
-        let streams =
-            program.streams.iter().filter(|stream| stream.codec.is_video() || stream.codec.is_audio());
+        let streams = program.streams.iter().filter(|stream| stream.codec.is_read());
         self.0 = streams.map(|stream| (stream.pid, self.0.remove(&stream.pid).flatten())).collect();
         self.all()
     }

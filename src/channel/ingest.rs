@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::package::{Item, Packager};
-use super::{MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM, MAX_SEGMENT_BYTES};
+use super::{MAX_BYTES_UNPLAYABLE, MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM, MAX_SEGMENT_BYTES};
 use crate::encoder;
 use crate::segment::Cutter;
 use crate::time::Ticks;
@@ -175,11 +175,13 @@ impl Stream {
         let cutter = self.packager.cutter();
         (self.received > MAX_BYTES_WITHOUT_PACKETS && !cutter.has_packets())
             || (self.received > MAX_BYTES_WITHOUT_PROGRAM && cutter.program().is_none())
+            || (self.received > MAX_BYTES_UNPLAYABLE && self.packager.unplayable().is_some())
             || self.is_endless()
     }
 
     fn end(&mut self) -> (Vec<(usize, Item)>, Ending) {
         let (is_hopeless, is_endless) = (self.is_hopeless(), self.is_endless());
+        let unplayable = self.packager.unplayable();
         let cutter = self.packager.cutter();
         let what = match (self.received, cutter.has_packets(), cutter.program()) {
             (0, ..) => Some("its encoder gave no bytes"),
@@ -192,7 +194,13 @@ impl Stream {
             ),
             _ => None,
         };
-        let ending = match what.map(str::to_owned) {
+        let unplayable = unplayable.map(|contents| {
+            format!(
+                "nothing in its stream can be played, which is {contents}: encode it, as in \
+                 video = {{ codec = \"h264\" }}, audio = {{ codec = \"aac\" }}"
+            )
+        });
+        let ending = match what.map(str::to_owned).or(unplayable) {
             None => Ending::Stream,
             Some(what) if is_hopeless => Ending::Hopeless(what),
             Some(what) => Ending::Nothing(what),

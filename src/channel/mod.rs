@@ -149,5 +149,7 @@ const BURIAL: Duration = Duration::from_secs(1);
 const MAX_BYTES_WITHOUT_PACKETS: u64 = 256 << 10;
 /// Bytes of one rendition without a program in them, after which it is no stream.
 const MAX_BYTES_WITHOUT_PROGRAM: u64 = 16 << 20;
+/// Bytes of one rendition of which nothing can be played, after which it is given up.
+const MAX_BYTES_UNPLAYABLE: u64 = 1 << 20;
 /// Bytes of one rendition that may come before a segment is whole: what a channel holds of it in memory.
 const MAX_SEGMENT_BYTES: u64 = 512 << 20;

@@ -8,8 +8,9 @@ use super::formats::Formats;
 use crate::chunks::Chunks;
 use crate::cmaf::{self, Fragmenter, Init, Track};
 use crate::codec::Format;
-use crate::segment::{self, Cutter, Gatherer, Head, Output, Part, Segment};
-use crate::ts::Anomaly;
+use crate::segment::{self, Cutter, Extent, Gatherer, Head, Output, Part, Segment};
+use crate::time::Rate;
+use crate::ts::{Anomaly, Service};
 
 /// Which of the presentation's renditions are made of one encoder's stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,11 +76,17 @@ pub enum Item {
     Part(Part, Chunks),
     /// A segment is whole.
     Segment(Segment),
+    /// A time in which nothing of it came, and whether it stands for a segment.
+    Gap(Extent, bool),
     /// All its formats are known, or have become others.
     Formats(Vec<Format>),
+    /// How many frames of its video come in a second, as timestamps show it.
+    FrameRate(Rate),
     /// The language that is spoken in it.
     Language(String),
-    /// The stream has no track for it.
+    /// Whom its sound is for.
+    Service(Service),
+    /// The stream has no track for it now.
     Absent,
     /// Something is wrong with the stream.
     Anomaly(Anomaly),
@@ -94,6 +101,8 @@ pub struct Packager {
     first: usize,
     whole: Option<Whole>,
     fragments: Option<Fragments>,
+    /// Whether anything that can be played was listed so far.
+    is_playable: bool,
 }
 
 /// What came, by rendition.
@@ -106,12 +115,23 @@ impl Packager {
             first: lineup.first(),
             whole: lineup.ts.map(Whole::new),
             fragments: lineup.cmaf.clone().map(Fragments::new),
+            is_playable: false,
         }
     }
 
     /// The cutter, for its questions and limits.
     pub const fn cutter(&mut self) -> &mut Cutter {
         &mut self.cutter
+    }
+
+    /// The streams that are there, while none of them can be played: nothing is made of them.
+    pub fn unplayable(&mut self) -> Option<String> {
+        let program = self.cutter.program().filter(|_| !self.is_playable)?;
+        self.is_playable = match self.whole {
+            Some(_) => program.is_playable(),
+            None => program.streams.iter().any(|stream| cmaf::is_carried(stream.codec)),
+        };
+        (!self.is_playable).then(|| program.contents())
     }
 
     /// Takes the next bytes, which came at `arrived`.
@@ -123,6 +143,10 @@ impl Packager {
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
         }
+        // Nothing is shown of a stream that nothing can play.
+        if !items.is_empty() && self.unplayable().is_some() {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
+        }
         items
     }
 
@@ -132,11 +156,15 @@ impl Packager {
         if let Some(fragments) = &mut self.fragments {
             fragments.set_now(now);
         }
+        let is_unplayable = self.unplayable().is_some();
         for event in self.cutter.break_off() {
             take(event, &mut self.whole, &mut self.fragments, self.first, now, &mut items);
         }
         if let Some(fragments) = &mut self.fragments {
-            fragments.fragmenter.break_off();
+            fragments.break_off(now, &mut items);
+        }
+        if is_unplayable {
+            items.retain(|(_, item)| matches!(item, Item::Anomaly(_) | Item::Unfit(_)));
         }
         items
     }
@@ -185,6 +213,7 @@ impl Whole {
                 Output::Anomaly(anomaly) => Some(Item::Anomaly(anomaly)),
                 Output::Program(program) => self.formats.program(&program).map(Item::Formats),
                 Output::Format { pid, format } => self.formats.take(pid, format).map(Item::Formats),
+                Output::FrameRate { rate, .. } => Some(Item::FrameRate(rate)),
             };
             items.extend(item.map(|item| (self.rendition, item)));
         }
@@ -199,24 +228,20 @@ struct Fragments {
     has_prft: bool,
 }
 
-/// The rendition of each track that there may be, and whether it is still to come.
+/// The rendition of each track that there may be, and how many tracks there are.
 #[derive(Debug)]
 struct Slots {
-    all: Vec<Slot>,
+    all: Vec<usize>,
+    /// None before they are known.
+    tracks: Option<usize>,
     /// Whether tracks beyond these are not needed.
     is_enough: bool,
 }
 
-#[derive(Debug)]
-struct Slot {
-    rendition: usize,
-    is_absent: bool,
-}
-
 impl Fragments {
     fn new(cmaf: Cmaf) -> Self {
-        let all = cmaf.renditions().map(|rendition| Slot { rendition, is_absent: false }).collect();
-        let slots = Slots { all, is_enough: cmaf.has_sound_elsewhere };
+        let all = cmaf.renditions().collect();
+        let slots = Slots { all, tracks: None, is_enough: cmaf.has_sound_elsewhere };
         let fragmenter = Fragmenter::new(&cmaf::Options { layout: cmaf.layout });
         Self { slots, fragmenter, has_prft: cmaf.has_prft }
     }
@@ -232,46 +257,66 @@ impl Fragments {
             self.slots.told(event, arrived, items);
         }
     }
+
+    fn break_off(&mut self, now: SystemTime, items: &mut Items) {
+        for event in self.fragmenter.break_off() {
+            self.slots.told(event, now, items);
+        }
+    }
 }
 
 impl Slots {
     fn told(&mut self, event: cmaf::Event, arrived: SystemTime, items: &mut Items) {
+        let mut whole = None;
         let (track, item) = match event {
             cmaf::Event::Tracks(tracks) => return self.introduce(&tracks, items),
             cmaf::Event::Open { track, head, .. } => (track, Item::Open(head, arrived)),
             cmaf::Event::Init { track, init, .. } => {
-                if let Some(slot) = self.all.get(track) {
-                    items.push((slot.rendition, Item::Formats(init.formats.clone())));
+                if let Some(rendition) = self.all.get(track) {
+                    items.push((*rendition, Item::Formats(init.formats.clone())));
                 }
                 (track, Item::Map(init))
             }
+            cmaf::Event::FrameRate { track, rate } => (track, Item::FrameRate(rate)),
             cmaf::Event::Part { track, part, body, .. } => (track, Item::Part(part, body)),
             cmaf::Event::Segment { track, ordinal, extent, body } => {
+                whole = Some(extent);
                 (track, Item::Segment(Segment { ordinal, extent, chunks: body }))
+            }
+            cmaf::Event::Gap { track, extent, is_whole, .. } => {
+                whole = Some(extent).filter(|_| is_whole);
+                (track, Item::Gap(extent, is_whole))
             }
             cmaf::Event::Anomaly(anomaly) => (0, Item::Unfit(anomaly)),
         };
-        // A track without a slot, or one that came too late for it, has no playlist.
-        if let Some(slot) = self.all.get(track).filter(|slot| !slot.is_absent) {
-            items.push((slot.rendition, item));
+        // A track without a rendition has no playlist.
+        if let Some(rendition) = self.all.get(track) {
+            items.push((*rendition, item));
+        }
+        if let Some(extent) = whole.filter(|_| track == 0) {
+            self.leave_gaps(&extent, items);
         }
     }
 
-    /// Says which renditions there will be.
+    /// The first track has come to the end of a segment. Renditions without a track have a gap there: so they keep step
+    /// with the others, and a track that comes later goes on from there.
+    fn leave_gaps(&self, extent: &Extent, items: &mut Items) {
+        let extent = Extent { size_bytes: 0, ..*extent };
+        let absent = self.all.iter().skip(self.tracks.unwrap_or(0));
+        items.extend(absent.map(|rendition| (*rendition, Item::Gap(extent, true))));
+    }
+
+    /// Says which renditions there are.
     fn introduce(&mut self, tracks: &[Track], items: &mut Items) {
-        for (slot, track) in self.all.iter_mut().zip(tracks.iter().map(Some).chain(std::iter::repeat(None))) {
-            match track {
-                Some(track) => {
-                    items.extend(track.language.clone().map(|name| (slot.rendition, Item::Language(name))));
-                }
-                None if !slot.is_absent => {
-                    slot.is_absent = true;
-                    items.push((slot.rendition, Item::Absent));
-                }
-                None => {}
-            }
+        for (rendition, track) in self.all.iter().zip(tracks) {
+            items.extend(track.language.clone().map(|name| (*rendition, Item::Language(name))));
+            items.push((*rendition, Item::Service(track.service)));
         }
-        let left_out = tracks.len().saturating_sub(self.all.iter().filter(|slot| !slot.is_absent).count());
+        let known = self.tracks.replace(tracks.len()).unwrap_or(self.all.len());
+        for rendition in self.all.iter().take(known).skip(tracks.len()) {
+            items.push((*rendition, Item::Absent));
+        }
+        let left_out = tracks.len().saturating_sub(self.all.len());
         if left_out > 0 && !self.is_enough {
             tracing::warn!("{left_out} of the stream's tracks are left out: there is no playlist for them");
         }

@@ -55,6 +55,11 @@ impl Reporter {
         self.renditions[rendition].told.last_error = Some(what);
     }
 
+    /// Video of a rendition stopped arriving, or arrives again.
+    pub fn video(&mut self, rendition: usize, is_missing: bool) {
+        self.renditions[rendition].told.is_video_missing = is_missing;
+    }
+
     /// How fast an encoder is, in seconds of media a second.
     pub fn speed(&mut self, rendition: usize, speed: Option<f64>) {
         let permille = speed.map(|speed| (speed * 1000.0).clamp(0.0, 1e9) as u32);
@@ -66,6 +71,7 @@ impl Reporter {
         let told = &mut self.renditions[rendition].told;
         if told.state != State::Ended {
             told.state = State::Restarting;
+            told.is_video_missing = false;
             told.speed_permille = None;
         }
     }
@@ -80,7 +86,9 @@ impl Reporter {
 
     /// Nothing more comes of a rendition.
     pub fn end(&mut self, rendition: usize) {
-        self.renditions[rendition].told.state = State::Ended;
+        let told = &mut self.renditions[rendition].told;
+        told.state = State::Ended;
+        told.is_video_missing = false;
     }
 
     /// All of it.

@@ -20,11 +20,11 @@ use super::{BURIAL, Error, LAST_PUTS, Options, Restart, Stop};
 use crate::chunks::Chunks;
 use crate::cmaf;
 use crate::delivery::{self, Delivery, chain};
-use crate::encoder::{self, Limits, Running};
+use crate::encoder::{self, Limits, Messages, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
-use crate::segment::{self, OnMissingRandomAccess, Part, Segment};
-use crate::ts::Selection;
+use crate::segment::{self, Extent, OnMissingRandomAccess, Part, Segment};
+use crate::ts::{AnomalyKind, Selection};
 
 /// How often the origin is told how the channel is doing.
 const REPORTS: Duration = Duration::from_secs(1);
@@ -37,8 +37,10 @@ const REPORTS: Duration = Duration::from_secs(1);
 pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<Summary, Error> {
     // The port is ours, or it is said, before anything else is begun.
     let origin = options.origin.clone().map(Origin::bind).transpose()?;
-    let mut running = encoder::start(&options.ladder, &Limits::default())?;
-    let result = run_with(options, origin, &mut running, &mut stop).await;
+    let messages = Messages::default();
+    let mut running = encoder::start_again(&options.ladder, &Limits::default(), &messages)?;
+    let result = run_with(options, origin, &mut running, &messages, &mut stop).await;
+    messages.finish();
     if result.is_err() {
         // Whoever ends early leaves no encoder behind; those that have ended are not hurt.
         bury(&mut running).await;
@@ -59,6 +61,7 @@ async fn bury(running: &mut Running) {
 async fn find_place(
     mut search: Search<'_>,
     running: &mut Running,
+    messages: &Messages,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<Option<Prepared>, Error> {
     let options = search.options;
@@ -76,7 +79,7 @@ async fn find_place(
         found = wait_for_place(search) => found?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Finish) => return Ok(None),
     };
-    *running = encoder::start(&options.ladder, &Limits::default())?;
+    *running = encoder::start_again(&options.ladder, &Limits::default(), messages)?;
     Ok(Some(prepared))
 }
 
@@ -103,12 +106,13 @@ async fn run_with(
     options: &Options,
     origin: Option<Origin>,
     running: &mut Running,
+    messages: &Messages,
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Summary, Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
     let began = Instant::now();
     let prepared = tokio::select! {
-        prepared = find_place(Search::new(options, began, ended), running, stop.clone()) => prepared?,
+        prepared = find_place(Search::new(options, began, ended), running, messages, stop.clone()) => prepared?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
     };
     let Some(prepared) = prepared else {
@@ -141,7 +145,7 @@ async fn run_with(
                 None => has_events = false,
             },
             () = sleep_until(next_life.unwrap_or_else(Instant::now)), if next_life.is_some() => {
-                match encoder::start(&options.ladder, &Limits::default()) {
+                match encoder::start_again(&options.ladder, &Limits::default(), messages) {
                     Ok(next) => {
                         *running = next;
                         has_events = true;
@@ -228,9 +232,15 @@ impl Channel {
                 Item::Part(part, body) => self.put_part(rendition, &part, body),
                 Item::Segment(segment) => self.put(rendition, segment),
                 Item::Formats(formats) => self.presentation.format(rendition, &formats),
+                Item::FrameRate(rate) => self.presentation.frame_rate(rendition, rate),
+                Item::Service(service) => self.presentation.service(rendition, service),
                 Item::Language(language) => self.presentation.language(rendition, &language),
-                Item::Absent => self.leave_out(rendition),
-                Item::Anomaly(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
+                Item::Gap(extent, is_whole) => self.pass(rendition, &extent, is_whole),
+                Item::Absent => self.reporter.end(rendition),
+                Item::Anomaly(anomaly) => {
+                    self.video(rendition, anomaly.kind);
+                    self.note(rendition, anomaly.kind.name(), &anomaly);
+                }
                 Item::Unfit(anomaly) => self.note(rendition, anomaly.kind.name(), &anomaly),
             }
         }
@@ -252,7 +262,7 @@ impl Channel {
         tell(&plan);
     }
 
-    /// The stream has no track for this rendition.
+    /// Nothing more of this rendition comes.
     pub fn leave_out(&mut self, rendition: usize) {
         let plan = self.presentation.end(rendition);
         self.reporter.end(rendition);
@@ -281,6 +291,20 @@ impl Channel {
         self.encoders.give(rendition);
         let plan = self.presentation.close(rendition, &segment.extent);
         self.perform(&plan, Some(segment));
+        self.share_target();
+    }
+
+    /// Nothing of `rendition` came for the time of `extent`.
+    fn pass(&mut self, rendition: usize, extent: &Extent, is_whole: bool) {
+        let plan = self.presentation.gap(rendition, extent, is_whole);
+        if !plan.is_empty() || !plan.anomalies().is_empty() {
+            self.perform(&plan, None);
+            self.share_target();
+        }
+    }
+
+    /// Tells the cutters the target duration, once it is out there.
+    fn share_target(&mut self) {
         self.longest.send_if_modified(|longest| {
             let is_news = longest.is_none() && self.presentation.target_duration().is_some();
             *longest = longest.or(self.presentation.target_duration());
@@ -322,6 +346,16 @@ impl Channel {
     }
 
     /// Counts an anomaly by its kind; the first of a kind is said aloud.
+    /// Shows in the status whether video arrives.
+    fn video(&mut self, rendition: usize, kind: AnomalyKind) {
+        let is_missing = match kind {
+            AnomalyKind::VideoMissing => true,
+            AnomalyKind::VideoResumed => false,
+            _ => return,
+        };
+        self.reporter.video(rendition, is_missing);
+    }
+
     fn note(&mut self, rendition: usize, kind: &'static str, anomaly: &dyn fmt::Display) {
         self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];
@@ -383,8 +417,28 @@ impl Channel {
         }
     }
 
+    /// A channel that ended without anything that viewers could open has failed, unless it was to end before.
+    fn judge_whole(&mut self) {
+        let snapshot = self.presentation.snapshot();
+        if self.failure.is_some() || self.is_asked || snapshot.has_entry() {
+            return;
+        }
+        let Some(first) = self.summary.renditions.first() else { return };
+        let kind = cmaf::AnomalyKind::ParameterSets.name();
+        let why = match self.summary.renditions.iter().any(|one| one.anomalies.contains_key(kind)) {
+            true => ": the SPS or PPS of its video is missing or cannot be read; encode it",
+            false => "",
+        };
+        let (rendition, what) =
+            (first.name.clone(), format!("nothing that can be played came of its stream{why}"));
+        let error = Error::Stream { rendition, what };
+        tracing::error!("{}", chain(&error));
+        self.failure = Some(error);
+    }
+
     /// Waits until destinations have everything. Players can still read all of it.
     async fn close(mut self, stop: &mut watch::Receiver<Stop>) -> Result<Summary, Error> {
+        self.judge_whole();
         let deliveries = std::mem::take(&mut self.places.deliveries);
         for status in deliveries.iter().map(Delivery::status).filter(|one| one.in_trouble_since.is_some()) {
             let (name, waiting) = (status.name, status.queued_segments);

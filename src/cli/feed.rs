@@ -23,9 +23,17 @@ pub enum Next {
     /// Bytes.
     Chunk(Bytes),
     /// The input is at its end, or turned out to be of no use.
-    End(anyhow::Result<Input>),
+    End(End),
     /// A signal asks for the end.
     Stop,
+}
+
+/// How an input ended.
+pub struct End {
+    /// The input.
+    pub input: Input,
+    /// Why it was not read to its end.
+    pub error: Option<anyhow::Error>,
 }
 
 /// An input that is read ahead.
@@ -76,24 +84,31 @@ impl Drop for Feed {
 }
 
 fn read(mut input: Input, sender: &SyncSender<Next>, has_packets: &AtomicBool) {
-    let result = loop {
+    let error = loop {
         match input.read_chunk() {
             Ok(Some(chunk)) => {
                 if sender.send(Next::Chunk(chunk)).is_err() {
                     return;
                 }
             }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error).with_context(|| format!("cannot read {}", input.name)),
+            Ok(None) => break None,
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                break Some(error.context(format!(
+                    "{}: cannot be read on at byte {}",
+                    input.name,
+                    input.read_bytes()
+                )));
+            }
         }
         if !has_packets.load(Ordering::Relaxed)
             && let Err(error) = input.expect_packets()
         {
-            break Err(error);
+            break Some(error);
         }
     };
     // Nobody waits for it after a signal.
-    let _ = sender.send(Next::End(result.map(|()| input)));
+    let _ = sender.send(Next::End(End { input, error }));
 }
 
 fn watch_signals(sender: SyncSender<Next>) -> anyhow::Result<()> {

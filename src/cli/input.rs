@@ -4,12 +4,16 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read, Seek};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::{Bytes, BytesMut};
+
+use crate::ts::{AnomalyKind, Demuxer, Event, Program, Selection};
 
 /// Bytes asked for at once of a regular file: many packets, and still within a processor's own cache.
 const FILE_CHUNK_BYTES: usize = 256 << 10;
@@ -31,6 +35,8 @@ pub struct Input {
     /// Whether it is standard input.
     pub is_standard: bool,
     reader: Box<dyn Read + Send>,
+    /// A regular file that can be read twice, and where it begins.
+    file: Option<(File, u64)>,
     chunk_bytes: usize,
     /// Handed out before, the oldest first; each has the full length of a chunk.
     buffers: VecDeque<Bytes>,
@@ -72,11 +78,16 @@ fn of_file(name: String, file: File, is_standard: bool) -> anyhow::Result<Input>
     if metadata.is_dir() {
         bail!("{name}: is a directory; name a transport stream in it");
     }
+    let mut file = file;
     let len = metadata.is_file().then_some(metadata.len());
     if len == Some(0) {
         bail!("{name}: is empty; expected a transport stream");
     }
-    Ok(Input { len, is_standard, ..Input::new(name, file) })
+    let again = match len {
+        Some(_) => file.try_clone().and_then(|again| Ok((again, file.stream_position()?))).ok(),
+        None => None,
+    };
+    Ok(Input { len, is_standard, file: again, ..Input::new(name, file) })
 }
 
 impl Input {
@@ -87,11 +98,35 @@ impl Input {
             len: None,
             is_standard: false,
             reader: Box::new(reader),
+            file: None,
             chunk_bytes: 0,
             buffers: VecDeque::new(),
             head: Vec::new(),
             read_bytes: 0,
         }
+    }
+
+    /// Reads a regular file up to the tables of its programs. Returns the programs if those tables come so late that a
+    /// [`Demuxer`] drops media before them; none otherwise.
+    pub fn late_programs(&self, selection: Selection) -> Vec<Arc<Program>> {
+        let Some((file, start)) = &self.file else { return Vec::new() };
+        let (mut demuxer, mut late) = (Demuxer::new(selection), Late::default());
+        let mut read_bytes = 0;
+        loop {
+            let mut buffer = BytesMut::zeroed(FILE_CHUNK_BYTES);
+            // An error here comes again where the file is read for good.
+            let count = file.read_at(&mut buffer, start + read_bytes).unwrap_or(0);
+            if count == 0 {
+                demuxer.finish().for_each(|event| late.take(event));
+                break;
+            }
+            read_bytes += count as u64;
+            demuxer.push(buffer.freeze().slice(..count)).for_each(|event| late.take(event));
+            if !late.programs.is_empty() || !demuxer.has_packets() && read_bytes >= PATIENCE_BYTES {
+                break;
+            }
+        }
+        if late.has_dropped { late.programs } else { Vec::new() }
     }
 
     /// Bytes read so far.
@@ -150,19 +185,52 @@ impl Input {
         Ok(())
     }
 
+    /// The error for an input, read to its end, in which no program was found: `garbage_bytes` of it were no packets.
+    /// `advice` says what to do where program `number` alone was asked for.
+    pub fn refusal(&self, garbage_bytes: u64, number: Option<u16>, advice: &str) -> anyhow::Error {
+        // By chance a packet or two is found among any bytes.
+        if garbage_bytes >= self.read_bytes / 2 {
+            return self.not_a_transport_stream();
+        }
+        match number {
+            Some(number) => anyhow!("{}: no program {number} in it; {advice}", self.name),
+            None => self.no_program(),
+        }
+    }
+
     /// The error for an input in which no transport packets were found.
     pub fn not_a_transport_stream(&self) -> anyhow::Error {
         anyhow!("{}: not a transport stream: {}", self.name, diagnose(&self.head))
     }
 
     /// The error for an input with transport packets, but without the tables that say what they carry.
-    pub fn no_program(&self) -> anyhow::Error {
+    fn no_program(&self) -> anyhow::Error {
         anyhow!(
             "{}: no program in it: {} bytes, but no program map table (PMT); is it a piece from the middle of a \
              stream, or encrypted as a whole?",
             self.name,
             self.read_bytes
         )
+    }
+}
+
+/// The first tables of a file.
+#[derive(Debug, Default)]
+struct Late {
+    programs: Vec<Arc<Program>>,
+    has_dropped: bool,
+    has_media: bool,
+}
+
+impl Late {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Program(program) if !self.has_media => self.programs.push(program),
+            Event::Anomaly(anomaly) => {
+                self.has_dropped |= matches!(anomaly.kind, AnomalyKind::BeforeTables { .. });
+            }
+            _ => self.has_media = true,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use super::input::{self, Input};
 use super::progress;
@@ -27,7 +27,7 @@ Print JSON instead of text
 Names end in their unit: _bytes, _seconds, _bps (bits a second), _hz. What is not known is null. PIDs and \
 stream_type are numbers. Of each program: number, pmt_pid, pcr_pid, tables (different PMTs), duration_seconds, \
 streams. Of each stream: pid, stream_type, kind (video, audio, data), codec, rfc6381, width, height, \
-frame_rate_hz, interlaced, sample_rate_hz, channels, language, pes_packets, packets, size_bytes, rate_bps, \
+frame_rate_hz, interlaced, sample_rate_hz, channels, language, languages, pes_packets, packets, size_bytes, rate_bps, \
 first_pts_seconds, last_pts_seconds, duration_seconds, random_access (count, closed, open, gradual, \
 spacing_min_seconds, spacing_median_seconds, spacing_max_seconds), later_formats. Of each kind of anomaly: kind, \
 count, first (at_byte, pid, message).";
@@ -85,7 +85,8 @@ pub fn inspect(
     program: Option<u16>,
     progress: impl Fn(u64),
 ) -> anyhow::Result<Inspection> {
-    let mut demuxer = Demuxer::new(program.map_or(Selection::All, Selection::Number));
+    let selection = program.map_or(Selection::All, Selection::Number);
+    let mut demuxer = Demuxer::with_programs(selection, input.late_programs(selection));
     let mut survey = Survey::new();
     while let Some(chunk) = next_chunk(input)? {
         demuxer.push(chunk).for_each(|event| survey.take(&event));
@@ -94,11 +95,15 @@ pub fn inspect(
             input.expect_packets()?;
         }
     }
+    demuxer.end().for_each(|event| survey.take(&event));
     let packet_distance = demuxer.packet_distance().unwrap_or(PACKET_LEN);
-    demuxer.finish().for_each(|event| survey.take(&event));
     let report = survey.report();
     if report.programs.is_empty() {
-        return Err(refusal(input, &report, program));
+        return Err(input.refusal(
+            report.garbage_bytes,
+            program,
+            "leave out --program to see which ones there are",
+        ));
     }
     Ok(Inspection { name: input.name.clone(), size_bytes: input.read_bytes(), packet_distance, report })
 }
@@ -107,21 +112,6 @@ fn next_chunk(input: &mut Input) -> anyhow::Result<Option<bytes::Bytes>> {
     input
         .read_chunk()
         .with_context(|| format!("{}: cannot be read on at byte {}", input.name, input.read_bytes()))
-}
-
-/// Why there is no program to tell of.
-fn refusal(input: &Input, report: &Report, program: Option<u16>) -> anyhow::Error {
-    // By chance a packet or two is found among any bytes.
-    if report.garbage_bytes >= input.read_bytes() / 2 {
-        return input.not_a_transport_stream();
-    }
-    match program {
-        Some(number) => anyhow!(
-            "{}: no program {number} in it; leave out --program to see which ones there are",
-            input.name
-        ),
-        None => input.no_program(),
-    }
 }
 
 impl Inspection {
@@ -152,8 +142,8 @@ fn seconds(span: Duration) -> f64 {
     span.as_micros() as f64 / 1e6
 }
 
-/// A language code, if it is one: bytes of a stream go to a terminal.
-fn language(code: Option<[u8; 3]>) -> Option<String> {
-    let code = code.filter(|code| code.iter().all(u8::is_ascii_alphabetic))?;
-    Some(code.iter().copied().map(char::from).collect())
+/// Language codes, those that are: bytes of a stream go to a terminal.
+fn languages(codes: &[[u8; 3]]) -> Vec<String> {
+    let codes = codes.iter().filter(|code| code.iter().all(u8::is_ascii_alphabetic));
+    codes.map(|code| code.iter().copied().map(char::from).collect()).collect()
 }

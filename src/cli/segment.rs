@@ -8,15 +8,15 @@ use anyhow::bail;
 use clap::{Args as Arguments, ValueEnum};
 
 use super::earlier::is_output_of;
-use super::feed::{Feed, Next};
+use super::feed::{End, Feed, Next};
 use super::folder::Settings;
-use super::input::{self, Input};
+use super::input;
 use super::tell;
 use super::writer::{self, Writer};
-use crate::cmaf::Layout;
+use crate::cmaf::{self, Layout};
 use crate::live::Kind;
 use crate::segment::{Cutter, OnMissingRandomAccess, Options};
-use crate::ts::Selection;
+use crate::ts::{AnomalyKind, Selection};
 
 /// Bytes without a program's table after which an endless input is given up; tables come twice a second or so.
 const PATIENCE_BYTES: usize = 16 << 20;
@@ -124,15 +124,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         is_quiet: args.quiet,
     };
     let mut writer = Writer::new(settings, format);
-    let mut cutter = Cutter::new(&Options {
+    let selection = args.program.map_or(Selection::First, Selection::Number);
+    let options = Options {
         target: args.segment,
-        program: args.program.map_or(Selection::First, Selection::Number),
+        program: selection,
         on_missing: match playlist {
             Playlist::Vod => OnMissingRandomAccess::Extend,
             Playlist::Event | Playlist::Live => OnMissingRandomAccess::Cut,
         },
         part: None,
-    });
+    };
+    let mut cutter = Cutter::with_programs(&options, input.late_programs(selection));
     let is_endless = input.len.is_none();
     let mut feed = Feed::start(input, args.quiet)?;
     let mut without_program = 0;
@@ -149,24 +151,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 }
             }
             Next::Stop => break None,
-            Next::End(input) => break Some(input?),
+            Next::End(end) => break Some(end),
         }
     };
     feed.clear();
-    let (has_packets, program) = (cutter.has_packets(), cutter.program().cloned());
+    let has_media = cutter.has_access_units();
     for event in cutter.finish() {
         writer.take(event)?;
     }
-    match (rest, program) {
-        (Some(input), _) if !has_packets => return Err(input.not_a_transport_stream()),
-        (Some(input), None) => return Err(no_program(&input, args.program)),
-        (Some(_), Some(_)) if writer.segments() == 0 => bail!(
-            "{name}: nothing to begin a segment with: no random access point was found{}",
-            writer.describe_anomalies()
-        ),
-        _ => {}
+    if let Some(End { input, error }) = rest {
+        match error {
+            Some(error) if writer.segments() == 0 => return Err(error),
+            Some(error) => tell(format_args!("{error:#}; what came before is kept")),
+            None if !writer.has_program() => {
+                let advice = "`segcast inspect` lists the programs that there are";
+                return Err(input.refusal(writer.garbage_bytes(), args.program, advice));
+            }
+            None if writer.segments() == 0 => return Err(no_segment(&name, &writer, has_media)),
+            None => {}
+        }
     }
     writer.finish()?;
+    if writer.segments() > 0 && !writer.has_playlist() {
+        return Err(no_segment(&name, &writer, has_media));
+    }
     if !args.quiet {
         tell(format_args!("{}", writer.describe(began.elapsed())));
     }
@@ -203,14 +211,24 @@ fn still_no_program(name: &str, number: Option<u16>) -> anyhow::Error {
     anyhow::anyhow!("{name}: {mib} MiB and still no table (PMT) of {which}; is it encrypted as a whole?")
 }
 
-fn no_program(input: &Input, number: Option<u16>) -> anyhow::Error {
-    match number {
-        Some(number) => anyhow::anyhow!(
-            "{}: no program {number} in it; `segcast inspect` lists the programs that there are",
-            input.name
-        ),
-        None => input.no_program(),
+/// Why a program gave nothing that can be played.
+fn no_segment(name: &str, writer: &Writer, has_media: bool) -> anyhow::Error {
+    let anomalies = writer.describe_anomalies();
+    if let Some(why) = writer.unplayable() {
+        return anyhow::anyhow!("{name}: {why}");
     }
+    let why = if writer.has(AnomalyKind::Scrambled.name()) {
+        "nothing to begin a segment with: its streams are scrambled; descramble it first"
+    } else if writer.has(cmaf::AnomalyKind::ParameterSets.name()) {
+        "nothing describes its video: the SPS or PPS is missing or cannot be read; encode it anew, or try --format ts"
+    } else if writer.segments() > 0 {
+        "there is no playlist to open: a track that its tables list never arrives"
+    } else if !has_media {
+        "nothing to begin a segment with: its tables list streams of which no packet arrives"
+    } else {
+        "nothing to begin a segment with: no random access point was found"
+    };
+    anyhow::anyhow!("{name}: {why}{anomalies}")
 }
 
 #[cfg(test)]

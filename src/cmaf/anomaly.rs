@@ -24,6 +24,8 @@ pub enum AnomalyKind {
     AnotherVideo,
     /// Frames whose decoder configuration nothing tells were left out.
     ConfigurationAbsent,
+    /// Video whose parameter sets are missing, or cannot be read, was left out.
+    ParameterSets,
     /// Frames of another format in mid-segment, which its initialization does not describe, were left out.
     LateFormat,
     /// ADTS frames with several blocks of sound, which cannot be told apart, were left out.
@@ -37,6 +39,7 @@ impl AnomalyKind {
             Self::Unsupported(_) => "not for cmaf",
             Self::AnotherVideo => "another video stream",
             Self::ConfigurationAbsent => "configuration absent",
+            Self::ParameterSets => "parameter sets unreadable",
             Self::LateFormat => "late format",
             Self::CompoundFrame => "compound frame",
         }
@@ -46,8 +49,18 @@ impl AnomalyKind {
 impl fmt::Display for AnomalyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsupported(codec) => write!(f, "{} is not carried in CMAF; left out", codec.name()),
+            Self::Unsupported(codec) => {
+                let other = if codec.is_video() { "H.264 or HEVC" } else { "AAC, AC-3, E-AC-3 or Opus" };
+                write!(
+                    f,
+                    "{} cannot be carried in CMAF here and is left out: convert it to {other}, or use format ts",
+                    codec.name()
+                )
+            }
             Self::AnotherVideo => f.write_str("a second video stream; left out"),
+            Self::ParameterSets => f.write_str(
+                "video frames left out: their SPS or PPS is missing or cannot be read, so that nothing describes them",
+            ),
             Self::ConfigurationAbsent => f.write_str("frames without a decoder configuration left out"),
             Self::LateFormat => f.write_str("frames of another format in mid-segment left out"),
             Self::CompoundFrame => f.write_str("ADTS frames with several blocks left out"),

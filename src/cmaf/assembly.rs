@@ -64,6 +64,13 @@ impl Assembly {
         match self.state {
             State::Idle => {}
             State::Header => self.read_header(payload, &mut out),
+            // A length that is too short: what comes before the next PES packet belongs to this one, but not stuffing.
+            State::Payload(Some(left))
+                if payload.get(left..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0xff)) =>
+            {
+                self.state = State::Payload(None);
+                self.go_on(payload, &mut out);
+            }
             State::Payload(_) => self.go_on(payload, &mut out),
         }
     }
@@ -164,9 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_length_is_no_payload() {
+    fn what_lies_behind_the_length_is_payload_in_later_packets_only() {
         let long = [&PES[..], &[9; 20]].concat();
-        assert_eq!(pieces(&[packet(0, true, &long), packet(1, false, &[9; 3])]).2, [1, 2, 3, 4]);
+        assert_eq!(pieces(&[packet(0, true, &long), packet(1, true, &PES)]).2, [1, 2, 3, 4, 1, 2, 3, 4]);
+        assert_eq!(pieces(&[packet(0, true, &long), packet(1, false, &[5; 3])]).2, [1, 2, 3, 4, 5, 5, 5]);
+        let cut = |tail: &[u8]| pieces(&[packet(0, true, &PES[..16]), packet(1, false, tail)]).2;
+        assert_eq!(cut(&[3, 4, 5, 5]), [1, 2, 3, 4, 5, 5]);
+        assert_eq!(cut(&[3, 4, 0xff, 0xff]), [1, 2, 3, 4]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use mp4_atom::{Avc1, Avcc, AvccExt, Codec};
 
 use super::annex_b::LENGTH;
-use super::entry::visual;
+use super::entry::{colr, pasp, visual};
 use super::sets::Sets;
 use super::syntax::Unit;
 use crate::codec::{self, record};
@@ -64,5 +64,6 @@ pub fn entry(sets: &Sets, video: &codec::Video) -> Option<Codec> {
         picture_parameter_sets: pps,
         ext,
     };
-    Some(Avc1 { visual: visual(video), avcc, ..Avc1::default() }.into())
+    let (colr, pasp) = (colr(video), pasp(video));
+    Some(Avc1 { visual: visual(video), avcc, colr, pasp, ..Avc1::default() }.into())
 }

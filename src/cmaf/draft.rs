@@ -11,13 +11,11 @@ use super::fragment::{Fragment, Whole, write};
 use super::generation::Generation;
 use super::init::{Described, Init};
 use super::line::Line;
+use super::reach::{Gap, ROUNDING};
 use super::stream::{Media, Place};
 use super::track::Role;
 use crate::segment::{Extent, Head, Part};
 use crate::time::Ticks;
-
-/// How far sound lies behind the pictures that it is sent with at most.
-const MAX_LAG: Ticks = Ticks::new(Ticks::PER_SECOND);
 
 /// A segment that is not whole.
 #[derive(Debug)]
@@ -36,6 +34,8 @@ pub struct Draft {
     pub queue: Vec<Event>,
     /// Events that come when it is whole.
     pub behind: Vec<Event>,
+    /// Whether the gaps at the end of the timeline before it have been told.
+    has_left: bool,
 }
 
 /// What was written of one track.
@@ -45,6 +45,10 @@ struct Output {
     parts: u32,
     /// When its first sample is decoded, on the cutter's line; once it is open.
     start: Option<Ticks>,
+    /// Whether the gap before its first sample has been looked for.
+    is_placed: bool,
+    /// Whether something of this segment has been told already: the timeline breaks before that.
+    has_begun: bool,
     /// When what follows its last sample is.
     end: Option<Ticks>,
     /// What its fragments are described by; fixed with the first of them.
@@ -84,6 +88,7 @@ impl Draft {
             marks: Vec::new(),
             queue: Vec::new(),
             behind: Vec::new(),
+            has_left: false,
         };
         for (track, _) in generation.tracks.iter().enumerate().filter(|(_, track)| track.role != Role::Audio)
         {
@@ -95,6 +100,8 @@ impl Draft {
     fn open_track(&mut self, track: usize, head: Head) {
         if self.outputs[track].start.is_none() {
             self.outputs[track].start = Some(head.start);
+            let is_discontinuity = head.is_discontinuity && !self.outputs[track].has_begun;
+            let head = Head { is_discontinuity, ..head };
             self.queue.push(Event::Open { track, ordinal: self.ordinal, head });
         }
     }
@@ -113,6 +120,56 @@ impl Draft {
         }
     }
 
+    /// All segments before are whole: tells the gaps at the end of the timeline before, and those before first samples.
+    pub fn tell_gaps(&mut self, generation: &mut Generation) {
+        if self.head.is_discontinuity && !std::mem::replace(&mut self.has_left, true) {
+            let gaps = (0..self.outputs.len()).flat_map(|track| generation.finish(track, self.ordinal));
+            self.queue.splice(..0, gaps.collect::<Vec<_>>());
+        }
+        for track in 0..self.outputs.len() {
+            if let Some(start) = self.outputs[track].start
+                && !std::mem::replace(&mut self.outputs[track].is_placed, true)
+                && let Some(gap) = generation.states[track].reach.open(self.head.start, start)
+            {
+                self.tell_gap_before(generation, track, gap);
+            }
+        }
+    }
+
+    /// Tells a gap before the track's segment opens, which therefore breaks nothing.
+    fn tell_gap_before(&mut self, generation: &Generation, track: usize, gap: Gap) {
+        let longest = generation.states[track].reach.longest();
+        let gaps = self.gap(generation, track, gap, longest, false);
+        let is_opening = |event: &Event| matches!(event, Event::Open { track: of, .. } if *of == track);
+        let at = self.queue.iter().position(is_opening).unwrap_or(self.queue.len());
+        if let Some(Event::Open { head, .. }) = self.queue.get_mut(at) {
+            head.is_discontinuity = false;
+        }
+        self.queue.splice(at..at, gaps);
+    }
+
+    /// The events of a gap, which stands for the whole segment if `is_whole`.
+    fn gap(
+        &mut self,
+        generation: &Generation,
+        track: usize,
+        gap: Gap,
+        longest: Duration,
+        is_whole: bool,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        for Gap { start, end } in generation.states[track].reach.entries(gap) {
+            let output = &mut self.outputs[track];
+            let is_discontinuity = self.head.is_discontinuity && !output.has_begun && output.end.is_none();
+            output.has_begun |= start < end;
+            let head = Head { is_discontinuity, ..sound_head(&self.head, start) };
+            let extent = gap_extent(head, end, longest);
+            let is_whole = is_whole && end == gap.end;
+            events.push(Event::Gap { track, ordinal: self.ordinal, extent, is_whole });
+        }
+        events
+    }
+
     /// A part of the cutter's is whole.
     pub fn part(&mut self, generation: &mut Generation, part: &Part) {
         self.part_limit = Some(part.longest);
@@ -125,7 +182,7 @@ impl Draft {
         let mut ends = Vec::with_capacity(self.fragments.len());
         for (stream, fragment) in generation.streams.iter_mut().zip(&mut self.fragments) {
             if stream.ordinal == Some(self.ordinal) {
-                stream.end_picture(fragment);
+                stream.end_unit(&self.place, fragment);
             }
             let end = match &stream.media {
                 Media::Pictures(_) => (decode_end + self.place.shift).count(),
@@ -184,6 +241,14 @@ impl Draft {
             };
             let (start, end) = whole.span();
             let taken = Taken { fragments: vec![(1, whole)], start, end };
+            let reach = &generation.states[track].reach;
+            if let (Some(most), Some(first)) = (reach.limit(), self.outputs[track].start)
+                && end - self.place.shift - first > most
+            {
+                let longest = reach.longest();
+                self.tell_gaps(generation);
+                self.close_piece(generation, track, longest);
+            }
             self.write_part(generation, track, taken, None);
         }
     }
@@ -194,6 +259,7 @@ impl Draft {
         let ends = self.ends(generation, extent.decode_end);
         for track in 0..self.outputs.len() {
             self.write_waiting(generation, track);
+            self.divide(generation, track, extent);
             if let Some(taken) = self.take(generation, track, &ends) {
                 if self.part_limit.is_some() {
                     self.write_part(generation, track, taken, None);
@@ -205,57 +271,79 @@ impl Draft {
         }
     }
 
-    fn close_track(&mut self, generation: &mut Generation, track: usize, extent: &Extent) {
-        if self.outputs[track].end.is_none() {
-            self.fill(generation, track, extent);
+    /// Audio that was late may be more than a segment's: the frames that should have come before are a segment of their
+    /// own, so that none is longer than the target duration allows.
+    fn divide(&mut self, generation: &mut Generation, track: usize, extent: &Extent) {
+        // Segments of a file may be longer than promised.
+        let is_kept = Ticks::from(extent.duration) <= Ticks::from(extent.longest) + ROUNDING;
+        let longest = if is_kept { extent.longest } else { extent.duration };
+        generation.states[track].reach.promise(longest);
+        let Some(limit) = generation.states[track].reach.limit() else { return };
+        let [at] = generation.of_track(track)[..] else { return };
+        if generation.tracks[track].role != Role::Audio || self.part_limit.is_some() {
+            return;
         }
+        while let Some(entry) = self.fragments[at].entry.clone() {
+            let line = Line::new(entry.timescale);
+            let begin = line.samples(self.head.start + self.place.shift);
+            let Some((count, until)) = self.fragments[at].beyond(line.samples(limit), begin) else { return };
+            let stream = &mut generation.streams[at];
+            let Some(whole) = stream.take_samples(&self.place, &mut self.fragments[at], count, until) else {
+                return;
+            };
+            let (start, end) = whole.span();
+            let taken = Taken { fragments: vec![(stream.track_id, whole)], start, end };
+            self.write(generation, track, taken);
+            self.tell_gaps(generation);
+            self.close_piece(generation, track, longest);
+        }
+    }
+
+    /// What was written of a track so far is a segment, and more of it follows.
+    fn close_piece(&mut self, generation: &mut Generation, track: usize, longest: Duration) {
+        let output = &mut self.outputs[track];
+        let (Some(start), Some(end)) = (output.start.take(), output.end.take()) else { return };
+        let body: crate::chunks::Chunks = std::mem::take(&mut output.slices).into_iter().collect();
+        let mut head = sound_head(&self.head, start);
+        head.is_discontinuity &= !std::mem::replace(&mut output.has_begun, true);
+        output.parts = 0;
+        let extent = Extent { size_bytes: body.size_bytes(), ..gap_extent(head, end, longest) };
+        self.queue.push(Event::Segment { track, ordinal: self.ordinal, extent, body });
+        generation.states[track].reach.extend(extent.duration, end);
+    }
+
+    fn close_track(&mut self, generation: &mut Generation, track: usize, extent: &Extent) {
+        self.tell_gaps(generation);
+        let until = self.head.start + Ticks::from(extent.duration);
+        let longest = extent.longest;
+        let Some(end) = self.outputs[track].end else {
+            let gap = generation.states[track].reach.pass(self.head.start, until, longest);
+            let gaps = self.gap(generation, track, gap, longest, true);
+            self.queue.extend(gaps);
+            return;
+        };
         let output = &mut self.outputs[track];
         let body: crate::chunks::Chunks = std::mem::take(&mut output.slices).into_iter().collect();
         let mut extent = Extent { size_bytes: body.size_bytes(), ..*extent };
+        extent.head.is_discontinuity &= !output.has_begun;
+        let mut end_of_frames = until;
         if generation.tracks[track].role == Role::Audio
-            && let (Some(start), Some(end)) = (output.start, output.end)
+            && let Some(start) = output.start
         {
-            extent.head = sound_head(&self.head, start);
+            extent.head = sound_head(&extent.head, start);
             extent.duration = start.until(end);
             extent.decode_end = end;
+            end_of_frames = end;
         }
-        generation.states[track].end = Some(extent.decode_end);
-        self.queue.push(Event::Segment { track, ordinal: self.ordinal, extent, body });
-    }
-
-    /// A track of which nothing came: a fragment without samples, if its description is known from before.
-    fn fill(&mut self, generation: &mut Generation, track: usize, extent: &Extent) {
-        let (start, end) = self.void(generation, track, extent);
-        let mut fragments = Vec::new();
         for at in generation.of_track(track) {
-            let stream = &mut generation.streams[at];
-            let Some(entry) = stream.entry().cloned() else { continue };
-            let since = match &stream.media {
-                Media::Pictures(_) => self.head.decode_start,
-                Media::Sounds(_) => start,
-            };
-            let known = stream.end(&self.place, entry.timescale);
-            let point = known.unwrap_or_else(|| Line::new(entry.timescale).samples(since + self.place.shift));
-            let mut empty = Fragment { entry: Some(entry), ..Fragment::default() };
-            let whole = stream.take_samples(&self.place, &mut empty, 0, point);
-            fragments.extend(whole.map(|whole| (stream.track_id, whole)));
+            let rate = generation.streams[at].new_frame_rate();
+            self.queue.extend(rate.map(|rate| Event::FrameRate { track, rate }));
         }
-        if fragments.is_empty() {
-            self.open_track(track, sound_head(&self.head, start));
-            self.outputs[track].end = Some(end);
-        } else {
-            let shift = self.place.shift;
-            self.write(generation, track, Taken { fragments, start: start + shift, end: end + shift });
-        }
-    }
-
-    /// From when to when a track of which nothing came has nothing. Sound that is only late comes yet, behind the
-    /// sound before it.
-    fn void(&self, generation: &Generation, track: usize, extent: &Extent) -> (Ticks, Ticks) {
-        let end = self.head.start + Ticks::from(extent.duration);
-        match generation.states[track].end.filter(|_| !self.head.is_discontinuity) {
-            Some(start) => (start, start.max(end - MAX_LAG)),
-            None => (self.head.start, end),
+        self.queue.push(Event::Segment { track, ordinal: self.ordinal, extent, body });
+        let reach = &mut generation.states[track].reach;
+        if let Some(gap) = reach.close(extent.duration, end_of_frames, until, longest) {
+            let gaps = self.gap(generation, track, gap, longest, false);
+            self.queue.extend(gaps);
         }
     }
 
@@ -355,6 +443,11 @@ impl Draft {
             self.queue.push(Event::Init { track, ordinal: self.ordinal, init });
         }
     }
+}
+
+/// The numbers of a gap up to `end`.
+pub fn gap_extent(head: Head, end: Ticks, longest: Duration) -> Extent {
+    Extent { head, duration: head.start.until(end), size_bytes: 0, longest, decode_end: end }
 }
 
 /// The head of a segment of sound that begins at `start`.

@@ -51,6 +51,12 @@ impl Fragment {
         }
     }
 
+    /// Delays the samples from `from` on: their timestamp was right.
+    pub fn delay(&mut self, from: i64, by: i64) {
+        let late = self.samples.iter_mut().rev().take_while(|sample| sample.decode >= from);
+        late.for_each(|sample| sample.decode = sample.decode.saturating_add(by));
+    }
+
     /// How many of the first samples, up to when, make a part: as many as last no longer than `limit`, once the next
     /// one, should it last as long as the last, would not fit.
     pub fn due(&self, limit: i64) -> Option<(usize, i64)> {
@@ -65,6 +71,17 @@ impl Fragment {
             return None;
         }
         ends.clone().nth(fitting - 1).map(|until| (fitting, until))
+    }
+
+    /// How many of the first samples, up to when, are taken out if all last longer than `limit`: those that end by `begin`,
+    /// or as many as fit.
+    pub fn beyond(&self, limit: i64, begin: i64) -> Option<(usize, i64)> {
+        let first = self.samples.first().filter(|first| self.end - first.decode > limit)?.decode;
+        let ends: Vec<i64> = self.samples.iter().skip(1).map(|sample| sample.decode).collect();
+        let early = ends.iter().take_while(|end| **end <= begin && **end - first <= limit).count();
+        let fitting = ends.iter().take_while(|end| **end - first <= limit).count();
+        let count = if early > 0 { early } else { fitting.max(1) };
+        Some((count, *ends.get(count - 1)?))
     }
 
     /// The first `count` samples, none of which begins before `start` or an earlier one; the last lasts until `end`.
@@ -122,6 +139,12 @@ impl Whole {
         (line.ticks(self.start()), line.ticks(self.end))
     }
 
+    /// When each sample is presented.
+    pub fn times(&self) -> impl Iterator<Item = Ticks> {
+        let line = Line::new(self.entry.timescale);
+        self.samples.iter().map(move |sample| line.ticks(sample.decode + i64::from(sample.offset)))
+    }
+
     /// When the earliest sample is presented.
     fn presented(&self) -> Option<u64> {
         let times = self.samples.iter().map(|sample| sample.decode + i64::from(sample.offset));
@@ -134,25 +157,17 @@ impl Whole {
             self.samples.iter().zip(ends).map(|(sample, end)| span(sample.decode, end)).collect();
         let flags: Vec<u32> = self.samples.iter().map(|sample| sample.dependency.flags()).collect();
         let duration = common(&spans);
-        // Where all but the first are alike, the first alone differs.
-        let later = common(flags.get(1..).unwrap_or_default()).or(flags.first().copied());
-        let entries = self.samples.iter().enumerate().map(|(n, sample)| TrunEntry {
-            duration: if duration.is_some() { None } else { spans.get(n).copied() },
-            size: Some(sample.size_bytes),
-            flags: match later {
-                Some(_) if n > 0 => None,
-                _ => flags.get(n).copied(),
-            },
-            cts: Some(i64::from(sample.offset)),
-        });
+        let (default_flags, own_flags) = spell_flags(&flags);
+        let entries =
+            self.samples.iter().zip(&spans).zip(own_flags).map(|((sample, span), flags)| TrunEntry {
+                duration: if duration.is_some() { None } else { Some(*span) },
+                size: Some(sample.size_bytes),
+                flags,
+                cts: Some(i64::from(sample.offset)),
+            });
         let mut entries: Vec<_> = entries.collect();
         if entries.iter().all(|entry| entry.cts == Some(0)) {
             entries.iter_mut().for_each(|entry| entry.cts = None);
-        }
-        if later == flags.first().copied()
-            && let Some(first) = entries.first_mut()
-        {
-            first.flags = None;
         }
         let runs = if entries.is_empty() {
             Vec::new()
@@ -163,7 +178,7 @@ impl Whole {
             tfhd: Tfhd {
                 track_id,
                 default_sample_duration: duration,
-                default_sample_flags: later,
+                default_sample_flags: default_flags,
                 default_base_is_moof: true,
                 ..Tfhd::default()
             },
@@ -176,6 +191,23 @@ impl Whole {
 
 fn span(from: i64, to: i64) -> u32 {
     u32::try_from((to - from).max(0)).unwrap_or(u32::MAX)
+}
+
+/// default_sample_flags, and the flags that each sample states itself (ISO/IEC 14496-12 §8.8.8): none where all are
+/// alike, the first one's where it alone differs, otherwise everyone's. Either all samples behind the first state
+/// theirs or none does: a trun has them for all, and no default fills in.
+fn spell_flags(flags: &[u32]) -> (Option<u32>, Vec<Option<u32>>) {
+    let Some((first, later)) = flags.split_first() else { return (None, Vec::new()) };
+    let default = if later.is_empty() { Some(*first) } else { common(later) };
+    let own = match default {
+        None => flags.iter().copied().map(Some).collect(),
+        Some(default) => {
+            let mut own = vec![None; flags.len()];
+            own[0] = Some(*first).filter(|first| *first != default);
+            own
+        }
+    };
+    (default, own)
 }
 
 /// The value that all are, if they are one.
@@ -248,6 +280,39 @@ mod tests {
         let mut reference = Vec::new();
         prft(1, Duration::from_secs(1), 30).encode(&mut reference).unwrap();
         assert_eq!(with, [reference, without].concat());
+    }
+
+    #[test]
+    fn each_sample_has_its_own_flags_whichever_differ() {
+        use mp4_atom::Decode;
+        let key = Dependency { is_sync: true, depends: false, is_disposable: false };
+        let other = Dependency { is_sync: false, depends: true, is_disposable: false };
+        let spare = Dependency { is_disposable: true, ..other };
+        let cases: [&[Dependency]; 9] = [
+            &[key],
+            &[other],
+            &[key, key, key],
+            &[key, other],
+            &[key, other, other],
+            &[other, key, key],
+            &[key, other, spare],
+            &[key, other, key, other],
+            &[other, other, key],
+        ];
+        for case in cases {
+            let samples = (0..)
+                .zip(case)
+                .map(|(decode, dependency)| Sample { dependency: *dependency, ..sample(decode) });
+            let whole = Whole { samples: samples.collect(), end: case.len() as i64, ..whole() };
+            let bytes = write(1, vec![(1, whole)], None).concat();
+            let moof = Moof::decode(&mut bytes.as_slice()).unwrap();
+            let [traf] = &moof.traf[..] else { panic!("{moof:?}") };
+            let default = traf.tfhd.default_sample_flags;
+            let found: Vec<_> =
+                traf.trun[0].samples.iter().map(|entry| entry.flags.or(default).unwrap()).collect();
+            let expected: Vec<_> = case.iter().map(|dependency| dependency.flags()).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

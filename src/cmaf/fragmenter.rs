@@ -20,6 +20,8 @@ pub struct Fragmenter {
     /// Each with the number of generations that have ended before its own.
     drafts: VecDeque<(u64, Draft)>,
     ended: u64,
+    /// The segment that was closed last.
+    last: u64,
     shift: Ticks,
     timeline: u64,
     now: Option<Duration>,
@@ -34,6 +36,7 @@ impl Fragmenter {
             generations: VecDeque::new(),
             drafts: VecDeque::new(),
             ended: 0,
+            last: 0,
             shift: Ticks::ZERO,
             timeline: 0,
             now: None,
@@ -62,16 +65,28 @@ impl Fragmenter {
     }
 
     /// The cutter has broken off: nothing of what comes next belongs to what has come. To be called behind the last of
-    /// [`Cutter::break_off`](segment::Cutter::break_off)'s events.
-    pub fn break_off(&mut self) {
+    /// [`Cutter::break_off`](segment::Cutter::break_off)'s events. Returns the gaps of tracks that ended before the others.
+    pub fn break_off(&mut self) -> impl Iterator<Item = Event> {
         let streams = self.generations.iter_mut().flat_map(|generation| &mut generation.streams);
         streams.for_each(Stream::break_off);
+        self.leave();
+        self.queue.drain(..)
     }
 
     /// The stream is over. The cutter has closed its segments by then, so that nothing is left but what it did not
-    /// close.
-    pub fn finish(self) -> impl Iterator<Item = Event> {
+    /// close, and the gaps of tracks that ended before the others.
+    pub fn finish(mut self) -> impl Iterator<Item = Event> {
+        self.leave();
         self.queue.into_iter()
+    }
+
+    /// Tells the gaps at the end of the timeline.
+    fn leave(&mut self) {
+        if let Some(generation) = self.generations.back_mut() {
+            let ordinal = self.last;
+            let gaps = (0..generation.tracks.len()).flat_map(|track| generation.finish(track, ordinal));
+            self.queue.extend(gaps.collect::<Vec<_>>());
+        }
     }
 
     fn take_program(&mut self, program: &Program) {
@@ -158,6 +173,7 @@ impl Fragmenter {
             if is_it && let Some(generation) = generation(&mut self.generations, self.ended, number) {
                 draft.close(generation, extent);
             }
+            self.last = draft.ordinal;
             self.queue.extend(draft.queue.drain(..));
             self.queue.extend(draft.behind.drain(..));
             if is_it {
@@ -180,7 +196,10 @@ impl Fragmenter {
 
     /// Hands out what is told of the oldest segment.
     fn tell(&mut self) {
-        if let Some((_, draft)) = self.drafts.front_mut() {
+        if let Some((number, draft)) = self.drafts.front_mut() {
+            if let Some(generation) = generation(&mut self.generations, self.ended, *number) {
+                draft.tell_gaps(generation);
+            }
             self.queue.extend(draft.queue.drain(..));
         }
     }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Layout;
 use super::anomaly::Anomaly;
+use super::draft::gap_extent;
+use super::reach::{Gap, Reach};
 use super::stream::Stream;
-use super::track::{Track, tracks};
-use crate::time::Ticks;
+use super::track::{Role, Track, tracks};
+use super::{Event, Layout};
+use crate::segment::Head;
 use crate::ts::{self, Pid, Program};
 
 /// The streams of a program, and what tracks they make.
@@ -29,8 +31,8 @@ pub struct State {
     pub sequence: u32,
     /// Of the last initialization.
     pub digest: Option<u64>,
-    /// When what follows the last segment is decoded, on the cutter's line.
-    pub end: Option<Ticks>,
+    /// How far its segments and gaps reach.
+    pub reach: Reach,
 }
 
 impl Generation {
@@ -50,7 +52,11 @@ impl Generation {
                 streams.extend(Stream::new(stream, track, at as u32 + 1));
             }
         }
-        let states = vec![State::default(); tracks.len()];
+        let reach = |track: &Track| match track.role {
+            Role::Audio => Reach::default(),
+            Role::Video | Role::Muxed => Reach::of_video(),
+        };
+        let states = tracks.iter().map(|track| State { reach: reach(track), ..State::default() }).collect();
         let described = program.streams.clone();
         (Self { described, streams, tracks: tracks.into(), states, now: None }, anomalies)
     }
@@ -63,6 +69,19 @@ impl Generation {
     /// The place of the stream with this PID.
     pub fn find(&self, pid: Pid) -> Option<usize> {
         self.streams.iter().position(|stream| stream.pid() == pid)
+    }
+
+    /// The timeline ends before segment `ordinal`: the gap at the end of a track, if it ended early.
+    pub fn finish(&mut self, track: usize, ordinal: u64) -> Vec<Event> {
+        let reach = &mut self.states[track].reach;
+        let before = *reach;
+        let Some(gap) = reach.finish() else { return Vec::new() };
+        let longest = before.longest();
+        let event = |Gap { start, end }: Gap| {
+            let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
+            Event::Gap { track, ordinal, extent: gap_extent(head, end, longest), is_whole: false }
+        };
+        before.entries(gap).map(event).collect()
     }
 
     /// The places of the streams of a track, in the order of their numbers there.

@@ -3,7 +3,7 @@
 use mp4_atom::{Codec, Hvc1, HvcCArray, Hvcc};
 
 use super::annex_b::LENGTH;
-use super::entry::visual;
+use super::entry::{colr, pasp, visual};
 use super::sets::Sets;
 use super::syntax::Unit;
 use crate::codec::{self, record};
@@ -64,5 +64,6 @@ pub fn entry(sets: &Sets, video: &codec::Video) -> Option<Codec> {
         arrays: arrays.into(),
         ..Hvcc::new()
     };
-    Some(Hvc1 { visual: visual(video), hvcc, ..Hvc1::default() }.into())
+    let (colr, pasp) = (colr(video), pasp(video));
+    Some(Hvc1 { visual: visual(video), hvcc, colr, pasp, ..Hvc1::default() }.into())
 }

@@ -17,11 +17,28 @@ pub struct Line {
     end: Option<i64>,
     /// How far off the last timestamp was that was not believed.
     suspect: Option<i64>,
+    /// Where the first frame stands that it was not believed for.
+    doubtful: i64,
+    /// Frames that were placed there or later, and by how much they have to be moved.
+    moved: Option<(i64, i64)>,
+    /// Whether frames may be missing before the next timestamp.
+    has_loss: bool,
+    /// How far off the last timestamps were, within a frame, and how many of them in a row by the same.
+    drift: (i64, u32),
 }
 
 impl Line {
     pub fn new(rate_hz: u32) -> Self {
-        Self { rate_hz: i64::from(rate_hz.max(1)), next: None, end: None, suspect: None }
+        Self {
+            rate_hz: i64::from(rate_hz.max(1)),
+            next: None,
+            end: None,
+            suspect: None,
+            doubtful: 0,
+            moved: None,
+            has_loss: false,
+            drift: (0, 0),
+        }
     }
 
     /// The same timeline, counted at another rate from the next timestamp on.
@@ -34,7 +51,12 @@ impl Line {
 
     /// Another timeline begins.
     pub const fn restart(&mut self) {
-        (self.next, self.end, self.suspect) = (None, None, None);
+        (self.next, self.end, self.suspect, self.moved) = (None, None, None, None);
+    }
+
+    /// Frames may be missing: the next timestamp counts, however little it is off.
+    pub const fn lose(&mut self) {
+        self.has_loss = true;
     }
 
     /// Behind the last frame that was kept.
@@ -59,7 +81,10 @@ impl Line {
     /// A frame of so many samples comes, in a segment that begins at `start`: where it stands. None: it has no place,
     /// because nothing tells it or because another frame is there.
     ///
-    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than a frame.
+    /// Frames follow each other without a gap, and timestamps only count where they disagree by more than a frame,
+    /// or by as much again and again. One
+    /// that is far off counts if it lies nearer to the segment than the frames so far, which then ended early; another one
+    /// counts when the next agrees with it.
     pub fn place(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) -> Option<i64> {
         self.skip(stamp, samples, start);
         let at = self.next?.saturating_sub(samples.into());
@@ -74,28 +99,55 @@ impl Line {
     /// A frame of so many samples comes that is not kept.
     pub fn skip(&mut self, stamp: Option<Ticks>, samples: u32, start: Ticks) {
         if let Some(stamp) = stamp.filter(|stamp| *stamp - start <= HORIZON) {
-            self.hold_against(self.samples(stamp), i64::from(samples));
+            self.hold_against(self.samples(stamp), i64::from(samples), self.samples(start));
         }
         self.next = self.next.map(|next| next.saturating_add(i64::from(samples)));
     }
 
-    fn hold_against(&mut self, stamp: i64, frame: i64) {
+    /// Returns from where on the frames of this timeline have to be moved, and by how much, because the timestamp before
+    /// was right.
+    pub const fn take_move(&mut self) -> Option<(i64, i64)> {
+        self.moved.take()
+    }
+
+    fn hold_against(&mut self, stamp: i64, frame: i64, start: i64) {
         let Some(next) = self.next else {
             self.next = Some(stamp);
             return;
         };
         let off = stamp.saturating_sub(next);
+        let has_loss = std::mem::take(&mut self.has_loss);
         if off.abs() <= frame {
             self.suspect = None;
+            if has_loss && off > frame / 2 || self.is_persistent(off, frame) {
+                self.next = Some(stamp);
+                self.drift = (0, 0);
+            }
             return;
         }
         let agrees = self.suspect.is_some_and(|suspect| off.saturating_sub(suspect).abs() <= frame);
-        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees {
+        let behind = start.saturating_sub(next);
+        let is_resumed = behind > SUSPICIOUS_S * self.rate_hz && stamp.saturating_sub(start).abs() < behind;
+        if agrees && off > 0 {
+            self.moved = Some((self.doubtful, off));
+        }
+        if off.abs() <= SUSPICIOUS_S * self.rate_hz || agrees || is_resumed {
             self.next = Some(stamp);
             self.suspect = None;
         } else {
             self.suspect = Some(off);
+            self.doubtful = next;
         }
+    }
+
+    /// Whether timestamps have been off by the same for long, and by more than rounding and jitter explain: a frame
+    /// went missing that nothing reported.
+    fn is_persistent(&mut self, off: i64, frame: i64) -> bool {
+        const ENOUGH: u32 = 8;
+        let (before, count) = self.drift;
+        let is_same = off.abs() > frame / 2 && off.saturating_sub(before).abs() <= frame / 16;
+        self.drift = if off.abs() <= frame / 2 { (0, 0) } else { (off, if is_same { count + 1 } else { 1 }) };
+        self.drift.1 >= ENOUGH
     }
 
     /// The last frame ends so many samples earlier: they are not to be heard.
@@ -136,6 +188,18 @@ mod tests {
     }
 
     #[test]
+    fn one_missing_frame_leaves_its_gap() {
+        let mut line = Line::new(48_000);
+        place(&mut line, 90_000);
+        line.lose();
+        assert_eq!(place(&mut line, 90_000 + 2 * 1920), Some(48_000 + 2 * 1024));
+        // Nothing reports the next one, but for the timestamps.
+        let places: Vec<_> = (4..14).map(|n| place(&mut line, 90_000 + n * 1920).unwrap()).collect();
+        assert_eq!(places[0], 48_000 + 3 * 1024);
+        assert_eq!(places[9], 48_000 + 13 * 1024);
+    }
+
+    #[test]
     fn one_damaged_stamp_moves_nothing_and_two_do() {
         let mut line = Line::new(48_000);
         place(&mut line, 90_000);
@@ -144,6 +208,22 @@ mod tests {
         assert_eq!(place(&mut line, 900_000), Some(48_000 + 3 * 1024));
         assert_eq!(place(&mut line, 901_920), Some(481_024));
         assert_eq!(place(&mut line, i64::MAX), Some(482_048));
+    }
+
+    #[test]
+    fn the_first_frame_after_a_gap_stands_at_its_own_time() {
+        let mut line = Line::new(48_000);
+        place(&mut line, 90_000);
+        let later = Ticks::new(18 * 90_000);
+        assert_eq!(line.place(Some(Ticks::new(19 * 90_000)), 1024, later), Some(19 * 48_000));
+        assert_eq!(line.place(None, 1024, later), Some(19 * 48_000 + 1024));
+        assert_eq!(line.take_move(), None);
+        // Within a segment it is known with the next timestamp.
+        assert_eq!(line.place(Some(Ticks::new(22 * 90_000)), 1024, later), Some(19 * 48_000 + 2048));
+        assert_eq!(line.place(None, 1024, later), Some(19 * 48_000 + 3072));
+        assert_eq!(line.place(Some(Ticks::new(22 * 90_000 + 3840)), 1024, later), Some(22 * 48_000 + 2048));
+        assert_eq!(line.take_move(), Some((19 * 48_000 + 2048, 3 * 48_000 - 2048)));
+        assert_eq!(line.take_move(), None);
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod init;
 mod language;
 mod line;
 mod pictures;
+mod reach;
 mod reference;
 mod sample;
 mod sets;
@@ -65,7 +66,14 @@ pub use init::Init;
 pub use track::{Role, Track};
 
 use crate::chunks::Chunks;
+use crate::codec::Codec;
 use crate::segment::{Extent, Head, Part};
+use crate::time::Rate;
+
+/// Whether fragments carry streams of this coding.
+pub const fn is_carried(codec: Codec) -> bool {
+    matches!(codec, Codec::H264 | Codec::Hevc) || sound::is_supported(codec)
+}
 
 /// How streams become tracks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +93,7 @@ pub enum Layout {
 }
 
 /// What fragmenting gives. The events of one segment come in this order: of each track Open, Init, Parts, Segment;
-/// and none of a segment before those of the one before it.
+/// and none of a segment before those of the one before it. A track without a frame in a segment has a Gap instead.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -110,6 +118,14 @@ pub enum Event {
         /// The initialization.
         init: Init,
     },
+    /// How many frames of a track's video come in a second, as their times show it: before its first segment is whole,
+    /// and again where it becomes another.
+    FrameRate {
+        /// The track.
+        track: usize,
+        /// Frames a second.
+        rate: Rate,
+    },
     /// A part of the open segment: a fragment. Only where the cutter makes parts; those of sound are its own, as many
     /// whole frames as fit into what the cutter's parts promise.
     Part {
@@ -122,9 +138,7 @@ pub enum Event {
         /// moof and mdat.
         body: Chunks,
     },
-    /// A segment is whole: its parts, or one fragment. A track of which nothing came has a segment all the same: a
-    /// fragment without samples, or no byte at all where it was never described. Its duration is zero where sound may
-    /// only be late.
+    /// A segment is whole: its parts, or one fragment.
     Segment {
         /// The track.
         track: usize,
@@ -134,6 +148,19 @@ pub enum Event {
         extent: Extent,
         /// Its bytes.
         body: Chunks,
+    },
+    /// A time in which the track has no frames. Gaps come in the order of the track's segments; together they last as
+    /// long as the cutter's segments. A segment that was opened may turn out to be a gap.
+    Gap {
+        /// The track.
+        track: usize,
+        /// The cutter's segment.
+        ordinal: u64,
+        /// Its numbers, of no bytes. The duration is zero where frames may only be late.
+        extent: Extent,
+        /// Whether it stands for the cutter's segment, of which the track has no frame. Otherwise it lies before or after
+        /// the frames, or is only the first part of such a gap.
+        is_whole: bool,
     },
     /// Something of the stream is left out.
     Anomaly(Anomaly),

@@ -1,13 +1,15 @@
 //! A stream of pictures: PES packets become samples.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::annex_b::{AnnexB, LENGTH};
+use super::annex_b::{AnnexB, Kept, LENGTH, Whole};
 use super::entry::Entry;
 use super::fragment::{Fragment, MAX_BYTES};
 use super::sample::{Dependency, Sample};
 use super::sets::Sets;
 use super::syntax::{Syntax, Unit};
+use crate::codec::access::{AccessUnits, Place};
 use crate::codec::{Format, RandomAccess};
 use crate::time::Ticks;
 
@@ -28,18 +30,38 @@ struct Reader {
     sets: Sets,
     entry: Option<Arc<Entry>>,
     picture: Option<InHand>,
+    access_units: AccessUnits,
+    /// The times of PES packets in which no access unit has begun yet, by their numbers.
+    stamps: VecDeque<(u64, Stamp)>,
+    /// The times of the last access unit.
+    last: Option<Stamp>,
     /// Of the last sample, in this timeline.
     last_decode: Option<i64>,
     timeline: u64,
+    /// Packets are missing: what the next PES packet begins with is no part of the picture in hand.
+    has_gap: bool,
+    /// Whether pictures were left out because nothing describes them, since it was asked last.
+    has_left_out: bool,
 }
+
+/// When an access unit is decoded and presented.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    decode: i64,
+    offset: i32,
+}
+
+/// PES packets kept in mind in which nothing begins.
+const MAX_STAMPS: usize = 64;
 
 /// The access unit under way.
 #[derive(Clone, Copy, Debug)]
 struct InHand {
     /// Where its bytes begin.
     at: usize,
-    decode: i64,
-    offset: i32,
+    /// The PES packet that it begins in.
+    pes: u64,
+    stamp: Stamp,
     has_slice: bool,
     is_disposable: bool,
     random_access: Option<RandomAccess>,
@@ -56,8 +78,13 @@ impl Pictures {
                 sets: Sets::default(),
                 entry: None,
                 picture: None,
+                access_units: AccessUnits::default(),
+                stamps: VecDeque::new(),
+                last: None,
                 last_decode: None,
                 timeline: 0,
+                has_gap: false,
+                has_left_out: false,
             },
         }
     }
@@ -67,33 +94,54 @@ impl Pictures {
         self.reader.entry.as_ref()
     }
 
-    /// A PES packet begins, decoded and presented at these times. The picture before has been ended.
-    pub fn begin(&mut self, decode: Ticks, present: Ticks, timeline: u64, fragment: &mut Fragment) {
-        self.end(fragment);
+    /// Whether pictures were left out since the last call because no parameter sets describe them.
+    pub const fn take_left_out(&mut self) -> bool {
+        std::mem::replace(&mut self.reader.has_left_out, false)
+    }
+
+    /// A PES packet begins; the first access unit that begins in it is decoded and presented at these times, if it has
+    /// any.
+    pub fn begin(&mut self, times: Option<(Ticks, Ticks)>, timeline: u64, fragment: &mut Fragment) {
+        let pes = self.annex_b.begin_pes();
+        if std::mem::take(&mut self.reader.has_gap) || self.reader.timeline != timeline {
+            self.end(fragment);
+        }
         fragment.prepare();
         let reader = &mut self.reader;
         if std::mem::replace(&mut reader.timeline, timeline) != timeline {
             reader.last_decode = None;
+            reader.last = None;
+            reader.stamps.clear();
         }
-        // Decoding times that run back a little, as those of some encoders do, are taken to stand still.
-        let least = reader.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
-        let at = decode.count().max(least);
-        reader.last_decode = Some(at);
-        let offset = present.count().saturating_sub(at).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-        reader.begin(fragment, InHand::new(fragment.media.len(), at, offset, false));
+        let Some((decode, present)) = times else { return };
+        let decode = decode.count();
+        let offset = present.count().saturating_sub(decode).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        if reader.stamps.len() == MAX_STAMPS {
+            reader.stamps.pop_front();
+        }
+        reader.stamps.push_back((pes, Stamp { decode, offset }));
+    }
+
+    /// Packets are missing: the unit in hand ends here, and what follows up to the next start code is part of another,
+    /// perhaps of another picture.
+    pub fn lose(&mut self, fragment: &mut Fragment) {
+        let Fragment { media, samples, entry, .. } = fragment;
+        let mut target = Target { samples, entry };
+        self.annex_b
+            .end(media, &mut |media: &mut Vec<u8>, whole| self.reader.take_unit(media, whole, &mut target));
+        self.reader.has_gap = true;
     }
 
     /// Payload of the PES packet.
     pub fn push(&mut self, payload: &[u8], fragment: &mut Fragment) {
-        let Some(picture) = &self.reader.picture else { return };
-        let size = fragment.media.len().saturating_sub(picture.at);
-        if size > MAX_PICTURE || fragment.media.len() > MAX_BYTES {
+        let begun = self.reader.picture.map_or(fragment.media.len(), |picture| picture.at);
+        if fragment.media.len().saturating_sub(begun) > MAX_PICTURE || fragment.media.len() > MAX_BYTES {
             return;
         }
         let Fragment { media, samples, entry, .. } = fragment;
         let mut target = Target { samples, entry };
-        self.annex_b.push(payload, media, &mut |media: &mut Vec<u8>, at| {
-            self.reader.take_unit(media, at, &mut target)
+        self.annex_b.push(payload, media, &mut |media: &mut Vec<u8>, whole| {
+            self.reader.take_unit(media, whole, &mut target)
         });
     }
 
@@ -101,7 +149,8 @@ impl Pictures {
     pub fn end(&mut self, fragment: &mut Fragment) {
         let Fragment { media, samples, entry, .. } = fragment;
         let mut target = Target { samples, entry };
-        self.annex_b.end(media, &mut |media: &mut Vec<u8>, at| self.reader.take_unit(media, at, &mut target));
+        self.annex_b
+            .end(media, &mut |media: &mut Vec<u8>, whole| self.reader.take_unit(media, whole, &mut target));
         let end = media.len();
         self.reader.end_picture(media, end, &mut target);
     }
@@ -114,29 +163,70 @@ struct Target<'a> {
 }
 
 impl Reader {
-    fn begin(&mut self, fragment: &Fragment, picture: InHand) {
-        if fragment.entry.is_none() {
+    /// An access unit begins at `at`, in this PES packet. One that never had times of its own has those of the last.
+    /// A zero before its start code may be of an earlier one: it is its first byte, if that one's times are still due.
+    fn begin(&mut self, at: usize, zero_pes: u64, pes: u64, target: &Target<'_>) {
+        while self.stamps.front().is_some_and(|(of, _)| *of < zero_pes) {
+            self.stamps.pop_front();
+        }
+        let is_own = self.stamps.front().is_some_and(|(of, _)| *of <= pes);
+        let own = if is_own { self.stamps.pop_front() } else { None };
+        let own = own.map(|(_, stamp)| self.go_on(stamp));
+        let Some(stamp) = own.or(self.last) else { return };
+        self.last = Some(stamp);
+        if target.entry.is_none() {
             self.sets.begin_segment();
         }
         self.syntax.reset();
-        self.picture = Some(picture);
+        self.picture = Some(InHand::new(at, pes, stamp, own.is_none()));
     }
 
-    /// A unit that begins with its length at `at` and is the last of `media`. Whether it stays.
-    fn take_unit(&mut self, media: &mut Vec<u8>, at: usize, target: &mut Target<'_>) -> bool {
-        let Some(mut picture) = self.picture else { return false };
+    /// Decoding times that run back a little, as those of some encoders do, are taken to stand still.
+    fn go_on(&mut self, Stamp { decode, offset }: Stamp) -> Stamp {
+        let least = self.last_decode.map_or(i64::MIN, |last| last.saturating_add(1));
+        let at = decode.max(least);
+        self.last_decode = Some(at);
+        let late = at.saturating_sub(decode).clamp(0, i32::MAX.into()) as i32;
+        Stamp { decode: at, offset: offset.saturating_sub(late) }
+    }
+
+    /// Takes a unit, the last of `media`. Where it stands then, if it stays.
+    fn take_unit(
+        &mut self,
+        media: &mut Vec<u8>,
+        Whole { mut at, pes, zero_pes }: Whole,
+        target: &mut Target<'_>,
+    ) -> Kept {
+        let mut place = self.syntax.place(media.get(at + LENGTH..).unwrap_or_default());
+        if place == Place::FirstSlice && self.may_be_field(pes) {
+            place = Place::Slice;
+        }
+        if self.access_units.take(place) || self.picture.is_none() {
+            at -= self.end_picture(media, at, target);
+            self.begin(at, zero_pes, pes, target);
+        }
         let unit = media.get(at + LENGTH..).unwrap_or_default();
-        let stays = match self.syntax.unit(unit) {
-            Unit::Filler => false,
-            Unit::Delimiter => {
-                if picture.has_slice {
-                    self.end_picture(media, at, target);
-                    self.syntax.reset();
-                    self.picture =
-                        Some(InHand::new(media.len().min(at), picture.decode, picture.offset, true));
-                }
-                return false;
-            }
+        let stays = self.picture.take().is_some_and(|mut picture| {
+            let stays = self.read_unit(unit, &mut picture, target);
+            self.picture = Some(picture);
+            stays
+        });
+        if !stays {
+            media.truncate(at);
+        }
+        stays.then_some(at)
+    }
+
+    /// Whether a first slice in this PES packet may be that of a frame's second field, which goes with the first.
+    fn may_be_field(&self, pes: u64) -> bool {
+        let is_interlaced = matches!(&self.format, Some(Format::Video(video)) if video.is_interlaced);
+        is_interlaced && self.picture.is_some_and(|picture| picture.has_slice && picture.pes == pes)
+    }
+
+    /// Reads a unit of the picture in hand. Whether it stays among the samples.
+    fn read_unit(&mut self, unit: &[u8], picture: &mut InHand, target: &Target<'_>) -> bool {
+        match self.syntax.unit(unit) {
+            Unit::Filler | Unit::Delimiter => false,
             Unit::Set(key) => {
                 if !picture.has_slice {
                     self.syntax.ended(unit);
@@ -158,27 +248,31 @@ impl Reader {
                 }
                 true
             }
-        };
-        self.picture = Some(picture);
-        stays
+        }
     }
 
-    /// The picture's bytes go up to `end`.
-    fn end_picture(&mut self, media: &mut Vec<u8>, end: usize, target: &mut Target<'_>) {
-        let Some(picture) = self.picture.take() else { return };
+    /// The picture's bytes go up to `end`. How many bytes before `end` are left out with it.
+    fn end_picture(&mut self, media: &mut Vec<u8>, end: usize, target: &mut Target<'_>) -> usize {
+        let Some(picture) = self.picture.take() else { return 0 };
+        if end == media.len() {
+            self.access_units.end();
+        }
         self.syntax.renew(&mut self.format);
-        let size =
-            u32::try_from(end.saturating_sub(picture.at)).ok().filter(|size| *size > 0 && picture.has_slice);
-        let (Some(size_bytes), true) = (size, self.describe(target.entry)) else {
-            return media.truncate(picture.at);
+        let size = end.saturating_sub(picture.at);
+        let size_bytes = u32::try_from(size).ok().filter(|size| *size > 0 && picture.has_slice);
+        let (Some(size_bytes), true) = (size_bytes, self.describe(target.entry)) else {
+            self.has_left_out |= size_bytes.is_some();
+            media.drain(picture.at.min(end)..end);
+            return size;
         };
         target.samples.push(Sample {
-            decode: picture.decode,
-            offset: picture.offset,
+            decode: picture.stamp.decode,
+            offset: picture.stamp.offset,
             size_bytes,
             dependency: picture.dependency(),
             is_unstamped: picture.is_unstamped && !target.samples.is_empty(),
         });
+        0
     }
 
     /// Sees to it that the fragment's samples are described. Whether they are.
@@ -201,8 +295,8 @@ impl Reader {
 }
 
 impl InHand {
-    const fn new(at: usize, decode: i64, offset: i32, is_unstamped: bool) -> Self {
-        Self { at, decode, offset, has_slice: false, is_disposable: false, random_access: None, is_unstamped }
+    const fn new(at: usize, pes: u64, stamp: Stamp, is_unstamped: bool) -> Self {
+        Self { at, pes, stamp, has_slice: false, is_disposable: false, random_access: None, is_unstamped }
     }
 
     fn dependency(&self) -> Dependency {
@@ -228,9 +322,35 @@ mod tests {
     }
 
     fn push(pictures: &mut Pictures, at: i64, payload: &[u8], fragment: &mut Fragment) {
-        pictures.begin(Ticks::new(at), Ticks::new(at + 3600), 0, fragment);
-        payload.chunks(184).for_each(|piece| pictures.push(piece, fragment));
+        begin(pictures, at, payload, fragment);
         pictures.end(fragment);
+    }
+
+    /// A PES packet, the end of which ends no access unit.
+    fn begin(pictures: &mut Pictures, at: i64, payload: &[u8], fragment: &mut Fragment) {
+        pictures.begin(Some((Ticks::new(at), Ticks::new(at + 3600))), 0, fragment);
+        payload.chunks(184).for_each(|piece| pictures.push(piece, fragment));
+    }
+
+    #[test]
+    fn access_units_are_the_same_wherever_pes_packets_begin() {
+        let (mut whole, mut expected) = (pictures(), Fragment::default());
+        for (at, unit) in (0..).zip(access_units()) {
+            push(&mut whole, at * 3600, unit, &mut expected);
+        }
+        for tail in [1, 2, 3, 20, 150] {
+            let (mut pictures, mut fragment) = (pictures(), Fragment::default());
+            let mut rest = Vec::new();
+            for (at, unit) in (0..).zip(access_units()) {
+                let (head, behind) = unit.split_at(unit.len() - tail.min(unit.len() - 8));
+                begin(&mut pictures, at * 3600, &[&rest, head].concat(), &mut fragment);
+                rest = behind.to_vec();
+            }
+            begin(&mut pictures, 1 << 30, &rest, &mut fragment);
+            pictures.end(&mut fragment);
+            assert_eq!(fragment.samples, expected.samples, "{tail}");
+            assert_eq!(fragment.media, expected.media, "{tail}");
+        }
     }
 
     fn access_units() -> Vec<&'static [u8]> {

@@ -117,5 +117,5 @@ fn mapping(channels: u8) -> Option<OpusChannelMapping> {
 
 /// Whether fragments carry sound of this coding.
 pub const fn is_supported(codec: codec::Codec) -> bool {
-    codec.is_audio()
+    codec.is_audio() && codec.is_read()
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use memchr::memchr;
-
 use super::anomaly::AnomalyKind;
 use super::entry::Entry;
 use super::fragment::{Fragment, MAX_BYTES};
@@ -11,28 +9,21 @@ use super::line::Line;
 use super::sample::{Dependency, Sample};
 use super::sound;
 use super::substream::{Layers, Substream};
-use crate::codec::aac::Adts;
-use crate::codec::ac3::Ac3;
-use crate::codec::latm::{Latm, Mux};
-use crate::codec::mpeg_audio::MpegAudio;
-use crate::codec::opus::Opus;
-use crate::codec::sound::{Coding, Look, Sound};
+use crate::codec::frames::{Coder, Frames};
+use crate::codec::latm::Mux;
+use crate::codec::sound::Sound;
 use crate::codec::{self, Audio, Codec, Format, aac, latm, opus};
 use crate::time::Ticks;
-
-/// Bytes kept at most while no frame can be made out.
-const MAX_HELD: usize = 64 << 10;
 
 /// Puts frames of sound into fragments.
 #[derive(Debug)]
 pub struct Sounds {
-    coder: Coder,
-    /// Bytes from which no frame was taken yet.
-    held: Vec<u8>,
-    /// Where in them PES packets' payloads begin, and their PTS.
-    marks: Vec<(usize, Ticks)>,
-    /// Whether a frame is due at their beginning.
-    is_synced: bool,
+    frames: Frames<Ticks>,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+struct Reader {
     format: Heard,
     line: Line,
     timeline: u64,
@@ -55,16 +46,6 @@ struct Heard {
     is_stale: bool,
 }
 
-/// How frames are found.
-#[derive(Debug)]
-enum Coder {
-    Adts,
-    Latm,
-    MpegAudio,
-    Ac3,
-    Opus(Opus),
-}
-
 /// What frames go to.
 #[derive(Debug)]
 pub struct Target<'a> {
@@ -77,19 +58,7 @@ pub struct Target<'a> {
 impl Sounds {
     /// None for codings that fragments do not carry. `channels` are those that the PMT tells of Opus.
     pub fn new(codec: Codec, channels: Option<u8>) -> Option<Self> {
-        let coder = match codec {
-            Codec::AacAdts => Coder::Adts,
-            Codec::AacLatm => Coder::Latm,
-            Codec::MpegAudio => Coder::MpegAudio,
-            Codec::Ac3 | Codec::Eac3 => Coder::Ac3,
-            Codec::Opus => Coder::Opus(channels.map_or_else(Opus::default, Opus::new)),
-            _ => return None,
-        };
-        Some(Self {
-            coder,
-            held: Vec::new(),
-            marks: Vec::new(),
-            is_synced: false,
+        let reader = Reader {
             format: Heard::default(),
             line: Line::new(1),
             timeline: 0,
@@ -97,81 +66,55 @@ impl Sounds {
             layers: Layers::default(),
             is_extensible: false,
             troubles: Vec::new(),
-        })
+        };
+        Some(Self { frames: Frames::new(Coder::new(codec, channels)?), reader })
     }
 
     /// The newest sample entry.
     pub const fn entry(&self) -> Option<&Arc<Entry>> {
-        self.format.entry.as_ref()
+        self.reader.format.entry.as_ref()
     }
 
     /// What was wrong since the last call.
     pub fn troubles(&mut self) -> impl Iterator<Item = AnomalyKind> {
-        self.troubles.drain(..)
+        self.reader.troubles.drain(..)
     }
 
     /// Packets are missing: so is the rest of the frame in hand.
     pub fn lose(&mut self) {
-        self.held.clear();
-        self.marks.clear();
-        self.is_synced = false;
+        self.frames.lose();
+        self.reader.line.lose();
     }
 
-    /// A PES packet begins.
+    /// A PES packet begins; the first frame that begins in it is presented at `stamp`.
     pub fn begin(&mut self, stamp: Option<Ticks>) {
-        if !self.is_synced {
-            self.held.clear();
-            self.marks.clear();
-        }
-        if let Some(stamp) = stamp {
-            self.marks.push((self.held.len(), stamp));
-        }
+        self.frames.begin(stamp);
     }
 
     /// Payload of the PES packet.
     pub fn push(&mut self, payload: &[u8], target: &mut Target<'_>) {
-        self.held.extend_from_slice(payload);
-        self.take_frames(target);
-        if self.held.len() > MAX_HELD {
-            self.lose();
-        }
+        self.frames.push(payload);
+        self.take_frames(false, target);
     }
 
-    fn take_frames(&mut self, target: &mut Target<'_>) {
-        let held = std::mem::take(&mut self.held);
-        let mut at = 0;
-        loop {
-            let bytes = held.get(at..).unwrap_or_default();
-            match self.look(bytes, at) {
-                Look::More => break,
-                Look::Nothing => {
-                    self.is_synced = false;
-                    let behind = bytes.get(1..).unwrap_or_default();
-                    at += 1 + memchr(self.coder.sync(), behind).unwrap_or(behind.len());
-                }
-                Look::Frame(len, sound) => {
-                    self.is_synced = true;
-                    if self.awaits_layers(bytes, sound) {
-                        break;
-                    }
-                    let stamp = self.stamp(at);
-                    self.take(bytes.get(..len).unwrap_or(bytes), sound, stamp, target);
-                    at += len;
-                }
-            }
-            if at >= held.len() {
+    /// Takes what is whole, though nothing may follow it.
+    pub fn end(&mut self, target: &mut Target<'_>) {
+        self.take_frames(true, target);
+    }
+
+    fn take_frames(&mut self, is_end: bool, target: &mut Target<'_>) {
+        let Self { frames, reader } = self;
+        while let Some(frame) = frames.peek(is_end) {
+            if !is_end && reader.awaits_layers(frames.bytes(), frame.sound) {
                 break;
             }
+            let stamp = frames.take(&frame);
+            reader.take(frames.taken(&frame), frames.coder(), frame.sound, stamp, target);
         }
-        self.keep(held, at);
     }
+}
 
-    /// The PTS that counts for the frame at `at`.
-    fn stamp(&mut self, at: usize) -> Option<Ticks> {
-        let before = self.marks.iter().take_while(|(mark, _)| *mark <= at).count();
-        self.marks.drain(..before).next_back().map(|(_, stamp)| stamp)
-    }
-
+impl Reader {
     /// Whether the first access unit of E-AC-3 is not all there, without which it cannot be described.
     fn awaits_layers(&mut self, bytes: &[u8], sound: Option<Sound>) -> bool {
         let is_due = self.format.entry.is_none() && sound.is_some_and(|sound| sound.codec == Codec::Eac3);
@@ -183,31 +126,15 @@ impl Sounds {
         layers.is_none()
     }
 
-    /// Keeps the bytes from `at` on, in the same buffer.
-    fn keep(&mut self, mut held: Vec<u8>, at: usize) {
-        let at = at.min(held.len());
-        held.drain(..at);
-        self.held = held;
-        self.marks.iter_mut().for_each(|(mark, _)| *mark = mark.saturating_sub(at));
-    }
-
-    /// Whether a whole frame begins here, one that was due or that another follows.
-    fn look(&self, bytes: &[u8], at: usize) -> Look {
-        let Look::Frame(len, sound) = self.coder.look(bytes) else { return self.coder.look(bytes) };
-        if len == 0 {
-            return Look::Nothing;
-        }
-        let Some(behind) = bytes.get(len..) else { return Look::More };
-        let is_due = self.is_synced || self.marks.iter().any(|(mark, _)| *mark == at);
-        match if is_due { Look::Frame(0, None) } else { self.coder.look(behind) } {
-            Look::More => Look::More,
-            Look::Nothing => Look::Nothing,
-            Look::Frame(..) => Look::Frame(len, sound),
-        }
-    }
-
     /// Takes a whole frame.
-    fn take(&mut self, frame: &[u8], sound: Option<Sound>, stamp: Option<Ticks>, target: &mut Target<'_>) {
+    fn take(
+        &mut self,
+        frame: &[u8],
+        coder: &Coder,
+        sound: Option<Sound>,
+        stamp: Option<Ticks>,
+        target: &mut Target<'_>,
+    ) {
         if std::mem::replace(&mut self.timeline, target.timeline) != target.timeline {
             self.line.restart();
         }
@@ -217,15 +144,18 @@ impl Sounds {
             };
         }
         self.is_extensible = false;
-        let Some(heard) = self.hear(sound) else { return };
+        let Some(heard) = self.hear(sound, coder) else { return };
         let samples = sound.map_or(heard.samples_per_frame, |sound| sound.samples_per_frame);
-        let Some(bare) = self.bare(frame) else { return self.pass(stamp, samples, target) };
-        if !self.describe(heard, frame, target) {
+        let Some(bare) = self.bare(frame, coder) else { return self.pass(stamp, samples, target) };
+        if !self.describe(heard, frame, coder, target) {
             return self.pass(stamp, samples, target);
         }
         let mut is_placed = false;
         for (n, payload) in bare.sizes.iter().enumerate() {
             let Some(at) = self.line.place(stamp.filter(|_| n == 0), samples, target.start) else { continue };
+            if let Some((from, by)) = self.line.take_move() {
+                target.fragment.delay(from, by);
+            }
             let from = bare.sizes.iter().take(n).sum::<usize>();
             let payload = bare.bytes(frame).get(from..from + payload).unwrap_or_default();
             is_placed = true;
@@ -233,7 +163,7 @@ impl Sounds {
             target.fragment.is_growing = self.layers.has_others;
             target.fragment.end = self.line.end().unwrap_or(at);
         }
-        if let Coder::Opus(_) = self.coder
+        if let Coder::Opus(_) = coder
             && is_placed
             && let Some(control) = opus::control(frame)
         {
@@ -249,14 +179,14 @@ impl Sounds {
     }
 
     /// Takes notice of what a frame tells of the format, and gives the one in force; none, if this frame is not of it.
-    fn hear(&mut self, sound: Option<Sound>) -> Option<Sound> {
+    fn hear(&mut self, sound: Option<Sound>, coder: &Coder) -> Option<Sound> {
         let Heard { known, other, is_stale, .. } = &mut self.format;
         let Some(mut sound) = sound else { return *known };
         if let Some(known) = known {
             if sound.channels == 0 {
                 sound.channels = known.channels;
             }
-            if matches!(self.coder, Coder::Opus(_)) {
+            if matches!(coder, Coder::Opus(_)) {
                 sound.samples_per_frame = known.samples_per_frame;
             }
         }
@@ -275,15 +205,16 @@ impl Sounds {
     }
 
     /// What of a frame becomes samples.
-    fn bare(&mut self, frame: &[u8]) -> Option<Bare> {
-        match self.coder {
-            Coder::MpegAudio | Coder::Ac3 => Some(Bare::behind(0, frame)),
+    fn bare(&mut self, frame: &[u8], coder: &Coder) -> Option<Bare> {
+        match coder {
+            Coder::Ac3 => Some(Bare::behind(0, frame)),
+            Coder::Mpeg if !aac::is_adts(frame) => Some(Bare::behind(0, frame)),
             Coder::Opus(_) => opus::control(frame).map(|control| Bare::behind(control.len, frame)),
-            Coder::Adts if aac::is_compound(frame) => {
+            Coder::Mpeg if aac::is_compound(frame) => {
                 self.troubles.push(AnomalyKind::CompoundFrame);
                 None
             }
-            Coder::Adts => Some(Bare::behind(aac::header_len(frame), frame)),
+            Coder::Mpeg => Some(Bare::behind(aac::header_len(frame), frame)),
             Coder::Latm => {
                 let (mut bytes, mut sizes) = (Vec::with_capacity(frame.len()), Vec::with_capacity(1));
                 let before = self.mux.clone();
@@ -295,9 +226,9 @@ impl Sounds {
     }
 
     /// Sees to it that the fragment's samples are described. Whether this frame is of their kind.
-    fn describe(&mut self, heard: Sound, frame: &[u8], target: &mut Target<'_>) -> bool {
+    fn describe(&mut self, heard: Sound, frame: &[u8], coder: &Coder, target: &mut Target<'_>) -> bool {
         if self.format.entry.is_none() || self.format.is_stale {
-            let Some(entry) = self.new_entry(heard, frame) else {
+            let Some(entry) = self.new_entry(heard, frame, coder) else {
                 self.troubles.push(AnomalyKind::ConfigurationAbsent);
                 return false;
             };
@@ -321,18 +252,18 @@ impl Sounds {
         is_same
     }
 
-    fn new_entry(&self, heard: Sound, frame: &[u8]) -> Option<Entry> {
+    fn new_entry(&self, heard: Sound, frame: &[u8], coder: &Coder) -> Option<Entry> {
         let format = heard.format();
         let Format::Audio(audio) = &format else { return None };
-        let codec = self.sample_entry(audio, frame)?;
+        let codec = self.sample_entry(audio, frame, coder)?;
         Some(Entry { codec, timescale: audio.sample_rate_hz, format })
     }
 
-    fn sample_entry(&self, audio: &Audio, frame: &[u8]) -> Option<mp4_atom::Codec> {
-        match &self.coder {
-            Coder::Adts => aac::audio_specific_config(frame).map(|config| sound::aac(audio, config)),
+    fn sample_entry(&self, audio: &Audio, frame: &[u8], coder: &Coder) -> Option<mp4_atom::Codec> {
+        match coder {
+            Coder::Mpeg if !aac::is_adts(frame) => Some(sound::mpeg(audio)),
+            Coder::Mpeg => aac::audio_specific_config(frame).map(|config| sound::aac(audio, config)),
             Coder::Latm => self.mux.as_ref().map(|mux| sound::aac(audio, mux.config.clone())),
-            Coder::MpegAudio => Some(sound::mpeg(audio)),
             Coder::Ac3 if audio.codec == codec::Codec::Eac3 => sound::eac3(audio, frame, self.layers),
             Coder::Ac3 => sound::ac3(audio, frame),
             Coder::Opus(_) => sound::opus(audio, opus::control(frame)?.trims.0),
@@ -381,32 +312,13 @@ fn extend_last(frame: &[u8], target: &mut Target<'_>) {
     }
 }
 
-impl Coder {
-    fn look(&self, bytes: &[u8]) -> Look {
-        match self {
-            Self::Adts => Adts.look(bytes),
-            Self::Latm => Latm.look(bytes),
-            Self::MpegAudio => MpegAudio.look(bytes),
-            Self::Ac3 => Ac3.look(bytes),
-            Self::Opus(coding) => coding.look(bytes),
-        }
-    }
-
-    const fn sync(&self) -> u8 {
-        match self {
-            Self::Adts => Adts::SYNC,
-            Self::Latm => Latm::SYNC,
-            Self::MpegAudio => MpegAudio::SYNC,
-            Self::Ac3 => Ac3::SYNC,
-            Self::Opus(_) => Opus::SYNC,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::substream::DEPENDENT;
     use super::*;
+    use crate::codec::aac::Adts;
+    use crate::codec::ac3::Ac3;
+    use crate::codec::sound::{Coding, Look};
 
     const STEREO: &[u8] = include_bytes!("../../testdata/codec/stereo.aac");
     const LATM: &[u8] = include_bytes!("../../testdata/codec/stereo.latm");
@@ -424,6 +336,7 @@ mod tests {
                 sounds.push(piece, &mut Target { fragment: &mut fragment, start, timeline: 0 });
             }
         }
+        sounds.end(&mut Target { fragment: &mut fragment, start, timeline: 0 });
         let troubles = sounds.troubles().collect();
         (fragment, troubles)
     }
@@ -464,6 +377,14 @@ mod tests {
         let tail = &STEREO[cut + 5..];
         let (fragment, _) = samples(Codec::AacAdts, &[&STEREO[..cut], tail], true);
         assert_eq!(fragment.samples.len(), frames(STEREO).len() - 1);
+    }
+
+    #[test]
+    fn adts_under_the_stream_type_of_mpeg_audio_is_aac() {
+        let (fragment, troubles) = samples(Codec::MpegAudio, &[STEREO], false);
+        let (expected, _) = samples(Codec::AacAdts, &[STEREO], false);
+        assert!(troubles.is_empty() && fragment.media == expected.media);
+        assert_eq!(fragment.entry.unwrap().codec, expected.entry.unwrap().codec);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use super::line::Line;
 use super::pictures::Pictures;
 use super::sounds::{Sounds, Target};
 use super::syntax::Syntax;
+use crate::codec::{Format, FrameRate};
 use crate::segment::is_plausible_delay;
-use crate::time::{Stamp, Ticks};
+use crate::time::{Rate, Stamp, Ticks};
 use crate::ts::{self, Packet, Pid};
 
 /// One stream.
@@ -30,6 +31,7 @@ pub struct Stream {
     /// How large its last fragment was.
     pub expected: usize,
     told: Vec<AnomalyKind>,
+    frame_rate: FrameRate,
 }
 
 /// Where a fragment ended.
@@ -81,6 +83,7 @@ impl Stream {
             end: None,
             expected: 0,
             told: Vec::new(),
+            frame_rate: FrameRate::default(),
         })
     }
 
@@ -109,14 +112,14 @@ impl Stream {
         let Self { assembly, media, .. } = self;
         match media {
             Media::Pictures(pictures) => assembly.take(packet, |piece| match piece {
-                Piece::Gap => {}
+                Piece::Gap => pictures.lose(fragment),
                 Piece::Start(header) => {
                     let decode = header.dts.or(header.pts).map(|stamp| place.point(stamp));
-                    if let Some((decode, pts)) = decode.zip(header.pts) {
+                    let times = decode.zip(header.pts).map(|(decode, pts)| {
                         let pts = decode.nearest(pts);
-                        let present = if is_plausible_delay(pts - decode) { pts } else { decode };
-                        pictures.begin(decode, present, place.timeline, fragment);
-                    }
+                        (decode, if is_plausible_delay(pts - decode) { pts } else { decode })
+                    });
+                    pictures.begin(times, place.timeline, fragment);
                 }
                 Piece::Payload(payload) => pictures.push(payload, fragment),
             }),
@@ -152,7 +155,27 @@ impl Stream {
             self.expected = fragment.expected;
         }
         self.end = Some(End { timeline: place.timeline, timescale, point: whole.end });
+        if matches!(self.media, Media::Pictures(_)) {
+            whole.times().for_each(|pts| self.frame_rate.take(pts));
+        }
         Some(whole)
+    }
+
+    /// The frame rate of its pictures so far, where it is another than at the last call.
+    pub fn new_frame_rate(&mut self) -> Option<Rate> {
+        let Media::Pictures(pictures) = &self.media else { return None };
+        match &pictures.entry()?.format {
+            Format::Video(video) => self.frame_rate.news(video),
+            Format::Audio(_) => None,
+        }
+    }
+
+    /// The picture or audio frame in hand is whole: its segment or part ends.
+    pub fn end_unit(&mut self, place: &Place, fragment: &mut Fragment) {
+        match &mut self.media {
+            Media::Pictures(pictures) => pictures.end(fragment),
+            Media::Sounds(sounds) => sounds.end(&mut target(place, fragment)),
+        }
     }
 
     /// The picture in hand is whole: another begins, or its segment ends.
@@ -164,10 +187,15 @@ impl Stream {
 
     /// What was wrong since the last call and was not told yet.
     pub fn troubles(&mut self) -> Vec<Anomaly> {
-        let Media::Sounds(sounds) = &mut self.media else { return Vec::new() };
+        let kinds = match &mut self.media {
+            Media::Sounds(sounds) => sounds.troubles().collect::<Vec<_>>(),
+            Media::Pictures(pictures) => {
+                pictures.take_left_out().then_some(AnomalyKind::ParameterSets).into_iter().collect()
+            }
+        };
         let pid = self.assembly.pid;
         let mut fresh = Vec::new();
-        for kind in sounds.troubles() {
+        for kind in kinds {
             if !self.told.contains(&kind) {
                 self.told.push(kind);
                 fresh.push(Anomaly { pid, kind });

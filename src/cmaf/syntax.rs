@@ -4,6 +4,7 @@ use mp4_atom::Codec;
 
 use super::sets::{Key, Sets};
 use super::{avc, hevc};
+use crate::codec::access::{Place, place};
 use crate::codec::h264::H264;
 use crate::codec::hevc::Hevc;
 use crate::codec::picture::{Coding, Picture};
@@ -48,6 +49,14 @@ impl Syntax {
         match self {
             Self::Avc(_) => avc::unit(unit),
             Self::Hevc(_) => hevc::unit(unit),
+        }
+    }
+
+    /// Where in its access unit a unit stands.
+    pub fn place(&self, unit: &[u8]) -> Place {
+        match self {
+            Self::Avc(_) => place(codec::Codec::H264, unit),
+            Self::Hevc(_) => place(codec::Codec::Hevc, unit),
         }
     }
 

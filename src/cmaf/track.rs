@@ -1,7 +1,7 @@
 //! What tracks a program has.
 
 use crate::codec::Codec;
-use crate::ts::{Pid, Program, Stream};
+use crate::ts::{Pid, Program, Service, Stream};
 
 use super::anomaly::{Anomaly, AnomalyKind};
 use super::language::bcp_47;
@@ -18,6 +18,8 @@ pub struct Track {
     pub codec: Codec,
     /// Its language, a BCP 47 tag, where the PMT tells one.
     pub language: Option<String>,
+    /// Whom its sound is for, as the PMT says it.
+    pub service: Service,
 }
 
 /// What is in a track.
@@ -62,12 +64,13 @@ const fn is_video(stream: &Stream) -> bool {
 }
 
 fn track(stream: &Stream, role: Role) -> Track {
-    Track { role, pids: vec![stream.pid], codec: stream.codec, language: stream.language.and_then(bcp_47) }
+    let language = stream.language.and_then(bcp_47);
+    Track { role, pids: vec![stream.pid], codec: stream.codec, language, service: stream.service() }
 }
 
 fn muxed(tracks: &[Track]) -> Track {
     let pids = tracks.iter().flat_map(|track| track.pids.iter().copied()).collect();
     let language = tracks.iter().find_map(|track| track.language.clone());
     let codec = tracks.first().map_or(Codec::Other, |track| track.codec);
-    Track { role: Role::Muxed, pids, codec, language }
+    Track { role: Role::Muxed, pids, codec, language, service: Service::Main }
 }

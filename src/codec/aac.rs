@@ -2,6 +2,7 @@
 
 use super::Codec;
 use super::bits::{Bits, Packer};
+use super::mpeg_audio::MpegAudio;
 use super::sound::{Coding, Look, Name, Sound};
 
 /// ADTS. That the sound is HE-AAC is not told by it: SBR and PS hide in fill elements, so such a stream is
@@ -15,6 +16,24 @@ const HEADER_WITH_CHECKSUM: usize = 9;
 
 /// Samples in a raw_data_block, per channel.
 pub(crate) const SAMPLES: u32 = 1024;
+
+/// Whether a header with these first bytes is of ADTS, where MPEG audio states a layer that there is not: muxers put
+/// either under the other's stream_type.
+pub(crate) fn is_adts(frame: &[u8]) -> bool {
+    matches!(frame, [0xff, second, ..] if second & 0xf6 == 0xf0)
+}
+
+/// AAC in ADTS or MPEG audio, whatever the stream_type says: each header tells which.
+#[derive(Debug)]
+pub(crate) struct AdtsOrMpeg;
+
+impl Coding for AdtsOrMpeg {
+    const SYNC: u8 = Adts::SYNC;
+
+    fn look(&self, bytes: &[u8]) -> Look {
+        if is_adts(bytes) { Adts.look(bytes) } else { MpegAudio.look(bytes) }
+    }
+}
 
 impl Coding for Adts {
     const SYNC: u8 = 0xff;
@@ -212,6 +231,15 @@ mod tests {
             news.push(examiner.push(payload).unwrap().is_new_format);
         }
         assert_eq!(news, [true, false, false, false]);
+    }
+
+    #[test]
+    fn the_header_tells_adts_from_mpeg_audio_whatever_the_table_says() {
+        const LAYER_2: &[u8] = stream!("stereo.mp2");
+        for codec in [Codec::AacAdts, Codec::MpegAudio] {
+            assert_eq!(sound(codec, STEREO), ("mp4a.40.2".into(), 48_000, 2, 1024));
+            assert_eq!(sound(codec, LAYER_2), ("mp4a.40.33".into(), 48_000, 2, 1152));
+        }
     }
 
     #[test]

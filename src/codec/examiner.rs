@@ -2,12 +2,11 @@
 
 use std::fmt::Debug;
 
-use super::aac::Adts;
+use super::aac::AdtsOrMpeg;
 use super::ac3::Ac3;
 use super::h264::H264;
 use super::hevc::Hevc;
 use super::latm::Latm;
-use super::mpeg_audio::MpegAudio;
 use super::mpeg2::Mpeg2;
 use super::opus::Opus;
 use super::picture::Pictures;
@@ -53,14 +52,11 @@ impl Examiner {
             Codec::H264 => Some(Box::new(Pictures::<H264>::default())),
             Codec::Hevc => Some(Box::new(Pictures::<Hevc>::default())),
             Codec::Mpeg2Video => Some(Box::new(Pictures::<Mpeg2>::default())),
-            Codec::AacAdts => Some(Box::new(Sounds::new(Adts))),
+            Codec::AacAdts | Codec::MpegAudio => Some(Box::new(Sounds::new(AdtsOrMpeg))),
             Codec::AacLatm => Some(Box::new(Sounds::new(Latm))),
-            Codec::MpegAudio => Some(Box::new(Sounds::new(MpegAudio))),
             Codec::Ac3 | Codec::Eac3 => Some(Box::new(Sounds::new(Ac3))),
             Codec::Opus => Some(Box::new(Sounds::new(Opus::default()))),
-            Codec::Id3 | Codec::Scte35 | Codec::DvbSubtitle | Codec::Teletext | Codec::Klv | Codec::Other => {
-                None
-            }
+            _ => None,
         };
         Self { codec, reader, head: Vec::new(), is_decided: true }
     }

@@ -1,9 +1,10 @@
 //! H.264: NAL units, random access, the sequence parameter set.
 
-use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
+use h264_reader::nal::sps::{AspectRatioInfo, FrameMbsFlags, SeqParameterSet, VuiParameters};
 use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, Integer, Primitive};
 
 use super::bits::Bits;
+use super::colour::{ALTERNATIVE_TRANSFER, Colour};
 use super::picture::{Coding, ParameterSets, Picture, rate};
 use super::start_code::{trimmed, unescape};
 use super::{Codec, Format, RandomAccess, Video};
@@ -23,6 +24,8 @@ pub(crate) struct H264 {
     sps: ParameterSets,
     has_pps: bool,
     recovery_frames: Option<u32>,
+    /// preferred_transfer_characteristics.
+    transfer: Option<u8>,
     /// Reused for each unit that is read.
     rbsp: Vec<u8>,
 }
@@ -35,6 +38,7 @@ impl Coding for H264 {
         self.sps.reset();
         self.has_pps = false;
         self.recovery_frames = None;
+        self.transfer = None;
     }
 
     fn began(&mut self, head: &[u8]) -> Option<Picture> {
@@ -63,6 +67,8 @@ impl Coding for H264 {
                 let message = sei_message(trimmed(&self.rbsp), RECOVERY_POINT);
                 self.recovery_frames =
                     message.and_then(|message| Bits::new(message).golomb()).or(self.recovery_frames);
+                let transfer = sei_message(trimmed(&self.rbsp), ALTERNATIVE_TRANSFER);
+                self.transfer = transfer.and_then(|message| message.first().copied()).or(self.transfer);
             }
             _ => {}
         }
@@ -81,7 +87,8 @@ impl Coding for H264 {
             // An encoder that sends the same odd set twice means it.
             video = self::video(&self.sps, &mut self.rbsp, Strictness::UpToRestrictions);
         }
-        let Some(video) = video else { return false };
+        let Some(mut video) = video else { return false };
+        video.colour = Colour::preferring(video.colour, self.transfer);
         self.sps.adopt();
         *format = Some(Format::Video(video));
         true
@@ -160,6 +167,24 @@ fn video_of(rbsp: &mut [u8], strictness: Strictness) -> Option<Video> {
         frame_rate: timing
             .and_then(|timing| rate(timing.time_scale.into(), 2 * u64::from(timing.num_units_in_tick))),
         is_interlaced: sps.frame_mbs_flags != FrameMbsFlags::Frames,
+        colour: sps.vui_parameters.as_ref().and_then(colour),
+        sample_aspect: sps
+            .vui_parameters
+            .as_ref()
+            .and_then(|vui| vui.aspect_ratio_info.as_ref())
+            .and_then(AspectRatioInfo::get),
+    })
+}
+
+/// The colour description of the VUI (H.264 §E.2.1).
+fn colour(vui: &VuiParameters) -> Option<Colour> {
+    let signal = vui.video_signal_type.as_ref()?;
+    let description = signal.colour_description.as_ref()?;
+    Some(Colour {
+        primaries: description.colour_primaries,
+        transfer: description.transfer_characteristics,
+        matrix: description.matrix_coefficients,
+        is_full_range: signal.video_full_range_flag,
     })
 }
 
@@ -217,6 +242,7 @@ impl BitRead for UpToRestrictions<'_> {
 
 #[cfg(test)]
 mod tests {
+    use h264_reader::nal::sps::{ColourDescription, VideoSignalType};
     use h264_reader::nal::{NalHeader, WritableNal};
 
     use super::super::Examiner;
@@ -281,6 +307,8 @@ mod tests {
             height: 50,
             frame_rate: Rate::new(30_000, 1001),
             is_interlaced: false,
+            colour: None,
+            sample_aspect: Some((1, 1)),
         };
         assert_eq!(video(&examiner), expected);
     }
@@ -325,6 +353,43 @@ mod tests {
         let format = examiner.format().cloned();
         assert!(examine(&mut examiner, &unit_with(|sps| sps.max_num_ref_frames = 2)).is_new_format);
         assert_eq!(examiner.format().cloned(), format);
+    }
+
+    #[test]
+    fn colours_and_the_shape_of_samples_come_from_the_vui() {
+        let unit = unit_with(|sps| {
+            let vui = sps.vui_parameters.as_mut().unwrap();
+            vui.aspect_ratio_info = Some(AspectRatioInfo::Extended(64, 45));
+            vui.video_signal_type = Some(VideoSignalType {
+                video_full_range_flag: true,
+                colour_description: Some(ColourDescription {
+                    colour_primaries: 9,
+                    transfer_characteristics: 14,
+                    matrix_coefficients: 9,
+                }),
+                ..VideoSignalType::default()
+            });
+        });
+        let mut examiner = Examiner::new(Codec::H264);
+        examine(&mut examiner, &unit);
+        let expected = Colour { primaries: 9, transfer: 14, matrix: 9, is_full_range: true };
+        assert_eq!(video(&examiner).colour, Some(expected));
+        assert_eq!(video(&examiner).sample_aspect, Some((64, 45)));
+        let preferred = [&[0, 0, 1, 6, 147, 1, 18, 0x80][..], &unit].concat();
+        let mut examiner = Examiner::new(Codec::H264);
+        examine(&mut examiner, &preferred);
+        assert_eq!(video(&examiner).colour, Some(Colour { transfer: 18, ..expected }));
+    }
+
+    #[test]
+    fn a_clock_in_place_of_a_frame_rate_is_none() {
+        let unit = unit_with(|sps| {
+            let timing = sps.vui_parameters.as_mut().unwrap().timing_info.as_mut().unwrap();
+            (timing.time_scale, timing.num_units_in_tick) = (2_000_000, 1);
+        });
+        let mut examiner = Examiner::new(Codec::H264);
+        examine(&mut examiner, &unit);
+        assert_eq!(video(&examiner).frame_rate, None);
     }
 
     #[test]

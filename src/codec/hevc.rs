@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::bits::Bits;
+use super::colour::{ALTERNATIVE_TRANSFER, Colour, sample_aspect};
 use super::h264::{RECOVERY_POINT, sei_message};
 use super::picture::{Coding, ParameterSets, Picture, rate};
 use super::start_code::{trimmed, unescape};
@@ -32,6 +33,8 @@ pub(crate) struct Hevc {
     sps: ParameterSets,
     has_pps: bool,
     recovery_pictures: Option<i32>,
+    /// preferred_transfer_characteristics.
+    transfer: Option<u8>,
     /// Reused for each unit that is read.
     rbsp: Vec<u8>,
 }
@@ -45,6 +48,7 @@ impl Coding for Hevc {
         self.sps.reset();
         self.has_pps = false;
         self.recovery_pictures = None;
+        self.transfer = None;
     }
 
     fn began(&mut self, head: &[u8]) -> Option<Picture> {
@@ -73,6 +77,8 @@ impl Coding for Hevc {
                 let message = sei_message(trimmed(&self.rbsp), RECOVERY_POINT);
                 let pictures = message.and_then(|message| Bits::new(message).signed_golomb());
                 self.recovery_pictures = pictures.or(self.recovery_pictures);
+                let transfer = sei_message(trimmed(&self.rbsp), ALTERNATIVE_TRANSFER);
+                self.transfer = transfer.and_then(|message| message.first().copied()).or(self.transfer);
             }
             _ => {}
         }
@@ -94,7 +100,8 @@ impl Coding for Hevc {
         let Some(sps) = first(&self.sps, &mut self.rbsp, sps) else { return false };
         // A first VPS behind an SPS that is known already is no change by itself.
         let is_new = self.sps.has_changed() || has_new_vps && !self.vps.is_new();
-        let video = sps.video(vps.and_then(|vps| vps.rate));
+        let mut video = sps.video(vps.and_then(|vps| vps.rate));
+        video.colour = Colour::preferring(video.colour, self.transfer);
         let is_other = !matches!(format, Some(Format::Video(known)) if *known == video);
         for sets in [&mut self.vps, &mut self.sps] {
             if sets.has_changed() {
@@ -163,6 +170,8 @@ impl Sps {
             height: self.height,
             frame_rate: self.vui.rate.or(rate_of_vps),
             is_interlaced: self.vui.is_field_seq,
+            colour: self.vui.colour,
+            sample_aspect: self.vui.sample_aspect,
         }
     }
 }
@@ -334,22 +343,28 @@ fn reference_picture_sets(bits: &mut Bits<'_>) -> Option<()> {
 struct Vui {
     rate: Option<Rate>,
     is_field_seq: bool,
+    colour: Option<Colour>,
+    sample_aspect: Option<(u16, u16)>,
 }
 
 /// H.265 §E.2.1, up to the timing.
 fn vui(bits: &mut Bits<'_>) -> Option<Vui> {
     const EXTENDED_ASPECT_RATIO: u32 = 255;
-    if bits.flag()? && bits.number(8)? == EXTENDED_ASPECT_RATIO {
-        bits.skip(32)?;
-    }
+    let sample_aspect = match bits.flag()?.then(|| bits.number(8)) {
+        None => None,
+        Some(idc) if idc? == EXTENDED_ASPECT_RATIO => {
+            let aspect = (bits.number(16)? as u16, bits.number(16)? as u16);
+            (aspect.0 > 0 && aspect.1 > 0).then_some(aspect)
+        }
+        Some(idc) => sample_aspect(idc?),
+    };
     if bits.flag()? {
         bits.skip(1)?;
     }
+    let mut colour = None;
     if bits.flag()? {
-        bits.skip(4)?;
-        if bits.flag()? {
-            bits.skip(24)?;
-        }
+        bits.skip(3)?;
+        colour = Colour::read(bits)?;
     }
     if bits.flag()? {
         bits.golomb()?;
@@ -364,7 +379,7 @@ fn vui(bits: &mut Bits<'_>) -> Option<Vui> {
         }
     }
     let rate = if bits.flag()? { timing(bits)? } else { None };
-    Some(Vui { rate, is_field_seq })
+    Some(Vui { rate, is_field_seq, colour, sample_aspect })
 }
 
 /// num_units_in_tick and time_scale: a tick is a picture's. The inner `None`: they make no rate.
@@ -442,8 +457,46 @@ mod tests {
             height: 50,
             frame_rate: Rate::new(30_000, 1001),
             is_interlaced: false,
+            colour: None,
+            sample_aspect: Some((1, 1)),
         };
         assert_eq!(video(&examiner), expected);
+    }
+
+    /// An IDR picture behind these units.
+    fn behind(units: &[&[u8]]) -> Vec<u8> {
+        let mut unit: Vec<u8> = units.iter().flat_map(|unit| [&[0, 0, 1][..], *unit].concat()).collect();
+        unit.extend_from_slice(&slice(20));
+        unit
+    }
+
+    /// Of x265: BT.2020 with the PQ curve, samples that are square.
+    const PQ: &[u8] = &[
+        0x42, 0x01, 0x01, 0x02, 0x20, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00,
+        0x1e, 0xa0, 0x14, 0x20, 0x61, 0xf2, 0x36, 0x5b, 0xa4, 0xa4, 0xc2, 0xf0, 0x16, 0xa1, 0x22, 0x01, 0x20,
+        0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x0c, 0x84,
+    ];
+    /// Of x265: BT.2020 with the curve of old receivers, samples of 16:11.
+    const HLG: &[u8] = &[
+        0x42, 0x01, 0x01, 0x02, 0x20, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00,
+        0x1e, 0xa0, 0x20, 0x83, 0x13, 0x65, 0x95, 0x9a, 0xe4, 0xca, 0xf0, 0x46, 0xa1, 0x21, 0xc1, 0x20, 0x80,
+        0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x0c, 0x84,
+    ];
+    /// Its SEI message: HLG (18) is preferred.
+    const PREFERRED: &[u8] = &[0x4e, 0x01, 0x93, 0x01, 0x12, 0x80];
+
+    #[test]
+    fn colours_come_from_the_vui_and_from_the_preferred_transfer() {
+        let bt_2020 = |transfer| Some(Colour { primaries: 9, transfer, matrix: 9, is_full_range: false });
+        for (units, transfer) in [(&[PQ][..], 16), (&[HLG], 14), (&[HLG, PREFERRED], 18)] {
+            let mut examiner = Examiner::new(Codec::Hevc);
+            assert!(examine(&mut examiner, &behind(units)).is_new_format);
+            assert_eq!(video(&examiner).colour, bt_2020(transfer));
+            assert_eq!(video(&examiner).frame_rate, Rate::new(25, 1));
+        }
+        let mut examiner = Examiner::new(Codec::Hevc);
+        examine(&mut examiner, &behind(&[HLG]));
+        assert_eq!(video(&examiner).sample_aspect, Some((16, 11)));
     }
 
     #[test]

@@ -20,8 +20,12 @@
 
 pub(crate) mod aac;
 pub(crate) mod ac3;
+pub(crate) mod access;
 pub(crate) mod bits;
+mod colour;
 mod examiner;
+mod frame_rate;
+pub(crate) mod frames;
 pub(crate) mod h264;
 pub(crate) mod hevc;
 pub(crate) mod latm;
@@ -35,7 +39,9 @@ pub(crate) mod start_code;
 #[cfg(test)]
 mod testing;
 
+pub use colour::Colour;
 pub use examiner::Examiner;
+pub use frame_rate::FrameRate;
 
 use crate::time::Rate;
 
@@ -49,6 +55,16 @@ pub enum Codec {
     Hevc,
     /// MPEG-2 (and MPEG-1) video.
     Mpeg2Video,
+    /// MPEG-4 part 2 video. Like those below that name no reader, it is known by name alone.
+    Mpeg4Video,
+    /// H.266 / VVC video; by name alone.
+    Vvc,
+    /// AV1 video; by name alone.
+    Av1,
+    /// VP9 video; by name alone.
+    Vp9,
+    /// VC-1 video; by name alone.
+    Vc1,
     /// AAC in ADTS frames.
     AacAdts,
     /// AAC in LATM/LOAS frames.
@@ -61,6 +77,18 @@ pub enum Codec {
     Eac3,
     /// Opus.
     Opus,
+    /// DTS, DTS-HD, DTS-UHD; by name alone.
+    Dts,
+    /// AC-4; by name alone.
+    Ac4,
+    /// MPEG-H 3D audio; by name alone.
+    MpegH,
+    /// Dolby TrueHD; by name alone.
+    TrueHd,
+    /// Linear PCM; by name alone.
+    Lpcm,
+    /// G.711, A-law or µ-law; by name alone.
+    G711,
     /// Timed ID3 metadata.
     Id3,
     /// SCTE-35 splice information.
@@ -78,12 +106,58 @@ pub enum Codec {
 impl Codec {
     /// Whether it codes pictures.
     pub const fn is_video(self) -> bool {
-        matches!(self, Self::H264 | Self::Hevc | Self::Mpeg2Video)
+        matches!(
+            self,
+            Self::H264
+                | Self::Hevc
+                | Self::Mpeg2Video
+                | Self::Mpeg4Video
+                | Self::Vvc
+                | Self::Av1
+                | Self::Vp9
+                | Self::Vc1
+        )
     }
 
     /// Whether it codes sound.
     pub const fn is_audio(self) -> bool {
-        matches!(self, Self::AacAdts | Self::AacLatm | Self::MpegAudio | Self::Ac3 | Self::Eac3 | Self::Opus)
+        matches!(
+            self,
+            Self::AacAdts
+                | Self::AacLatm
+                | Self::MpegAudio
+                | Self::Ac3
+                | Self::Eac3
+                | Self::Opus
+                | Self::Dts
+                | Self::Ac4
+                | Self::MpegH
+                | Self::TrueHd
+                | Self::Lpcm
+                | Self::G711
+        )
+    }
+
+    /// Whether an [`Examiner`] reads its headers: then streams have a [`Format`], and random access points are known
+    /// from the bitstream.
+    pub const fn is_read(self) -> bool {
+        matches!(
+            self,
+            Self::H264
+                | Self::Hevc
+                | Self::Mpeg2Video
+                | Self::AacAdts
+                | Self::AacLatm
+                | Self::MpegAudio
+                | Self::Ac3
+                | Self::Eac3
+                | Self::Opus
+        )
+    }
+
+    /// Whether HTTP Live Streaming has no way to carry it in transport stream segments: nothing plays it there.
+    pub const fn is_unplayable_in_ts(self) -> bool {
+        matches!(self, Self::Av1 | Self::Vp9 | Self::G711 | Self::Lpcm)
     }
 
     /// Its name, for people.
@@ -92,12 +166,23 @@ impl Codec {
             Self::H264 => "H.264",
             Self::Hevc => "HEVC",
             Self::Mpeg2Video => "MPEG-2 video",
+            Self::Mpeg4Video => "MPEG-4 part 2 video",
+            Self::Vvc => "VVC",
+            Self::Av1 => "AV1",
+            Self::Vp9 => "VP9",
+            Self::Vc1 => "VC-1",
             Self::AacAdts => "AAC",
             Self::AacLatm => "AAC (LATM)",
             Self::MpegAudio => "MP3/MP2",
             Self::Ac3 => "AC-3",
             Self::Eac3 => "E-AC-3",
             Self::Opus => "Opus",
+            Self::Dts => "DTS",
+            Self::Ac4 => "AC-4",
+            Self::MpegH => "MPEG-H",
+            Self::TrueHd => "TrueHD",
+            Self::Lpcm => "LPCM",
+            Self::G711 => "G.711",
             Self::Id3 => "ID3",
             Self::Scte35 => "SCTE-35",
             Self::DvbSubtitle => "DVB subtitles",
@@ -181,9 +266,14 @@ pub struct Video {
     /// Height in pixels, after cropping.
     pub height: u32,
     /// Frames a second, where the stream says so; fields, where each picture is one field (HEVC's field_seq).
+    /// A header may be wrong about it: [`FrameRate`] measures.
     pub frame_rate: Option<Rate>,
     /// Whether pictures may be coded as fields.
     pub is_interlaced: bool,
+    /// How its samples stand for colours, where the stream says so.
+    pub colour: Option<Colour>,
+    /// Width and height of a sample (SAR), where the stream says so.
+    pub sample_aspect: Option<(u16, u16)>,
 }
 
 /// An audio stream's format.
@@ -216,6 +306,8 @@ mod tests {
     fn a_coding_is_of_pictures_or_of_sound_or_of_neither() {
         assert!(Codec::Hevc.is_video() && !Codec::Hevc.is_audio());
         assert!(Codec::Opus.is_audio() && !Codec::Opus.is_video());
+        assert!(Codec::Dts.is_audio() && !Codec::Dts.is_read());
+        assert!(Codec::Av1.is_video() && !Codec::Av1.is_audio());
         assert!(!Codec::Scte35.is_audio() && !Codec::Scte35.is_video());
     }
 }

@@ -110,6 +110,8 @@ fn video(header: &[u8; HEADER], extension: Option<&[u8; EXTENSION]>) -> Option<V
         height,
         frame_rate: rate(count * (extension.rate_count + 1), seconds * (extension.rate_seconds + 1)),
         is_interlaced: extension.is_interlaced,
+        colour: None,
+        sample_aspect: None,
     })
 }
 
@@ -246,6 +248,8 @@ mod tests {
             height: 48,
             frame_rate: Rate::new(30_000, 1001),
             is_interlaced: false,
+            colour: None,
+            sample_aspect: None,
         };
         assert_eq!(video(&examiner), expected);
         examine(&mut examiner, stream!("open.m2v"));

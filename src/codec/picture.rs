@@ -147,8 +147,14 @@ impl ParameterSets {
     }
 }
 
-/// `count / seconds` in lowest terms; none if it is zero, endless, or too large.
+/// A header that says more pictures a second means another clock: 90 kHz, milliseconds.
+const MAX_RATE: u64 = 300;
+
+/// `count / seconds` in lowest terms; none if it is zero, endless, or no frame rate.
 pub(crate) fn rate(count: u64, seconds: u64) -> Option<Rate> {
+    if count >= seconds.saturating_mul(MAX_RATE) {
+        return None;
+    }
     let divisor = greatest_common_divisor(count, seconds);
     let [count, seconds] = [count, seconds].map(|part| u32::try_from(part.checked_div(divisor)?).ok());
     Rate::new(count?, seconds?)
@@ -189,6 +195,7 @@ mod tests {
         assert_eq!(rate(0, 0), None);
         assert_eq!(rate(0, 5), None);
         assert_eq!(rate(5, 0), None);
+        assert_eq!((rate(240, 1), rate(90_000, 1)), (Rate::new(240, 1), None));
         assert_eq!(rate(u64::from(u32::MAX), 2 * u64::from(u32::MAX)), Rate::new(1, 2));
     }
 }

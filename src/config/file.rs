@@ -175,7 +175,7 @@ pub struct Rendition {
     /// A shell command that replaces ffmpeg's whole line and writes MPEG-TS to its standard output.
     #[schemars(example = &"ffmpeg -i - -c copy -f mpegts -")]
     pub command: Option<String>,
-    /// Peak bits per second in the multivariant playlist; measured if absent.
+    /// Peak bits per second in the multivariant playlist, at least: more if more is measured; measured if absent.
     #[schemars(example = &"3M")]
     pub bandwidth: Option<Written<Bitrate>>,
     /// The media playlist's name; `<name>/index.m3u8` if absent.

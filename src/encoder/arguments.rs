@@ -43,10 +43,10 @@ pub(super) fn of_group(ladder: &Ladder, group: &[usize], clock_font: Option<&Pat
             }
         }
         Input::Url { url, args } => {
-            line.own(args).words(&["-i", url]);
+            line.words(&jump_correction(&renditions)).own(args).words(&["-i", url]);
         }
         Input::Stdin { args } | Input::Command { args, .. } => {
-            line.own(args).words(&["-i", "pipe:0"]);
+            line.words(&jump_correction(&renditions)).own(args).words(&["-i", "pipe:0"]);
         }
     }
     let audio_source = match &ladder.input {
@@ -95,6 +95,19 @@ impl Line {
         self.arguments.push(word);
         self
     }
+}
+
+/// ffmpeg takes a step of one track's timestamps by more than 10 s for a jump of the clock and shifts all tracks by it:
+/// after a gap in the video, audio and video lie as far apart as the gap was long. Tracks that are copied keep their
+/// timestamps, whose jumps the segmenter knows better; where something is encoded, frames are repeated over the gap, so
+/// a limit remains.
+fn jump_correction(renditions: &[&Rendition]) -> [&'static str; 2] {
+    const OPTION: &str = "-dts_delta_threshold";
+    let is_copied = |rendition: &&Rendition| {
+        let video = rendition.video.as_ref().is_none_or(|video| video.codec == "copy");
+        video && rendition.audio.as_ref().is_none_or(|audio| audio.codec == "copy")
+    };
+    [OPTION, if renditions.iter().all(is_copied) { "1000000" } else { "60" }]
 }
 
 /// Whether the user says how fast the input is read.

@@ -254,7 +254,8 @@ mod tests {
         ladder.renditions[0].args = vec!["-tune".into(), "film".into()];
         assert_eq!(
             lines(&ladder),
-            ["ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -re -i in.mp4 \
+            [
+                "ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -dts_delta_threshold 60 -re -i in.mp4 \
               -filter_complex '[0:v:0]split=2[s0][s1];[s0]fps=25,scale=1280:720[v0];[s1]fps=25,scale=640:360[v1]' \
               -map '[v0]' -c:v libx264 -pix_fmt yuv420p -b:v 800k -maxrate 800k -bufsize 1600k -g 100 \
               -sc_threshold 0 -force_key_frames \
@@ -265,7 +266,8 @@ mod tests {
               -sc_threshold 0 -force_key_frames \
               'expr:isnan(prev_forced_t)+gt(floor(t/4+1e-6),floor(prev_forced_t/4+1e-6))' \
               -map '0:a:0?' -c:a aac -b:a 96k \
-              -avoid_negative_ts disabled -output_ts_offset 10 -f mpegts pipe:4 3>720p.ts 4>360p.ts"]
+              -avoid_negative_ts disabled -output_ts_offset 10 -f mpegts pipe:4 3>720p.ts 4>360p.ts"
+            ]
         );
     }
 
@@ -281,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             lines[1],
-            "ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -re -i in.mp4 -map '0:a:0?' \
+            "ffmpeg -hide_banner -loglevel level+info -nostats -progress pipe:1 -dts_delta_threshold 60 -re -i in.mp4 -map '0:a:0?' \
              -c:a aac -b:a 96k -avoid_negative_ts disabled -output_ts_offset 10 -f mpegts pipe:3 3>360p.ts"
         );
     }

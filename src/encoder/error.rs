@@ -57,6 +57,17 @@ pub enum Error {
         /// Its last lines on standard error.
         words: LastWords,
     },
+    /// What it was to pass on unchanged has no place in a transport stream; it was killed.
+    #[error(
+        "{process}: its input is {codec}, which MPEG-TS cannot carry so that players know it: encode it, as in \
+             video = {{ codec = \"h264\" }}"
+    )]
+    NotCarried {
+        /// Which one.
+        process: String,
+        /// The codec of the video.
+        codec: String,
+    },
     /// An encoder in a fan-out read more slowly than the source gave; it was killed so that the others go on.
     #[error("{process} did not keep up with the source and was dropped: give it a lighter preset or a smaller size{}", said(.words))]
     Slow {
@@ -108,7 +119,7 @@ impl Error {
     /// What to do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Invalid { .. } => Kind::Invalid,
+            Self::Invalid { .. } | Self::NotCarried { .. } => Kind::Invalid,
             Self::Missing { .. } => Kind::Missing,
             Self::System { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Kind::Refused,
             Self::Killed { .. } => Kind::Closed,
@@ -164,6 +175,10 @@ mod tests {
         let killed = Error::Died { process, status, words: LastWords::default() };
         assert_eq!(killed.to_string(), "encoder of 720p died with signal 9");
         assert_eq!(killed.kind(), Kind::Transient);
+        let process = "encoder of v".to_owned();
+        let not_carried = Error::NotCarried { process, codec: "AV1".to_owned() };
+        assert!(not_carried.to_string().starts_with("encoder of v: its input is AV1, which MPEG-TS cannot"));
+        assert_eq!(not_carried.kind(), Kind::Invalid);
         assert!(
             Error::Missing { program: "/x/ffmpeg".into() }.to_string().starts_with("/x/ffmpeg not found: ")
         );

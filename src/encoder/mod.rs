@@ -21,8 +21,10 @@
 //! # }
 //! ```
 
-pub mod command;
+pub mod carriage;
+mod command;
 pub mod ladder;
+pub mod launcher;
 
 mod arguments;
 mod error;

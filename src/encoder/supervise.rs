@@ -15,6 +15,7 @@ use tokio::process::{ChildStderr, ChildStdin};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
+use super::carriage::Unplayable;
 use super::error::Error;
 use super::fold::{self, Messages};
 use super::process::Process;
@@ -38,6 +39,8 @@ pub(super) enum Order {
     Slow,
     /// It is a source and no encoder is left.
     Unheard,
+    /// It passes on video of this codec, which nothing can play in what it makes.
+    NotCarried { codec: String },
 }
 
 /// What is tried to make a process end, each a while after it was asked for.
@@ -77,11 +80,13 @@ pub(super) async fn supervise(
 ) -> Result<(), Error> {
     let words = Arc::new(Mutex::new(LastWords::default()));
     let is_signalled = Arc::new(AtomicBool::new(false));
+    let (unplayable, mut found) = mpsc::unbounded_channel();
     let listener = Listener {
         process: process.label.clone(),
         words: words.clone(),
         is_signalled: is_signalled.clone(),
         messages,
+        unplayable,
     };
     let messages = process.stderr.take().map(|pipe| tokio::spawn(listener.run(pipe)));
     let mut steps: VecDeque<(Instant, Duration, Step)> = VecDeque::new();
@@ -94,6 +99,10 @@ pub(super) async fn supervise(
             status = process.wait() => break status,
             Some(order) = orders.recv(), if cause.is_none() => {
                 cause = Some(Cause::Order(order));
+                process.signal(Signal::KILL);
+            }
+            Some(codec) = found.recv(), if cause.is_none() => {
+                cause = Some(Cause::Order(Order::NotCarried { codec }));
                 process.signal(Signal::KILL);
             }
             wanted = wanted(&mut phase), if !matches!(cause, Some(Cause::Phase)) => {
@@ -132,6 +141,10 @@ pub(super) async fn supervise(
     if let Some(messages) = messages {
         // Someone may have left the group and still hold the pipe.
         let _ = timeout(Duration::from_secs(1), messages).await;
+    }
+    // It may have been done before its line was read.
+    if let (true, Ok(codec)) = (cause.is_none(), found.try_recv()) {
+        cause = Some(Cause::Order(Order::NotCarried { codec }));
     }
     let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let asked = match (is_finishing, is_signalled.load(Ordering::Relaxed)) {
@@ -188,6 +201,7 @@ fn verdict(
     };
     match cause {
         Some(Cause::Order(Order::Unheard)) => Ok(()),
+        Some(Cause::Order(Order::NotCarried { codec })) => Err(Error::NotCarried { process, codec }),
         Some(Cause::Order(Order::Slow)) => Err(Error::Slow { process, words }),
         Some(Cause::Silent) => {
             tracing::info!(process, "produced nothing more after it was asked to end, killed");
@@ -223,6 +237,8 @@ struct Listener {
     /// Whether a signal of ours has asked for the end: what it complains of from then on follows from that.
     is_signalled: Arc<AtomicBool>,
     messages: Messages,
+    /// Gets the codec of video that nothing can play.
+    unplayable: mpsc::UnboundedSender<String>,
 }
 
 impl Listener {
@@ -238,6 +254,16 @@ impl Listener {
     }
 
     fn take(&self, line: Line) {
+        match Unplayable::read(&line.text) {
+            // The receiver lives as long as the process.
+            Some(Unplayable::Video(codec)) => drop(self.unplayable.send(codec)),
+            Some(Unplayable::Audio(codec)) => tracing::warn!(
+                process = &*self.process,
+                "audio is {codec}, which MPEG-TS cannot carry so that players know it, and is not heard: encode it, as in \
+                 audio = {{ codec = \"aac\" }}"
+            ),
+            None => {}
+        }
         let is_expected = line.level >= Level::Warning && self.is_signalled.load(Ordering::Relaxed);
         let level = if is_expected { Level::Unknown } else { line.level };
         self.messages.take(&self.process, level, &line.text, Instant::now().into_std(), log);

@@ -75,7 +75,10 @@ pub fn low_latency(snapshot: &Snapshot, rendition: usize, skip: Skip) -> Option<
 fn show_parts(media: &mut playlist::Media, view: &View, snapshot: &Snapshot, rendition: usize) {
     if let Some(edge) = snapshot.edge(rendition).filter(|_| !media.is_ended) {
         media.low_latency.open = Some(edge.open.clone()).filter(|open| !open.parts.is_empty());
-        media.low_latency.hints = hints(snapshot, rendition);
+        // After a gap nobody knows whether the next segment has parts.
+        if media.low_latency.open.is_some() || media.segments.last().is_none_or(|last| !last.is_gap) {
+            media.low_latency.hints = hints(snapshot, rendition);
+        }
         media.low_latency.reports = reports(snapshot, rendition);
     }
     let mut behind = open_duration(media);

@@ -67,6 +67,16 @@ pub enum Anomaly {
         /// What was told.
         target: Duration,
     },
+    /// A variant's segments, and the audio that goes with them, have a higher peak bit rate than was configured. BANDWIDTH
+    /// must not be below it (RFC 8216 §4.3.4.2), so it is what is measured from now on. Told once.
+    BandwidthExceeded {
+        /// Which rendition's.
+        rendition: usize,
+        /// Bits a second.
+        measured_bps: u64,
+        /// Bits a second.
+        configured_bps: u64,
+    },
     /// An earlier run's playlist, which is gone on with, had a target duration too short for this run's
     /// segments: players that still hold it may stumble once.
     TargetRaised {
@@ -93,6 +103,11 @@ impl fmt::Display for Anomaly {
                  {:.3} s that its playlist is bound to",
                 duration.as_secs_f64(),
                 target.as_secs_f64()
+            ),
+            Self::BandwidthExceeded { rendition, measured_bps, configured_bps } => write!(
+                f,
+                "segments of rendition {rendition} need {measured_bps} bit/s, more than the configured bandwidth of \
+                 {configured_bps} bit/s: BANDWIDTH is the measured figure from now on; raise `bandwidth` or lower the bitrate"
             ),
             Self::TargetRaised { from, to } => write!(
                 f,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::date_ranges::DateRanges;
-use super::multivariant::{Index, Renewal};
+use super::multivariant::{Index, Renewal, configured_bps, peak_bps};
 use super::run::{Map, Opened, Run};
 use super::snapshot::Snapshot;
 use super::target::{PartTarget, Target, whole_seconds};
@@ -14,6 +14,8 @@ use super::{Anomaly, Kind, Options, Plan, Step, low_latency, naming, resume};
 use crate::codec::Format;
 use crate::playlist;
 use crate::segment::{self, Extent, Head};
+use crate::time::{Rate, Ticks};
+use crate::ts::Service;
 
 /// Once a rendition has closed so many segments, the first playlists wait no longer for one that has none.
 const PATIENCE: u64 = 3;
@@ -162,6 +164,25 @@ impl Presentation {
         plan
     }
 
+    /// Nothing of `rendition` came for the time of `extent`: its playlist shows EXT-X-GAP there, and nothing is put
+    /// (rfc8216bis §4.4.4.7). A rendition that has had nothing else so far has no playlist yet, and nothing waits for it.
+    ///
+    /// `is_whole` says whether the gap stands for a segment that other renditions have, and not for a time before or after
+    /// its frames. One without duration is counted and not shown.
+    pub fn gap(&mut self, rendition: usize, extent: &Extent, is_whole: bool) -> Plan {
+        let mut plan = Plan::default();
+        if self.runs[rendition].is_ended {
+            return plan;
+        }
+        if !extent.duration.is_zero() {
+            self.append_gap(rendition, extent, &mut plan);
+        }
+        self.runs[rendition].closed += u64::from(is_whole);
+        self.publish(rendition, &mut plan);
+        self.show_edge(rendition);
+        plan
+    }
+
     /// The formats of all streams of `rendition` are known, or have become others.
     pub fn format(&mut self, rendition: usize, formats: &[Format]) {
         let known = &mut self.runs[rendition].profile.formats;
@@ -169,6 +190,18 @@ impl Presentation {
             *known = formats.to_vec();
             self.is_index_due = true;
         }
+    }
+
+    /// How many frames of `rendition` come in a second, as timestamps show it: it wins over what its formats say.
+    pub fn frame_rate(&mut self, rendition: usize, rate: Rate) {
+        let known = &mut self.runs[rendition].profile.frame_rate;
+        self.is_index_due |= known.replace(rate) != Some(rate);
+    }
+
+    /// Whom the sound of `rendition` is for.
+    pub fn service(&mut self, rendition: usize, service: Service) {
+        let known = &mut self.runs[rendition].profile.service;
+        self.is_index_due |= std::mem::replace(known, service) != service;
     }
 
     /// What is spoken in `rendition`, as BCP 47 writes it.
@@ -221,6 +254,12 @@ impl Presentation {
     }
 
     fn begin(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) {
+        self.runs[rendition].end_silence(head);
+        self.begin_without_map(rendition, head, arrived);
+        self.take_map(rendition);
+    }
+
+    fn begin_without_map(&mut self, rendition: usize, head: &Head, arrived: Option<SystemTime>) {
         let run = &mut self.runs[rendition];
         // The first segment of all breaks nothing.
         let has_jumped = head.is_discontinuity && !run.window.is_empty();
@@ -228,7 +267,6 @@ impl Presentation {
         // An open segment that never closed leaves its jump to this one.
         let has_jumped = has_jumped || run.opened.as_ref().is_some_and(Opened::is_break);
         run.opened = Some(Opened { start: head.start, has_jumped, map: None, mark: None, parts: Vec::new() });
-        self.take_map(rendition);
     }
 
     /// Gives the open segment its map, and breaks the timeline where the segment before it had another.
@@ -258,10 +296,10 @@ impl Presentation {
         let (number, key) = (run.next, names.segment_key(run.next));
         plan.push(Step::PutSegment { rendition, number, key: key.clone() });
 
-        let duration = self.target.admit(extent, self.options.kind, &names.role);
-        if duration < extent.duration {
-            let target = duration;
-            plan.report(Anomaly::LongerThanTarget { rendition, number, duration: extent.duration, target });
+        self.target.admit(extent, self.options.kind);
+        let duration = extent.duration;
+        if let Some(target) = self.target.exceeded_by(duration) {
+            plan.report(Anomaly::LongerThanTarget { rendition, number, duration, target });
         }
         let segment = playlist::Segment {
             uri: naming::reference(&self.options.url_prefix, &names.playlist, &key),
@@ -281,6 +319,38 @@ impl Presentation {
         run.profile.meter.add(extent.duration, extent.size_bytes, target);
         run.next = run.next.saturating_add(1);
         run.closed += 1;
+        run.has_media = true;
+    }
+
+    /// Appends a gap to its rendition's window. It needs no map.
+    fn append_gap(&mut self, rendition: usize, extent: &Extent, plan: &mut Plan) {
+        if self.runs[rendition].opened.is_none() {
+            self.begin_without_map(rendition, &extent.head, None);
+        }
+        let run = &mut self.runs[rendition];
+        let Some(opened) = run.opened.take() else { return };
+        let start = extent.head.start;
+        let mark = || self.timeline.close(rendition, run.closed, start, opened.has_jumped);
+        let mark = opened.mark.unwrap_or_else(mark);
+        let names = &self.options.renditions[rendition];
+        self.target.admit(extent, self.options.kind);
+        let (number, duration) = (run.next, extent.duration);
+        if let Some(target) = self.target.exceeded_by(duration) {
+            plan.report(Anomaly::LongerThanTarget { rendition, number, duration, target });
+        }
+        let segment = playlist::Segment {
+            uri: naming::reference(&self.options.url_prefix, &names.playlist, &names.segment_key(number)),
+            duration,
+            is_gap: true,
+            is_discontinuity: mark.is_discontinuity,
+            date_time: mark.date_time,
+            ..playlist::Segment::default()
+        };
+        run.window.push(Entry::new(number, None, segment), true);
+        run.next = run.next.saturating_add(1);
+        if !run.has_media {
+            run.gap_end = Some(start + Ticks::from(extent.duration));
+        }
     }
 
     /// Puts what may be shown now that `rendition` has something new.
@@ -304,7 +374,7 @@ impl Presentation {
     /// Whether the target duration can be told: every rendition has promised one, or has been waited for long
     /// enough. VOD is told at the end, from the whole.
     fn is_ready(&self) -> bool {
-        if self.runs.iter().all(|run| run.window.is_empty()) {
+        if self.runs.iter().all(|run| !run.is_shown()) {
             return false;
         }
         if self.options.kind == Kind::Vod {
@@ -326,9 +396,15 @@ impl Presentation {
         if run.window.is_empty() {
             return;
         }
+        let is_shown = run.is_shown();
         if let Kind::Live { window } = self.options.kind {
             run.window.trim(window, target);
-            self.leave_date_ranges(rendition);
+            if is_shown {
+                self.leave_date_ranges(rendition);
+            }
+        }
+        if !is_shown {
+            return;
         }
         let run = &mut self.runs[rendition];
         run.window.forget_parts(target * low_latency::PARTS);
@@ -374,10 +450,26 @@ impl Presentation {
         snapshot.part_target = self.part_target.fixed();
     }
 
+    /// Looks for renditions that need more than the bandwidth that is configured.
+    fn compare_bandwidths(&mut self, plan: &mut Plan) {
+        for rendition in 0..self.runs.len() {
+            let configured = configured_bps(&self.runs[rendition], &self.options.renditions[rendition]);
+            let measured = peak_bps(&self.options, &self.runs, rendition);
+            if let (Some(configured_bps), Some(measured_bps)) = (configured, measured)
+                && measured_bps > configured_bps
+            {
+                self.runs[rendition].is_exceeded = true;
+                self.is_index_due = true;
+                plan.report(Anomaly::BandwidthExceeded { rendition, measured_bps, configured_bps });
+            }
+        }
+    }
+
     /// Puts each multivariant playlist that says something new, if all that it names is out.
     fn put_multivariants(&mut self, plan: &mut Plan) {
-        let bandwidths = self.options.renditions.iter().map(|names| names.bandwidth_bps);
-        let is_stale = self.runs.iter().zip(bandwidths).any(|(run, bps)| run.profile.is_stale(bps));
+        self.compare_bandwidths(plan);
+        let all = self.runs.iter().zip(&self.options.renditions);
+        let is_stale = all.into_iter().any(|(run, names)| run.profile.is_stale(configured_bps(run, names)));
         if is_stale {
             // VOD is complete by now: nothing higher will come.
             let has_headroom = self.options.kind != Kind::Vod;
@@ -409,7 +501,7 @@ mod tests {
     use super::super::replay;
     use super::*;
     use crate::codec::{Audio, Codec, Video};
-    use crate::time::{Rate, Ticks};
+    use crate::time::Rate;
 
     const LIVE: Kind = Kind::Live { window: 3 };
 
@@ -592,7 +684,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_longer_than_the_target_is_reported_and_the_next_tells_its_date() {
+    fn a_segment_longer_than_the_target_is_reported_and_tells_its_real_duration() {
         let mut feed = Feed::lone(LIVE);
         feed.segment(0);
         let plan = feed.close(0, feed.head(0), 6);
@@ -602,8 +694,7 @@ mod tests {
             [Anomaly::LongerThanTarget { rendition: 0, number: 2, duration, target }]
         );
         let plan = feed.segment(0);
-        let lines = "#EXTINF:4.000000,\n00002.ts\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10.000Z\n#EXTINF:4.000000,\n00003.ts\n";
+        let lines = "#EXTINF:6.000000,\n00002.ts\n#EXTINF:4.000000,\n00003.ts\n";
         assert!(text(&plan, "index.m3u8").unwrap().ends_with(lines));
     }
 
@@ -644,6 +735,8 @@ mod tests {
                 height: 720,
                 frame_rate: Rate::new(30_000, 1001),
                 is_interlaced: false,
+                colour: None,
+                sample_aspect: None,
             }),
             Format::Audio(Audio {
                 codec: Codec::AacAdts,

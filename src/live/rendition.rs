@@ -38,7 +38,7 @@ pub struct Rendition {
     pub playlist: String,
     /// What stands before the number in a segment's key, such as `720p/` or `sample_high-`.
     pub segment_prefix: String,
-    /// Peak bits per second as configured, of everything that plays with a variant; it wins over what is measured.
+    /// Peak bits per second as configured, of everything that plays with a variant: declared unless more is measured.
     pub bandwidth_bps: Option<u64>,
     /// What its segments are made of.
     pub container: Container,

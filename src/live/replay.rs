@@ -214,11 +214,24 @@ pub(super) fn segment(presentation: &mut Presentation, rendition: usize) -> Plan
     close(presentation, rendition)
 }
 
+/// Closes four seconds of `rendition` that begin at `start`, in seconds.
+pub(super) fn segment_at(presentation: &mut Presentation, rendition: usize, start: i64) -> Plan {
+    let start = Ticks::new(start * Ticks::PER_SECOND);
+    let head = Head { start, decode_start: start, ..HEAD };
+    presentation.open(rendition, &head, UNIX_EPOCH);
+    let decode_end = start + Ticks::from(TARGET);
+    presentation
+        .close(rendition, &Extent { head, duration: TARGET, size_bytes: 1, longest: TARGET, decode_end })
+}
+
 /// Closes the open segment of `rendition` after four seconds.
 pub(super) fn close(presentation: &mut Presentation, rendition: usize) -> Plan {
-    let extent =
-        Extent { head: HEAD, duration: TARGET, size_bytes: 1, longest: TARGET, decode_end: Ticks::ZERO };
-    presentation.close(rendition, &extent)
+    presentation.close(rendition, &sized(1))
+}
+
+/// Four seconds of so many bytes.
+pub(super) fn sized(size_bytes: u64) -> Extent {
+    Extent { head: HEAD, duration: TARGET, size_bytes, longest: TARGET, decode_end: Ticks::ZERO }
 }
 
 /// A segment on the grid of a 30000/1001 stream that began at `origin`: the `position`th, `jump` ahead.

@@ -69,7 +69,7 @@ pub(super) fn start(options: &Options, earlier: &[Option<playlist::Media>]) -> S
     let (mut target, mut date_ranges) = (None, Vec::new());
     let renditions = earlier.iter().map(|one| match one.media {
         Some(media) if one.is_shown(options.kind, breaks) => {
-            target = target.max(Some(bound(media, one.rendition)));
+            target = target.max(Some(bound(media)));
             date_ranges.extend_from_slice(&media.date_ranges);
             one.go_on(options, media)
         }
@@ -105,9 +105,9 @@ pub fn maps(options: &Options, rendition: usize, media: &playlist::Media) -> BTr
 }
 
 /// The target duration that `media` is bound to, which all that it shows must fit.
-fn bound(media: &playlist::Media, rendition: &Rendition) -> Duration {
+fn bound(media: &playlist::Media) -> Duration {
     let longest = media.segments.iter().map(|segment| segment.duration).max().unwrap_or_default();
-    target::whole_seconds(media.target_duration).max(target::seconds_for(longest, &rendition.role))
+    target::whole_seconds(media.target_duration).max(target::seconds_for(longest))
 }
 
 impl<'a> Earlier<'a> {

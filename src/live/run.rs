@@ -8,6 +8,7 @@ use super::timeline::Mark;
 use super::variant::Profile;
 use super::window::Window;
 use crate::playlist;
+use crate::segment::Head;
 use crate::time::Ticks;
 
 /// One rendition on its way.
@@ -22,6 +23,12 @@ pub(super) struct Run {
     pub(super) map: Option<Map>,
     pub(super) window: Window,
     pub(super) profile: Profile,
+    /// Whether a segment of it was put in this run, one that is no gap.
+    pub(super) has_media: bool,
+    /// Where its gaps end, as long as it has nothing else.
+    pub(super) gap_end: Option<Ticks>,
+    /// Whether its segments came to need more than the bandwidth that is configured.
+    pub(super) is_exceeded: bool,
     /// Whether its playlist has been put in this run.
     pub(super) is_out: bool,
     pub(super) is_ended: bool,
@@ -64,6 +71,9 @@ impl Run {
             map: beginning.window.last_map(),
             window: beginning.window,
             profile: Profile::default(),
+            has_media: false,
+            gap_end: None,
+            is_exceeded: false,
             is_out: false,
             is_ended: false,
         }
@@ -91,6 +101,24 @@ impl Run {
         before.is_some() && before != self.map
     }
 
+    /// Whether it has had nothing but gaps so far: it gets no playlist before its first segment, and is not waited for.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.gap_end.is_some()
+    }
+
+    /// A first segment begins. Gaps before it in its timeline that reach further are shortened: nobody has seen them.
+    pub(super) fn end_silence(&mut self, head: &Head) {
+        if let Some(end) = self.gap_end.take().filter(|_| !self.is_out && !head.is_discontinuity) {
+            let removed = self.window.shorten_gaps(head.start.until(end));
+            self.next = self.next.saturating_sub(removed);
+        }
+    }
+
+    /// Whether there is something to show: a segment of this run, or of an earlier one.
+    pub(super) fn is_shown(&self) -> bool {
+        self.has_media || self.window.has_media()
+    }
+
     /// Whether it ended before there was anything to show.
     pub(super) const fn is_absent(&self) -> bool {
         self.is_ended && !self.is_out
@@ -107,14 +135,15 @@ impl Run {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::super::{Anomaly, Kind, Presentation, Skip, low_latency, replay};
+    use super::super::{Anomaly, Kind, Plan, Presentation, Skip, Step, low_latency, replay};
     use crate::playlist::Media;
-    use crate::segment::{Head, Part};
+    use crate::segment::{Extent, Head, Part};
     use crate::time::Ticks;
 
     const LIVE: Kind = Kind::Live { window: 6 };
     const HIGH: usize = 0;
     const MID: usize = 2;
+    const TON: usize = 3;
 
     /// Begins a segment in parts.
     fn begin(presentation: &mut Presentation, rendition: usize) {
@@ -191,6 +220,110 @@ mod tests {
         let media = Media::parse(&low_latency(&presentation.snapshot(), HIGH, Skip::No).unwrap()).unwrap();
         assert_eq!(media.low_latency.part_target, Some(target));
         assert_eq!(media.low_latency.open.unwrap().parts[0].duration, target);
+    }
+
+    /// Nothing comes of `rendition` for four seconds, from `start` on.
+    fn gap(presentation: &mut Presentation, rendition: usize, start: i64) -> Plan {
+        let start = Ticks::new(start * Ticks::PER_SECOND);
+        let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
+        let four = Duration::from_secs(4);
+        let decode_end = start + Ticks::from(four);
+        let extent = Extent { head, duration: four, size_bytes: 0, longest: four, decode_end };
+        presentation.gap(rendition, &extent, true)
+    }
+
+    fn puts(plan: &Plan) -> Vec<&str> {
+        fn key(step: &Step) -> &str {
+            match step {
+                Step::PutSegment { key, .. } | Step::PutPlaylist { key, .. } => key,
+            }
+        }
+        plan.into_iter().map(key).collect()
+    }
+
+    #[test]
+    fn a_track_that_comes_late_gets_its_playlist_with_its_first_segment() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        for start in [0, 4] {
+            (0..3).for_each(|rendition| drop(replay::segment(&mut presentation, rendition)));
+            let plan = gap(&mut presentation, TON, start);
+            assert!(!puts(&plan).contains(&"ton/index.m3u8"), "{plan:?}");
+        }
+        let snapshot = presentation.snapshot();
+        assert!(
+            snapshot.view(TON).is_none() && !snapshot.multivariant("cmaf.m3u8").unwrap().contains("ton/")
+        );
+        presentation.map(TON, 7);
+        let plan = replay::segment_at(&mut presentation, TON, 8);
+        assert_eq!(puts(&plan), ["ton/00003.m4s", "ton/index.m3u8", "cmaf.m3u8"]);
+        let snapshot = presentation.snapshot();
+        assert!(snapshot.multivariant("cmaf.m3u8").unwrap().contains("URI=\"ton/index.m3u8\""));
+        let text = snapshot.media(TON).unwrap().render();
+        let lines = "#EXT-X-GAP\n#EXTINF:4.000000,\n00001.m4s\n#EXT-X-GAP\n#EXTINF:4.000000,\n00002.m4s\n\
+            #EXT-X-MAP:URI=\"init-0000000000000007.mp4\"\n#EXTINF:4.000000,\n00003.m4s\n";
+        assert!(text.ends_with(lines), "{text}");
+        assert_eq!(snapshot.view(TON).unwrap().named().count(), 1);
+    }
+
+    #[test]
+    fn gaps_before_a_first_segment_end_where_it_begins() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        (0..3).for_each(|rendition| drop(replay::segment(&mut presentation, rendition)));
+        for start in [0, 4] {
+            gap(&mut presentation, TON, start);
+        }
+        // It was late in the multiplex by more than a segment.
+        replay::segment_at(&mut presentation, TON, 3);
+        let media = presentation.snapshot().media(TON).unwrap().clone();
+        let each: Vec<_> = media.segments.iter().map(|one| (one.is_gap, one.duration.as_secs())).collect();
+        assert_eq!(each, [(true, 3), (false, 4)]);
+        assert_eq!((media.segments[1].uri.as_str(), presentation.next_number(TON)), ("00002.m4s", 3));
+    }
+
+    #[test]
+    fn a_track_that_never_comes_ends_without_a_playlist() {
+        let mut presentation = Presentation::new(replay::mixed(Kind::Event, false));
+        (0..3).for_each(|rendition| drop(replay::segment(&mut presentation, rendition)));
+        gap(&mut presentation, TON, 0);
+        let plans: Vec<_> = (0..4).map(|rendition| presentation.end(rendition)).collect();
+        assert!(plans.iter().all(|plan| !puts(plan).contains(&"ton/index.m3u8")));
+        assert!(presentation.snapshot().is_absent(TON));
+    }
+
+    #[test]
+    fn after_a_gap_no_part_is_hinted_at_before_there_is_one() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, true));
+        let hints = |presentation: &Presentation| {
+            let text = low_latency(&presentation.snapshot(), TON, Skip::No).unwrap();
+            Media::parse(&text).unwrap().low_latency.hints.len()
+        };
+        begin(&mut presentation, TON);
+        presentation.part(TON, &replay::part(0, 4));
+        round(&mut presentation);
+        assert_eq!(hints(&presentation), 1);
+        gap(&mut presentation, TON, 4);
+        assert_eq!(hints(&presentation), 0);
+        let text = low_latency(&presentation.snapshot(), TON, Skip::No).unwrap();
+        assert!(text.contains("#EXT-X-GAP\n#EXTINF:4.000000,\n00002.m4s\n"), "{text}");
+        begin(&mut presentation, TON);
+        presentation.part(TON, &replay::part(0, 4));
+        assert_eq!(hints(&presentation), 1);
+    }
+
+    #[test]
+    fn gaps_keep_step_with_breaks_and_numbers() {
+        let mut presentation = Presentation::new(replay::mixed(LIVE, false));
+        round(&mut presentation);
+        for digest in [1, 2] {
+            presentation.map(MID, digest);
+            (0..3).for_each(|rendition| drop(replay::segment(&mut presentation, rendition)));
+            gap(&mut presentation, TON, 4);
+        }
+        assert_eq!(breaks(&presentation, MID), [false, false, true]);
+        assert_eq!(breaks(&presentation, TON), [false, false, true]);
+        let media =
+            [MID, TON].map(|rendition| presentation.snapshot().media(rendition).unwrap().media_sequence);
+        assert_eq!(media, [1, 1]);
     }
 
     #[test]

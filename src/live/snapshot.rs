@@ -77,6 +77,15 @@ impl Snapshot {
         Arc::ptr_eq(&self.date_ranges, &before.date_ranges)
     }
 
+    /// Whether there is a playlist for viewers to open: a multivariant one, or where there is to be none, the lone
+    /// rendition's.
+    pub fn has_entry(&self) -> bool {
+        match self.options.multivariants.is_empty() {
+            true => self.views.iter().any(Option::is_some),
+            false => self.multivariants.iter().any(Option::is_some),
+        }
+    }
+
     /// The text of the multivariant playlist at `key`; none if there is none yet.
     pub fn multivariant(&self, key: &str) -> Option<&str> {
         let at = self.options.multivariants.iter().position(|listing| listing.key == key)?;

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Kind, Role};
+use super::Kind;
 use crate::segment::{Extent, Part};
 
-/// EXTINF, rounded to the nearest second, must not exceed the target duration (§4.3.3.1). Segments of video are held to
-/// what is written there without rounding: all players take that. Those of audio renditions hold whole frames and so
-/// end a little beside the video's boundaries: they may use what the rounding leaves, so that a target duration which the
-/// video needs is enough for its sound too.
-const SLACK: Duration = Duration::from_micros(499_999);
+/// What EXTINF may exceed the target duration by: it is rounded to the nearest integer before they are compared
+/// (§4.3.3.1).
+const ROUNDING: Duration = Duration::from_micros(499_999);
 
 /// The target duration, one for the whole channel (§6.2.4).
 #[derive(Debug, Default)]
@@ -33,17 +31,17 @@ impl Target {
         self.fixed
     }
 
-    /// Takes a segment's duration and promise into account; gives the duration that EXTINF may tell.
-    pub(super) fn admit(&mut self, extent: &Extent, kind: Kind, role: &Role) -> Duration {
-        match self.fixed {
-            Some(fixed) if extent.duration <= fixed + slack(role) => extent.duration,
-            Some(fixed) => fixed,
-            None => {
-                let promise = if kind == Kind::Vod { Duration::ZERO } else { extent.longest };
-                self.needed = self.needed.max(whole_seconds(promise)).max(seconds_for(extent.duration, role));
-                extent.duration
-            }
+    /// Takes a segment's duration and promise into account, before the target duration is fixed.
+    pub(super) fn admit(&mut self, extent: &Extent, kind: Kind) {
+        if self.fixed.is_none() {
+            let promise = if kind == Kind::Vod { Duration::ZERO } else { extent.longest };
+            self.needed = self.needed.max(whole_seconds(promise)).max(seconds_for(extent.duration));
         }
+    }
+
+    /// Returns the target duration, if it is fixed and EXTINF of `duration` exceeds it.
+    pub(super) fn exceeded_by(&self, duration: Duration) -> Option<Duration> {
+        self.fixed.filter(|fixed| duration > *fixed + ROUNDING)
     }
 
     /// Fixes it; gives both if what was inherited is too short.
@@ -55,14 +53,9 @@ impl Target {
     }
 }
 
-/// By how much EXTINF may exceed the target duration.
-fn slack(role: &Role) -> Duration {
-    if role.is_audio() { SLACK } else { Duration::ZERO }
-}
-
-/// The shortest target duration that a segment of this duration fits.
-pub(super) fn seconds_for(duration: Duration, role: &Role) -> Duration {
-    whole_seconds(duration.saturating_sub(slack(role)))
+/// Returns the shortest target duration that a segment of this duration keeps.
+pub(super) fn seconds_for(duration: Duration) -> Duration {
+    whole_seconds(duration.saturating_sub(ROUNDING))
 }
 
 /// The part target, one for the whole channel, so that parts of all renditions are as long (rfc8216bis §4.4.3.7).
@@ -127,18 +120,16 @@ mod tests {
     }
 
     const LIVE: Kind = Kind::Live { window: 3 };
-    const VIDEO: Role = Role::Variant { audio: None };
 
     #[test]
-    fn sound_may_use_what_rounding_leaves() {
-        let audio = Role::Audio { group: String::new(), name: String::new(), is_default: false };
+    fn durations_are_rounded_before_they_are_compared() {
         let mut target = Target::new(None);
-        target.admit(&extent(4021, 4), LIVE, &audio);
+        target.admit(&extent(4021, 4), LIVE);
         target.fix();
         assert_eq!(target.fixed(), Some(Duration::from_secs(4)));
-        let mut told = |millis| target.admit(&extent(millis, 4), LIVE, &audio).as_millis();
-        assert_eq!([4499, 4500].map(&mut told), [4499, 4000]);
-        assert_eq!(seconds_for(Duration::from_millis(4500), &audio).as_secs(), 5);
+        let exceeded = |millis| target.exceeded_by(Duration::from_millis(millis)).is_some();
+        assert_eq!([4499, 4500, 8000].map(exceeded), [false, true, true]);
+        assert_eq!(seconds_for(Duration::from_millis(4500)).as_secs(), 5);
     }
 
     #[test]
@@ -165,21 +156,12 @@ mod tests {
         let mut live = Target::new(None);
         let mut vod = Target::new(None);
         for (millis, longest) in [(3900, 5), (4100, 4)] {
-            live.admit(&extent(millis, longest), LIVE, &VIDEO);
-            vod.admit(&extent(millis - 200, longest), Kind::Vod, &VIDEO);
+            live.admit(&extent(millis, longest), LIVE);
+            vod.admit(&extent(millis - 200, longest), Kind::Vod);
         }
         assert_eq!((live.fix(), vod.fix()), (None, None));
         assert_eq!(live.fixed(), Some(Duration::from_secs(5)));
         assert_eq!(vod.fixed(), Some(Duration::from_secs(4)));
-    }
-
-    #[test]
-    fn what_is_told_once_bounds_all_that_comes() {
-        let mut target = Target::new(None);
-        target.admit(&extent(4000, 4), LIVE, &VIDEO);
-        target.fix();
-        assert_eq!(target.admit(&extent(4001, 5), LIVE, &VIDEO), Duration::from_secs(4));
-        assert_eq!(target.fixed(), Some(Duration::from_secs(4)));
     }
 
     #[test]
@@ -188,7 +170,7 @@ mod tests {
         let mut long = Target::new(Some(six));
         let mut short = Target::new(Some(four));
         for target in [&mut long, &mut short] {
-            target.admit(&extent(5000, 6), LIVE, &VIDEO);
+            target.admit(&extent(5000, 6), LIVE);
         }
         assert_eq!((long.fix(), long.fixed()), (None, Some(six)));
         assert_eq!((short.fix(), short.fixed()), (Some((four, six)), Some(six)));

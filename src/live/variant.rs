@@ -4,15 +4,21 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::codec::Format;
-use crate::playlist::{Resolution, Variant};
+use crate::playlist::{Resolution, Variant, VideoRange};
+use crate::time::Rate;
+use crate::ts::Service;
 
 /// What is known of one rendition, and what of it is declared.
 #[derive(Debug, Default)]
 pub(super) struct Profile {
     /// Of all its streams; empty until known.
     pub(super) formats: Vec<Format>,
+    /// As timestamps show it; where none is known, the formats' own counts.
+    pub(super) frame_rate: Option<Rate>,
     /// What is spoken, as BCP 47 writes it.
     pub(super) language: Option<String>,
+    /// Whom its sound is for.
+    pub(super) service: Service,
     pub(super) meter: Meter,
     declared: Option<Bandwidth>,
 }
@@ -54,6 +60,35 @@ impl Profile {
         self.declared.is_some()
     }
 
+    /// The highest bit rate so far, measured.
+    pub(super) fn peak_bps(&self) -> Option<u64> {
+        self.meter.measured().map(|measured| measured.peak_bps)
+    }
+
+    /// Whether it has audio of its own, and no video.
+    pub(super) fn is_audio(&self) -> bool {
+        !self.formats.is_empty() && self.formats.iter().all(|format| matches!(format, Format::Audio(_)))
+    }
+
+    /// CHARACTERISTICS of its audio: those of Apple's authoring specification (2.12, 2.28), which rfc8216bis §4.4.6.1
+    /// takes for audio.
+    pub(super) const fn characteristics(&self) -> Option<&'static str> {
+        match self.service {
+            Service::Main => None,
+            Service::VisuallyImpaired => Some("public.accessibility.describes-video"),
+            Service::HearingImpaired => Some("public.accessibility.enhances-speech-intelligibility"),
+        }
+    }
+
+    /// What is put behind the name of its audio.
+    pub(super) const fn suffix(&self) -> &'static str {
+        match self.service {
+            Service::Main => "",
+            Service::VisuallyImpaired => " (audio description)",
+            Service::HearingImpaired => " (clear speech)",
+        }
+    }
+
     /// Channels of its sound, where that is known.
     pub(super) fn channels(&self) -> Option<u8> {
         let channels = self.formats.iter().filter_map(|format| match format {
@@ -66,7 +101,8 @@ impl Profile {
     /// The playlist entry of a variant whose sound is chosen from `group`; none while there is no bandwidth to declare.
     ///
     /// Its bandwidth and codecs are those of its own segments and of the group's: of the choices the one with the
-    /// highest rate (§4.3.4.2), and the codecs of all. A configured bandwidth is that of the whole.
+    /// highest rate (§4.3.4.2), and the codecs of all. A configured bandwidth is that of the whole; whoever calls gives
+    /// none where it is exceeded.
     pub(super) fn variant(
         &self,
         uri: String,
@@ -92,7 +128,8 @@ impl Profile {
             average_bandwidth_bps: average_bps.map(|average| average.min(bandwidth_bps)),
             codecs: codecs([self].into_iter().chain(group.iter().copied())),
             resolution: size.map(|video| Resolution { width: video.width, height: video.height }),
-            frame_rate: video.and_then(|video| video.frame_rate),
+            frame_rate: self.frame_rate.or(video.and_then(|video| video.frame_rate)),
+            video_range: video.and_then(|video| VideoRange::of_transfer(video.colour?.transfer)),
             audio: None,
         })
     }
@@ -177,8 +214,7 @@ fn rate_bps(duration: Duration, size_bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Audio, Codec, Video};
-    use crate::time::Rate;
+    use crate::codec::{Audio, Codec, Colour, Video};
 
     const TARGET: Duration = Duration::from_secs(4);
 
@@ -190,6 +226,8 @@ mod tests {
             height: 720,
             frame_rate: Rate::new(30, 1),
             is_interlaced: false,
+            colour: None,
+            sample_aspect: None,
         })
     }
 
@@ -281,6 +319,25 @@ mod tests {
         assert_eq!(variant.codecs, ["avc1.64001f", "mp4a.40.2", "ec-3"]);
         assert_eq!(own.variant(String::new(), Some(9), &[&low]).unwrap().bandwidth_bps, 9);
         assert_eq!((low.channels(), own.channels()), (Some(2), None));
+    }
+
+    #[test]
+    fn a_measured_frame_rate_and_the_range_of_the_transfer_are_declared() {
+        let mut profile = profile(&[(4000, 500_000)]);
+        profile.declare(false);
+        profile.formats = vec![video(None)];
+        let variant = profile.variant(String::new(), None, &[]).unwrap();
+        assert_eq!((variant.frame_rate, variant.video_range), (Rate::new(30, 1), None));
+        profile.frame_rate = Rate::new(25, 1);
+        let ranges =
+            [(1, VideoRange::Sdr), (14, VideoRange::Sdr), (16, VideoRange::Pq), (18, VideoRange::Hlg)];
+        for (transfer, range) in ranges {
+            let Format::Video(mut hdr) = video(None) else { panic!() };
+            hdr.colour = Some(Colour { primaries: 9, transfer, matrix: 9, is_full_range: false });
+            profile.formats = vec![Format::Video(hdr)];
+            let variant = profile.variant(String::new(), None, &[]).unwrap();
+            assert_eq!((variant.frame_rate, variant.video_range), (Rate::new(25, 1), Some(range)));
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::run::Map;
 use super::view::{Named, View};
 use crate::playlist;
 
+/// A gap shorter than this gets no entry.
+const SHORTEST_GAP: Duration = Duration::from_millis(100);
+
 /// The segments in one media playlist, with its sequence numbers.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -84,6 +87,33 @@ impl Window {
     /// The media sequence number behind the last segment.
     pub(super) fn end(&self) -> u64 {
         self.media_sequence.saturating_add(self.entries.len() as u64)
+    }
+
+    /// Whether a segment in it is no gap.
+    pub(super) fn has_media(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.segment.is_gap)
+    }
+
+    /// Shortens the gaps at the end by `excess`, and removes those of which nothing is left. Returns how many that are. An
+    /// entry after a discontinuity stays.
+    pub(super) fn shorten_gaps(&mut self, mut excess: Duration) -> u64 {
+        let mut removed = 0;
+        while let Some(last) = self.entries.back_mut().filter(|last| last.segment.is_gap) {
+            let rest = last.segment.duration.saturating_sub(excess);
+            if rest >= SHORTEST_GAP || excess.is_zero() {
+                self.duration = self.duration.saturating_sub(last.segment.duration - rest);
+                last.segment.duration = rest;
+                break;
+            }
+            if last.segment.is_discontinuity {
+                break;
+            }
+            excess = excess.saturating_sub(last.segment.duration);
+            self.duration = self.duration.saturating_sub(last.segment.duration);
+            self.entries.pop_back();
+            removed += 1;
+        }
+        removed
     }
 
     /// When the first segment begins, if that is known.

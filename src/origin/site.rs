@@ -231,18 +231,21 @@ impl Site {
     }
 
     async fn ready(&self) -> Response<Body> {
-        if self.is_ready().await {
-            said(StatusCode::OK, "ready")
-        } else {
-            later("the stream's playlist is not out yet")
+        if !self.is_ready().await {
+            return later("the stream's playlist is not out yet");
         }
+        if self.dashboard.status.borrow().lacks_video() {
+            return later("no video arrives while audio does: see /status");
+        }
+        said(StatusCode::OK, "ready")
     }
 
     async fn status(&self) -> Response<Body> {
-        let ready = self.is_ready().await;
+        let is_out = self.is_ready().await;
         let dashboard = &self.dashboard;
         let scene = Arc::clone(&dashboard.scenes.borrow());
         let status = Arc::clone(&dashboard.status.borrow());
+        let ready = is_out && !status.lacks_video();
         let (objects, object_bytes) = scene.held();
         let report = Report {
             name: &scene.name,

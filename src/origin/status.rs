@@ -63,6 +63,8 @@ pub struct Rendition {
     pub speed_permille: Option<u32>,
     /// How often its encoder has begun again.
     pub restarts: u64,
+    /// Whether video does not arrive although the stream lists it and audio arrives.
+    pub is_video_missing: bool,
     /// What was wrong with it last.
     pub last_error: Option<String>,
 }
@@ -102,6 +104,7 @@ pub(super) struct RenditionReport<'a> {
     bytes: u64,
     encoder_speed: Option<f64>,
     encoder_restarts: u64,
+    video_missing: bool,
     last_error: Option<&'a str>,
     segment_seconds: Vec<f64>,
 }
@@ -129,6 +132,11 @@ pub(super) struct DestinationReport<'a> {
 }
 
 impl Status {
+    /// Returns whether the video of any rendition does not arrive.
+    pub(super) fn lacks_video(&self) -> bool {
+        self.renditions.iter().any(|one| one.is_video_missing)
+    }
+
     pub(super) fn rendition_reports(&self) -> Vec<RenditionReport<'_>> {
         self.renditions.iter().map(Rendition::report).collect()
     }
@@ -149,6 +157,7 @@ impl Rendition {
             bytes: self.size_bytes,
             encoder_speed: self.speed_permille.map(|permille| f64::from(permille) / 1000.0),
             encoder_restarts: self.restarts,
+            video_missing: self.is_video_missing,
             last_error: self.last_error.as_deref(),
             segment_seconds: self.recent.iter().map(Duration::as_secs_f64).collect(),
         }

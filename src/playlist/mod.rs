@@ -36,7 +36,7 @@ pub use date_range::{DateRange, Value};
 pub use hint::Hint;
 pub use low_latency::LowLatency;
 pub use media::{Media, Type};
-pub use multivariant::{Multivariant, Resolution, Variant};
+pub use multivariant::{Multivariant, Resolution, Variant, VideoRange};
 pub use part::{Open, Part};
 pub use rendition::Rendition;
 pub use report::Report;

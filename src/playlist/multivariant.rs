@@ -32,8 +32,43 @@ pub struct Variant {
     pub resolution: Option<Resolution>,
     /// The most pictures a second, in thousandths when written.
     pub frame_rate: Option<Rate>,
+    /// How bright its pictures may be; SDR where nothing is said.
+    pub video_range: Option<VideoRange>,
     /// The group of renditions that its sound is chosen from.
     pub audio: Option<String>,
+}
+
+/// VIDEO-RANGE (rfc8216bis §4.4.6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VideoRange {
+    /// Standard dynamic range.
+    Sdr,
+    /// Hybrid Log-Gamma.
+    Hlg,
+    /// Perceptual Quantizer.
+    Pq,
+}
+
+impl VideoRange {
+    const ALL: [(Self, &'static str); 3] = [(Self::Sdr, "SDR"), (Self::Hlg, "HLG"), (Self::Pq, "PQ")];
+
+    /// That of transfer characteristics (ITU-T H.273 table 3); none where they are unspecified or other ones.
+    pub const fn of_transfer(transfer_characteristics: u8) -> Option<Self> {
+        match transfer_characteristics {
+            1 | 6 | 13 | 14 | 15 => Some(Self::Sdr),
+            16 => Some(Self::Pq),
+            18 => Some(Self::Hlg),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(range, _)| *range == self).map_or("SDR", |(_, name)| *name)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name)| *name == text).map(|(range, _)| *range)
+    }
 }
 
 /// Width and height in pixels.
@@ -102,6 +137,9 @@ impl Variant {
         if let Some(rate) = self.frame_rate {
             write!(out, ",FRAME-RATE={:.3}", rate.per_second())?;
         }
+        if let Some(range) = self.video_range {
+            write!(out, ",VIDEO-RANGE={}", range.name())?;
+        }
         if let Some(group) = &self.audio {
             write!(out, ",AUDIO={}", attribute::quoted(group))?;
         }
@@ -132,6 +170,7 @@ impl Variant {
                     let per_mille = u32::try_from(line::seconds(at, value)?.as_millis()).ok();
                     variant.frame_rate = per_mille.and_then(|rate| Rate::new(rate, 1000));
                 }
+                "VIDEO-RANGE" => variant.video_range = VideoRange::read(value),
                 _ => {}
             }
         }
@@ -169,6 +208,7 @@ mod tests {
                     is_default: true,
                     is_autoselect: true,
                     channels: Some("2".to_owned()),
+                    characteristics: Some("public.accessibility.describes-video".to_owned()),
                     uri: Some("ton/index.m3u8".to_owned()),
                 },
                 Rendition { group: "sound".to_owned(), name: "\"x".to_owned(), ..Rendition::default() },
@@ -181,6 +221,7 @@ mod tests {
                     codecs: vec!["avc1.64001f".to_owned(), "mp4a.40.2".to_owned()],
                     resolution: Some(Resolution { width: 1280, height: 720 }),
                     frame_rate: Rate::new(30_000, 1001),
+                    video_range: Some(VideoRange::Pq),
                     audio: Some("sound".to_owned()),
                 },
                 Variant { uri: "ton spur.m3u8".to_owned(), bandwidth_bps: 64_000, ..Variant::default() },
@@ -192,10 +233,10 @@ mod tests {
     fn a_whole_playlist_is_written() {
         let text = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"Deutsch\",LANGUAGE=\"de\",DEFAULT=YES,AUTOSELECT=YES,\
-            CHANNELS=\"2\",URI=\"ton/index.m3u8\"\n\
+            CHANNELS=\"2\",CHARACTERISTICS=\"public.accessibility.describes-video\",URI=\"ton/index.m3u8\"\n\
             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"x\",DEFAULT=NO,AUTOSELECT=NO\n\
             #EXT-X-STREAM-INF:BANDWIDTH=3500000,AVERAGE-BANDWIDTH=2900000,CODECS=\"avc1.64001f,mp4a.40.2\",\
-            RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO=\"sound\"\n720p/index.m3u8\n\
+            RESOLUTION=1280x720,FRAME-RATE=29.970,VIDEO-RANGE=PQ,AUDIO=\"sound\"\n720p/index.m3u8\n\
             #EXT-X-STREAM-INF:BANDWIDTH=64000\nton%20spur.m3u8\n";
         assert_eq!(sample().render(), text);
     }
@@ -241,11 +282,22 @@ mod tests {
             codecs in proptest::collection::vec("[a-z0-9.]{1,12}", 0..3),
             size: Option<(u32, u32)>,
             per_mille in proptest::option::of(1..1_000_000_u32),
+            transfer in 0..20_u8,
             audio in proptest::option::of("[a-z]{1,8}"),
         ) -> Variant {
             let resolution = size.map(|(width, height)| Resolution { width, height });
             let frame_rate = per_mille.and_then(|rate| Rate::new(rate, 1000));
-            Variant { uri, bandwidth_bps, average_bandwidth_bps, codecs, resolution, frame_rate, audio }
+            let video_range = VideoRange::of_transfer(transfer);
+            Variant {
+                uri,
+                bandwidth_bps,
+                average_bandwidth_bps,
+                codecs,
+                resolution,
+                frame_rate,
+                video_range,
+                audio,
+            }
         }
     }
 
@@ -257,10 +309,11 @@ mod tests {
             is_default: bool,
             is_autoselect: bool,
             channels in proptest::option::of("[0-9]{1,2}(/JOC)?"),
+            characteristics in proptest::option::of("[a-z.,-]{1,20}"),
             uri in proptest::option::of("[a-z0-9/.]{1,12}"),
         ) -> Rendition {
             let is_autoselect = is_autoselect || is_default;
-            Rendition { group, name, language, is_default, is_autoselect, channels, uri }
+            Rendition { group, name, language, is_default, is_autoselect, channels, characteristics, uri }
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Rendition {
     pub is_autoselect: bool,
     /// How many channels there are, such as `2` (CHANNELS).
     pub channels: Option<String>,
+    /// What sets it apart, as Uniform Type Identifiers with commas between them (CHARACTERISTICS).
+    pub characteristics: Option<String>,
     /// Where its media playlist is; none if the sound is in the variants' own.
     pub uri: Option<String>,
 }
@@ -36,6 +38,9 @@ impl Rendition {
         }
         if let Some(channels) = &self.channels {
             write!(out, ",CHANNELS={}", attribute::quoted(channels))?;
+        }
+        if let Some(characteristics) = &self.characteristics {
+            write!(out, ",CHARACTERISTICS={}", attribute::quoted(characteristics))?;
         }
         if let Some(uri) = &self.uri {
             write!(out, ",URI={}", attribute::quoted(&uri::escape(uri)))?;
@@ -60,6 +65,7 @@ impl Rendition {
             is_default,
             is_autoselect: list.is_yes("AUTOSELECT")? || is_default,
             channels: list.text("CHANNELS"),
+            characteristics: list.text("CHARACTERISTICS"),
             uri: list.text("URI"),
         }))
     }

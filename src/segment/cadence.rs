@@ -7,6 +7,10 @@ use crate::time::{Rate, Ticks};
 pub const MAX_FRAME: Ticks = Ticks::new(Ticks::PER_SECOND);
 /// Bytes of sound that the measure of its rate looks back on, more or less.
 const MEMORY_BYTES: u64 = 256 << 10;
+/// Steps that the duration of a picture is taken from: the middle one of them.
+const STEPS: usize = 5;
+/// Steps that show more than what the stream says.
+const ENOUGH_STEPS: usize = 3;
 
 /// What the access units of a timeline so far tell of the next.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +19,14 @@ pub struct Cadence {
     max_pts: Option<Ticks>,
     /// The farthest that one picture has moved `max_pts`: how far the next one may.
     widest_stride: Ticks,
+    widest_step: Ticks,
+    /// The duration of a picture, as the stream says it.
     frame: Ticks,
+    /// The last steps of the decoding times, which show it better, and how many there were.
+    steps: [Ticks; STEPS],
+    step_count: usize,
+    /// How long a picture lasts, by the two.
+    span: Ticks,
     sound: Option<Sound>,
 }
 
@@ -33,6 +44,7 @@ impl Cadence {
     /// The duration of a picture, where the stream says it.
     pub fn set_frame(&mut self, frame: Ticks) {
         self.frame = frame.clamp(Ticks::ZERO, MAX_FRAME);
+        self.span = self.picture_span();
     }
 
     /// The stream is sound, of so many frames a second.
@@ -52,7 +64,12 @@ impl Cadence {
 
     /// How far the next picture may move the latest presentation time.
     pub fn stride(&self) -> Ticks {
-        self.widest_stride.max(self.frame)
+        self.widest_stride.max(self.span)
+    }
+
+    /// The widest step of the decoding times.
+    pub const fn widest_step(&self) -> Ticks {
+        self.widest_step
     }
 
     /// When what has come is over: how long the last picture lasts is a guess.
@@ -68,9 +85,21 @@ impl Cadence {
     fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
-            None => self.frame,
+            None => self.span,
         };
         last.max(Ticks::new(1))
+    }
+
+    /// How long a picture lasts: the usual step, or what the stream says before there are enough.
+    fn picture_span(&self) -> Ticks {
+        let count = self.step_count.min(STEPS);
+        if count == 0 || count < ENOUGH_STEPS && self.frame > Ticks::ZERO {
+            return self.frame;
+        }
+        let mut steps = self.steps;
+        let steps = &mut steps[..count];
+        steps.sort_unstable();
+        steps[count / 2]
     }
 
     /// Another timeline begins. What is known of frames still holds.
@@ -86,9 +115,14 @@ impl Cadence {
     pub fn measure(&mut self, picture: &Picture) {
         if let Some(last) = self.last_dts {
             let step = picture.dts - last;
-            let is_plausible = step > Ticks::ZERO && step <= MAX_FRAME;
-            if is_plausible && (self.frame == Ticks::ZERO || step < self.frame) {
-                self.frame = step;
+            self.widest_step = self.widest_step.max(step);
+            if step > Ticks::ZERO && step <= MAX_FRAME {
+                let index = self.step_count % STEPS;
+                let has_changed = std::mem::replace(&mut self.steps[index], step) != step;
+                self.step_count = self.step_count.wrapping_add(1).max(index + 1);
+                if has_changed || step != self.span {
+                    self.span = self.picture_span();
+                }
             }
         }
         if let Some(max) = self.max_pts.filter(|max| picture.pts > *max) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::outlet::{Ending, Outlet};
+use super::outlet::{Ending, Outlet, Then};
 use super::parts::Parts;
-use super::timing::{End, Picture, Timing, is_jump};
+use super::timing::{End, Judgement, Picture, Timing, is_jump};
 use super::{Extent, Head, Options, Part};
-use crate::codec::{AccessUnit, Format};
+use crate::codec::{AccessUnit, Format, FrameRate, RandomAccess, Video};
 use crate::time::{Rate, Ticks};
 use crate::ts::{self, Anomaly, AnomalyKind, Demuxer, PesStart, Pid, Program, Selection};
 
@@ -31,6 +31,14 @@ pub enum Event {
         pid: Pid,
         /// What it is from here on.
         format: Format,
+    },
+    /// The frame rate of the video that cuts are made by, as its timestamps show it: before the first segment of that
+    /// video is whole, and again where it becomes another.
+    FrameRate {
+        /// The stream.
+        pid: Pid,
+        /// Frames a second.
+        rate: Rate,
     },
     /// A segment begins. Ordinals count up from 0.
     Open {
@@ -77,8 +85,14 @@ pub struct Cutter {
 impl Cutter {
     /// Cuts as `options` say.
     pub fn new(options: &Options) -> Self {
+        Self::with_programs(options, [])
+    }
+
+    /// Cuts as `options` say a stream whose programs are known from elsewhere, see [`Demuxer::with_programs`].
+    pub fn with_programs(options: &Options, programs: impl IntoIterator<Item = Arc<Program>>) -> Self {
         let selection = options.program;
-        Self { selection, demuxer: Demuxer::new(selection), core: Core::new(options) }
+        let demuxer = Demuxer::with_programs(selection, programs);
+        Self { selection, demuxer, core: Core::new(options) }
     }
 
     /// Takes the next bytes. Their events are drawn from the iterator; those not drawn are lost with it.
@@ -116,6 +130,11 @@ impl Cutter {
     /// The program that is cut, once its table has come.
     pub fn program(&self) -> Option<&Arc<Program>> {
         self.core.program.as_ref()
+    }
+
+    /// Whether any access unit has arrived, of whichever stream.
+    pub const fn has_access_units(&self) -> bool {
+        self.core.has_access_units
     }
 
     /// The timeline that is being cut (they count up from 0 with each discontinuity) and its grid's anchor.
@@ -175,17 +194,67 @@ struct Core {
     outlet: Outlet,
     program: Option<Arc<Program>>,
     reference: Option<Pid>,
+    /// What the reference stream says of itself, where it is video, and how its pictures follow each other.
+    video: Option<Video>,
+    frame_rate: FrameRate,
+    has_access_units: bool,
     formatted: HashSet<Pid>,
     /// The reference stream's PES packet that has begun, until its head tells what it is; with it, all that came
     /// since.
     undecided: Option<PesStart>,
+    /// How long after it is decoded the last random access point of the reference stream is presented, and the last open
+    /// one.
+    delays: [Option<Ticks>; 2],
     /// An access unit that can only be judged when the next one is known.
     candidate: Option<Candidate>,
     is_new_format: bool,
     held: Vec<ts::Event>,
     held_bytes: usize,
+    /// The target duration asked for.
+    target: Duration,
+    clock: AudioPids,
     is_missing_told: bool,
     is_long_told: bool,
+    is_excess_told: bool,
+    is_spacing_told: bool,
+}
+
+/// The audio streams beside the pictures, one of which is the audio clock.
+#[derive(Debug, Default)]
+struct AudioPids {
+    all: Vec<Pid>,
+    /// The one whose clock counts.
+    pid: Option<Pid>,
+    /// Its last PTS.
+    last: Option<Ticks>,
+}
+
+/// How far another audio stream has to be ahead of the one whose clock counts to take its place.
+const CLOCK_LEAD: Ticks = Ticks::new(Ticks::PER_SECOND);
+
+impl AudioPids {
+    /// Those of `program`; none where segments begin with audio anyway.
+    fn of(program: &Program, reference: Option<Pid>) -> Self {
+        let streams = || program.streams.iter();
+        let has_video = streams().any(|stream| Some(stream.pid) == reference && stream.codec.is_video());
+        let audio = streams().filter(|stream| has_video && stream.codec.is_audio());
+        Self { all: audio.map(|stream| stream.pid).collect(), pid: None, last: None }
+    }
+
+    /// Returns whether `start` is of the stream whose clock counts.
+    fn is_of(&self, start: &PesStart) -> bool {
+        self.all.contains(&start.pid)
+            && (self.pid.is_none_or(|pid| pid == start.pid)
+                || start
+                    .pts
+                    .zip(self.last)
+                    .is_some_and(|(pts, last)| pts - last > CLOCK_LEAD && !is_jump(pts - last)))
+    }
+
+    fn go_on_to(&mut self, start: &PesStart) {
+        self.pid = Some(start.pid);
+        self.last = start.pts.or(self.last);
+    }
 }
 
 #[derive(Debug)]
@@ -214,40 +283,164 @@ impl Core {
             outlet: Outlet::default(),
             program: None,
             reference: None,
+            video: None,
+            frame_rate: FrameRate::default(),
+            has_access_units: false,
             formatted: HashSet::new(),
             undecided: None,
+            delays: [None; 2],
             candidate: None,
             is_new_format: false,
             held: Vec::new(),
             held_bytes: 0,
+            target: options.target,
+            clock: AudioPids::default(),
             is_missing_told: false,
             is_long_told: false,
+            is_excess_told: false,
+            is_spacing_told: false,
         }
     }
 
     fn take(&mut self, event: ts::Event) {
+        self.has_access_units |= matches!(event, ts::Event::AccessUnit { .. });
         match event {
             ts::Event::Anomaly(anomaly) => self.outlet.say(Event::Anomaly(anomaly)),
             ts::Event::Program(program) => self.take_program(program),
             ts::Event::Format { pid, format } => self.take_format(pid, format),
             event if self.candidate.is_some() => self.await_next(event),
+            ts::Event::Pes(start) if self.undecided.is_some() && self.is_overdue(&start) => {
+                self.settle();
+                self.take(ts::Event::Pes(start));
+            }
+            // What the PES packet before ended with is not told yet.
+            event @ (ts::Event::Pes(_) | ts::Event::Rest { .. })
+                if self.undecided.is_some() && self.is_of_later_pes(&event) =>
+            {
+                self.hold(event);
+            }
             ts::Event::Pes(start) if Some(start.pid) == self.reference => {
                 self.decide(AccessUnit::default());
                 self.undecided = Some(start);
             }
+            ts::Event::Begin(start) if Some(start.pid) == self.reference => {
+                self.decide(AccessUnit::default());
+                self.undecided = Some(start);
+            }
+            ts::Event::Rest { pid } if Some(pid) == self.reference => {
+                if let Some(start) = self.undecided.take() {
+                    self.outlet.go_on(&start);
+                    self.replay();
+                }
+            }
             ts::Event::AccessUnit { pid, unit } if Some(pid) == self.reference => self.decide(unit),
             event if self.undecided.is_some() => self.hold(event),
-            event => self.outlet.route(event),
+            event => {
+                if let ts::Event::Pes(start) = &event {
+                    self.tick(start);
+                }
+                self.outlet.route(event);
+            }
+        }
+    }
+
+    /// Whether `event` is of a PES packet behind the one that is undecided, or tells that of one.
+    fn is_of_later_pes(&self, event: &ts::Event) -> bool {
+        let is_held =
+            |event: &ts::Event| matches!(event, ts::Event::Pes(start) if Some(start.pid) == self.reference);
+        match event {
+            ts::Event::Rest { pid } => Some(*pid) == self.reference && self.held.iter().any(is_held),
+            event => is_held(event),
+        }
+    }
+
+    /// Takes the audio clock to a PES packet of audio: where no picture arrives, segments are cut by it.
+    fn tick(&mut self, start: &PesStart) {
+        let Some(pts) = start.pts.filter(|_| self.clock.is_of(start)) else { return };
+        self.clock.go_on_to(start);
+        let judgement = self.timing.tick(pts, start.len);
+        self.follow(start, &judgement);
+        if judgement.begin.is_some() {
+            self.open_without_picture(start, &judgement);
+        } else if self.timing.is_stalled() {
+            self.divide(start, &self.timing.silent(pts), None, Next::default());
+        }
+        self.outlet.go_on_to(start);
+    }
+
+    /// Whether so much audio arrived up to `start` that what is waited for cannot be waited for any longer.
+    fn is_overdue(&self, start: &PesStart) -> bool {
+        self.clock.is_of(start) && start.pts.is_some_and(|pts| self.timing.is_late(pts))
+    }
+
+    /// Opens a segment where audio begins, not a picture.
+    fn open_without_picture(&mut self, start: &PesStart, judgement: &Judgement) {
+        let Some(head) = judgement.begin else { return };
+        self.divide(start, &self.timing.silent(head.start), Some(head), Next::default());
+        if let Some(program) = &self.program {
+            self.outlet.open(head, program);
+            self.outlet.deliver_lead_now();
+        }
+    }
+
+    /// Carries out how a judgement ends the open segment, and reports what is out of the ordinary.
+    fn follow(&mut self, start: &PesStart, judgement: &Judgement) {
+        if let Some(by) = judgement.jump {
+            self.trouble(start, AnomalyKind::TimestampJump { by });
+        }
+        if judgement.is_forced && !std::mem::replace(&mut self.is_missing_told, true) {
+            self.trouble(start, AnomalyKind::RandomAccessMissing);
+        }
+        match judgement.follows_audio {
+            Some(true) => self.trouble(start, AnomalyKind::VideoMissing),
+            Some(false) => self.trouble(start, AnomalyKind::VideoResumed),
+            None => {}
+        }
+        if let Some(end) = judgement.end {
+            self.end_segment(end);
+            self.report_spacing(start);
+        }
+        if let Some(duration) =
+            judgement.too_long.filter(|_| !std::mem::replace(&mut self.is_excess_told, true))
+        {
+            let kind = AnomalyKind::SegmentTooLong { duration, target_duration: self.timing.longest() };
+            self.trouble(start, kind);
+        }
+    }
+
+    /// Reports once that random access points lie too far apart for the target.
+    fn report_spacing(&mut self, start: &PesStart) {
+        if let Some(spacing) = self.timing.sparse_spacing().filter(|_| !self.is_spacing_told) {
+            self.is_spacing_told = true;
+            let kind = AnomalyKind::SparseRandomAccess { spacing: spacing.span(), target: self.target };
+            self.trouble(start, kind);
         }
     }
 
     fn break_off(&mut self) {
         self.settle();
+        let judgement = self.timing.begin_at_end();
+        if let (Some(head), Some(pid)) = (judgement.begin, self.clock.pid) {
+            let start = PesStart {
+                pid,
+                at: 0,
+                stream_id: 0xc0,
+                pts: Some(head.start),
+                dts: Some(head.start),
+                len: None,
+                is_marked_random_access: false,
+                inside: None,
+            };
+            self.follow(&start, &judgement);
+            self.open_without_picture(&start, &judgement);
+        }
         let end = self.timing.break_off();
         let ending = end.map(|end| self.ending(end));
         self.outlet.break_off(ending);
         self.program = None;
         self.reference = None;
+        self.clock = AudioPids::default();
+        self.forget_frames();
         self.formatted.clear();
         self.is_new_format = false;
     }
@@ -266,11 +459,13 @@ impl Core {
             let reference = program.reference().map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
+                self.forget_frames();
                 self.timing.follow_another();
                 self.parts.iter_mut().for_each(Parts::follow_another);
                 self.formatted.clear();
             }
             self.outlet.arrange(&program, reference);
+            self.clock = AudioPids::of(&program, reference);
         }
         self.program = Some(Arc::clone(&program));
         self.outlet.say(Event::Program(program));
@@ -288,6 +483,8 @@ impl Core {
             self.is_new_format = is_other;
             match &format {
                 Format::Video(video) => {
+                    self.forget_frames();
+                    self.video = Some(video.clone());
                     if let Some(rate) = video.frame_rate {
                         self.timing.set_frame(rate.period());
                         self.parts.iter_mut().for_each(|parts| parts.set_frame(rate));
@@ -300,8 +497,15 @@ impl Core {
                     }
                 }
             }
-        } else if is_other {
-            self.timing.break_at_next();
+        } else {
+            if is_other {
+                self.timing.break_at_next();
+            }
+            if let Format::Audio(audio) = &format
+                && let Some(frames) = Rate::new(audio.sample_rate_hz, audio.samples_per_frame)
+            {
+                self.timing.set_clock(frames);
+            }
         }
         self.outlet.say(Event::Format { pid, format });
     }
@@ -319,12 +523,17 @@ impl Core {
 
     /// The head of the reference stream's PES packet told what it is.
     fn decide(&mut self, unit: AccessUnit) {
-        let Some(start) = self.undecided.take() else { return };
+        let Some(mut start) = self.undecided.take() else { return };
+        self.has_access_units = true;
         let is_new_format = std::mem::take(&mut self.is_new_format);
         let AccessUnit { random_access, has_parameter_sets, .. } = unit;
+        self.estimate(&mut start, random_access);
         match (start.pts, start.dts) {
             (Some(pts), Some(dts)) => {
                 let pts = if is_plausible_delay(pts - dts) { pts } else { dts };
+                if self.video.is_some() {
+                    self.frame_rate.take(pts);
+                }
                 let picture = Picture {
                     pts,
                     dts,
@@ -341,9 +550,25 @@ impl Core {
                 }
                 self.judge(&start, &picture, Next::default());
             }
+            _ if start.inside.is_some() => {}
             _ => self.outlet.join(&start),
         }
         self.replay();
+    }
+
+    /// A random access point without times of its own is presented as long after it is decoded as the last one that had
+    /// them.
+    fn estimate(&mut self, start: &mut PesStart, random_access: Option<RandomAccess>) {
+        let (Some(pts), Some(dts), Some(random_access)) = (start.pts, start.dts, random_access) else {
+            return;
+        };
+        // Frames that lead an open one are presented before it.
+        let delay = &mut self.delays[usize::from(random_access == RandomAccess::Open)];
+        if start.inside.is_some_and(|inside| inside.is_estimated) {
+            start.pts = Some(dts + delay.unwrap_or(pts - dts));
+        } else if is_plausible_delay(pts - dts) {
+            *delay = Some(pts - dts);
+        }
     }
 
     /// Whether it takes the next picture to tell if this one lies in the open part.
@@ -356,7 +581,8 @@ impl Core {
     /// first, none does.
     fn await_next(&mut self, event: ts::Event) {
         let mut is_known = false;
-        if let (ts::Event::Pes(start), Some(candidate)) = (&event, &mut self.candidate)
+        if let (ts::Event::Pes(start) | ts::Event::Begin(start), Some(candidate)) =
+            (&event, &mut self.candidate)
             && Some(start.pid) == self.reference
         {
             let Candidate { picture, needs_shown, next, .. } = candidate;
@@ -366,6 +592,8 @@ impl Core {
                 next.shown = start.pts.filter(|pts| *pts > picture.pts);
             }
             is_known = has_jumped || if *needs_shown { next.shown.is_some() } else { next.decoded.is_some() };
+        } else if let ts::Event::Pes(start) = &event {
+            is_known = self.is_overdue(start);
         }
         self.hold(event);
         if is_known {
@@ -396,20 +624,24 @@ impl Core {
 
     fn judge(&mut self, start: &PesStart, picture: &Picture, next: Next) {
         let judgement = self.timing.judge(picture, next.shown);
-        if let Some(by) = judgement.jump {
-            self.trouble(start, AnomalyKind::TimestampJump { by });
-        }
-        if judgement.is_forced && !std::mem::replace(&mut self.is_missing_told, true) {
-            self.trouble(start, AnomalyKind::RandomAccessMissing);
-        }
-        if let Some(end) = judgement.end {
-            self.end_segment(end);
+        self.follow(start, &judgement);
+        if judgement.is_left_out {
+            return match start.inside {
+                Some(_) => self.outlet.split(start, false, Then::Nothing),
+                None => self.outlet.leave(start),
+            };
         }
         self.divide(start, picture, judgement.begin, next);
         if let (Some(head), Some(program)) = (judgement.begin, &self.program) {
             self.outlet.open(head, program);
         }
-        self.outlet.join(start);
+        if start.inside.is_none() {
+            self.outlet.join(start);
+        } else if judgement.begin.is_some() {
+            self.outlet.split(start, picture.random_access.is_some(), Then::Segment);
+        } else if !self.outlet.has_open() {
+            self.outlet.split(start, false, Then::Nothing);
+        }
         self.outlet.go_on_to(start);
     }
 
@@ -418,8 +650,18 @@ impl Core {
         let Some(parts) = &mut self.parts else { return };
         if begin.is_some() {
             parts.begin(picture);
-        } else if let Some(part) = parts.go_on(picture, next.decoded) {
-            self.outlet.part(part);
+        } else if let Some(part) = parts.go_on(picture, next.decoded)
+            && let Some(program) = &self.program
+        {
+            if start.inside.is_some() {
+                self.outlet.split(
+                    start,
+                    picture.random_access.is_some(),
+                    Then::Part(part, Arc::clone(program)),
+                );
+            } else {
+                self.outlet.part(part, program);
+            }
             if part.duration > part.longest && !std::mem::replace(&mut self.is_long_told, true) {
                 self.trouble(start, AnomalyKind::PartTooLong);
             }
@@ -432,8 +674,22 @@ impl Core {
     }
 
     fn ending(&mut self, at: End) -> Ending {
+        self.tell_frame_rate();
         let last_part = self.parts.as_mut().and_then(|parts| parts.end(at.decoded));
         Ending { at, longest: self.timing.longest(), last_part }
+    }
+
+    fn tell_frame_rate(&mut self) {
+        if let (Some(pid), Some(video)) = (self.reference, &self.video)
+            && let Some(rate) = self.frame_rate.news(video)
+        {
+            self.outlet.say(Event::FrameRate { pid, rate });
+        }
+    }
+
+    fn forget_frames(&mut self) {
+        self.video = None;
+        self.frame_rate = FrameRate::default();
     }
 
     fn trouble(&mut self, start: &PesStart, kind: AnomalyKind) {
@@ -449,7 +705,7 @@ pub(crate) fn is_plausible_delay(delay: Ticks) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Audio, Codec, RandomAccess};
+    use crate::codec::{Audio, Codec};
     use crate::ts::PACKET_LEN;
 
     const VIDEO: Pid = Pid::new(0x100);
@@ -474,8 +730,16 @@ mod tests {
     fn pes(pid: Pid, at: i64) -> [ts::Event; 4] {
         let pts = Some(Ticks::new(at));
         let (dts, random_access) = (pts, Some(RandomAccess::Closed));
-        let start =
-            PesStart { pid, at: 0, stream_id: 0xe0, pts, dts, len: None, is_marked_random_access: true };
+        let start = PesStart {
+            pid,
+            at: 0,
+            stream_id: 0xe0,
+            pts,
+            dts,
+            len: None,
+            is_marked_random_access: true,
+            inside: None,
+        };
         let unit = AccessUnit { random_access, has_parameter_sets: true, is_new_format: false };
         [ts::Event::Pes(start), ts::Event::AccessUnit { pid, unit }, packet(pid), ts::Event::PesEnd { pid }]
     }

@@ -2,7 +2,7 @@
 
 use crate::time::Ticks;
 
-/// How far before its line a boundary may lie: encoders round timestamps, and half a picture at 100 pictures a
+/// How far before its line any boundary may lie: encoders round timestamps, and half a picture at 100 pictures a
 /// second is 5 ms.
 const TOLERANCE: Ticks = Ticks::new(450);
 
@@ -23,7 +23,7 @@ impl Grid {
     pub fn new(anchor: Ticks, target: Ticks, start: Ticks) -> Self {
         let target = target.max(Ticks::new(1));
         let mut grid = Self { anchor, target, next_line: start };
-        grid.pass(start);
+        grid.pass(start, Ticks::ZERO);
         grid
     }
 
@@ -32,14 +32,15 @@ impl Grid {
         self.anchor
     }
 
-    /// Whether a boundary at `pts` is at or behind the next line.
-    pub fn is_due(&self, pts: Ticks) -> bool {
-        pts + TOLERANCE >= self.next_line
+    /// Returns whether a boundary at `pts` belongs to the next line or a later one; it may be early by `tolerance`.
+    pub fn is_due(&self, pts: Ticks, tolerance: Ticks) -> bool {
+        pts + tolerance.max(TOLERANCE) >= self.next_line
     }
 
-    /// A boundary was taken at `pts`: the next line is the first behind it.
-    pub fn pass(&mut self, pts: Ticks) {
-        let from_anchor = (pts + TOLERANCE - self.anchor).count();
+    /// Takes a boundary at `pts`, which may be early by `tolerance`: the next line is the first that it does not belong
+    /// to.
+    pub fn pass(&mut self, pts: Ticks, tolerance: Ticks) {
+        let from_anchor = (pts + tolerance.max(TOLERANCE) - self.anchor).count();
         let lines = from_anchor.div_euclid(self.target.count()) + 1;
         self.next_line = self.anchor + Ticks::new(lines.saturating_mul(self.target.count()));
     }
@@ -86,8 +87,8 @@ mod tests {
         let mut boundaries = 0;
         let week = 7 * 86_400 * SECOND;
         for pts in (gop..week).step_by(gop as usize).map(Ticks::new) {
-            if grid.is_due(pts) {
-                grid.pass(pts);
+            if grid.is_due(pts, Ticks::ZERO) {
+                grid.pass(pts, Ticks::ZERO);
                 boundaries += 1;
             }
         }
@@ -97,15 +98,15 @@ mod tests {
     #[test]
     fn a_late_comer_takes_the_same_lines() {
         let grid = Grid::new(Ticks::new(100), Ticks::new(4 * SECOND), Ticks::new(100 + 9 * SECOND));
-        assert!(!grid.is_due(Ticks::new(100 + 11 * SECOND)));
-        assert!(grid.is_due(Ticks::new(100 + 12 * SECOND - 2)));
+        assert!(!grid.is_due(Ticks::new(100 + 11 * SECOND), Ticks::ZERO));
+        assert!(grid.is_due(Ticks::new(100 + 12 * SECOND - 2), Ticks::ZERO));
     }
 
     #[test]
     fn a_line_that_was_jumped_over_is_not_made_up_for() {
         let mut grid = Grid::new(Ticks::ZERO, Ticks::new(4 * SECOND), Ticks::ZERO);
-        grid.pass(Ticks::new(13 * SECOND));
-        assert!(!grid.is_due(Ticks::new(15 * SECOND)));
-        assert!(grid.is_due(Ticks::new(16 * SECOND)));
+        grid.pass(Ticks::new(13 * SECOND), Ticks::ZERO);
+        assert!(!grid.is_due(Ticks::new(15 * SECOND), Ticks::ZERO));
+        assert!(grid.is_due(Ticks::new(16 * SECOND), Ticks::ZERO));
     }
 }

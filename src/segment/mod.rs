@@ -7,17 +7,33 @@
 //!   it.
 //! - [`OnMissingRandomAccess`]: what happens where no boundary can be had in time.
 //!
-//! Boundaries lie on a grid of anchor + k × target, at the first random access point at or behind each line. A
-//! segment begins with PAT and PMT and holds whole PES packets only. Which segments a playlist names is not
+//! # The cut rule
+//! 1. Grid lines lie at anchor + k × target. The anchor is the first random access point of a timeline; the renditions of
+//!    a channel share it, so that they cut at the same frames, and nothing drifts.
+//! 2. Each line takes the random access point nearest to it: one that is early by up to half of the least of the last
+//!    eight spacings counts, for the next one is expected to be farther off. No segment on the grid is shorter than a
+//!    quarter of a second.
+//! 3. The target duration is fixed when the first segment ends, from the spacing seen by then (⌈target / spacing⌉ ×
+//!    spacing). Durations are compared with it rounded to the nearest integer (RFC 8216 §4.3.3.1): 2.04 s keep a target
+//!    duration of 2. EXTINF is always the real duration.
+//! 4. Where no random access point keeps it, [`OnMissingRandomAccess`] decides; it is reported once, with the spacing.
+//! 5. A step of the decoding times by more than 10 s, or back by more than 0.5 s, is a discontinuity, unless audio ran on
+//!    from before it until after: then it is a gap in the pictures, and the timeline continues.
+//! 6. While more audio arrives than usually does between two pictures, segments are cut at the lines by the audio clock.
+//!    Video that never arrived, or was away for 20 s, begins a new timeline at its next random access point.
+//!
+//! A segment begins with PAT and PMT and holds whole PES packets only. Which segments a playlist names is not
 //! decided here but in [`live`](crate::live).
 
 mod cadence;
+mod clock;
 mod cutter;
 mod grid;
 mod lanes;
 mod outlet;
 mod parts;
 mod segmenter;
+mod spacing;
 mod timing;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ const TAIL_LIMIT: Ticks = Ticks::new(Ticks::PER_SECOND);
 const MAX_LEAD_BYTES: u64 = 8 << 20;
 /// A stream's first PES packets belong to the first segment if they lie at most so far before it.
 const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
+
+/// Streams that are sent at the same time are presented at most this far apart.
+const BESIDE: Ticks = Ticks::new(3 * Ticks::PER_SECOND);
 
 /// A segment that is not whole yet.
 #[derive(Debug)]
@@ -62,6 +66,25 @@ struct Lead {
     is_due: bool,
 }
 
+/// An access unit inside a PES packet with which a segment or a part begins: the PES packet is divided there.
+#[derive(Debug)]
+struct Split {
+    start: PesStart,
+    is_random_access: bool,
+    then: Then,
+}
+
+/// What follows where a PES packet is divided.
+#[derive(Debug)]
+pub enum Then {
+    /// The newest segment.
+    Segment,
+    /// The newest segment's next part, behind this one.
+    Part(Part, Arc<Program>),
+    /// Nothing that is kept.
+    Nothing,
+}
+
 /// Sends packets to the segments that they belong to, and hands out what comes of it, in order.
 #[derive(Debug, Default)]
 pub struct Outlet {
@@ -72,6 +95,7 @@ pub struct Outlet {
     current: Option<Open>,
     waiting: Option<Waiting>,
     lead: Lead,
+    split: Option<Split>,
     /// Offset of the first, and number, of the packets that go nowhere.
     left_out: Option<(u64, u64)>,
     chunk: Bytes,
@@ -107,6 +131,66 @@ impl Outlet {
         }
     }
 
+    /// The reference stream's PES packet begins with the rest of what was in the one before, and goes where that went.
+    pub fn go_on(&mut self, start: &PesStart) {
+        if let Some(lane) = self.lanes.get(start.pid) {
+            lane.is_in_pes = true;
+            lane.pts = start.pts;
+        }
+    }
+
+    /// The reference stream's PES packet is divided where an access unit begins in it: what precedes it goes where the PES
+    /// packet went.
+    pub fn split(&mut self, start: &PesStart, is_random_access: bool, then: Then) {
+        self.split = Some(Split { start: *start, is_random_access, then });
+    }
+
+    /// Divides the packet in `run` that an access unit begins in, and hands it on.
+    fn send_split(&mut self, mut run: ts::Run, split: Split) {
+        let Split { start, is_random_access, then } = split;
+        let before = usize::try_from(start.at.saturating_sub(run.at)).unwrap_or(0) / PACKET_LEN * PACKET_LEN;
+        if before > 0 && before < run.bytes.len() {
+            let earlier = ts::Run { bytes: run.bytes.split_to(before), ..run };
+            run.at += before as u64;
+            self.send(earlier);
+        }
+        // Where its packet is gone already, it begins with the next.
+        let inside = start
+            .inside
+            .filter(|_| start.at >= run.at)
+            .unwrap_or(ts::Inside { offset: 0, is_estimated: false });
+        let halves = run.bytes.first_chunk::<PACKET_LEN>().and_then(|packet| {
+            ts::split(packet, &PesStart { inside: Some(inside), ..start }, is_random_access)
+        });
+        let rest = run.bytes.split_off(PACKET_LEN.min(run.bytes.len()));
+        let Some(halves) = halves else { return };
+        let at = run.at;
+        let whole = |bytes: Bytes| ts::Run { pid: start.pid, at, bytes };
+        if let Some(tail) = halves.tail {
+            self.send(whole(Bytes::copy_from_slice(&tail)));
+        }
+        match &then {
+            Then::Part(part, program) => self.part(*part, program),
+            Then::Segment | Then::Nothing => {
+                self.route(ts::Event::PesEnd { pid: start.pid });
+                if let Then::Segment = then { self.join(&start) } else { self.leave(&start) }
+            }
+        }
+        self.send(whole(halves.head.into()));
+        if !rest.is_empty() {
+            self.send(ts::Run { pid: start.pid, at: at + PACKET_LEN as u64, bytes: rest });
+        }
+    }
+
+    /// The reference stream's PES packet goes nowhere.
+    pub fn leave(&mut self, start: &PesStart) {
+        if let Some(lane) = self.lanes.get(start.pid) {
+            lane.owner = Owner::Nobody;
+            lane.is_in_pes = true;
+            lane.pts = start.pts;
+        }
+    }
+
     /// Sends an event of the program's streams where it belongs.
     pub fn route(&mut self, event: ts::Event) {
         match event {
@@ -128,9 +212,12 @@ impl Outlet {
     /// timestamps have already jumped to where the next one will be.
     fn begin_pes(&mut self, start: &PesStart) {
         let current = self.current.as_ref().map(|open| open.ordinal);
+        let reference = self.reference.and_then(|pid| self.lanes.get(pid)).and_then(|lane| lane.pts);
         let Some(lane) = self.lanes.get(start.pid) else { return };
         if let (Some(last), Some(pts)) = (lane.pts, start.pts) {
-            lane.is_ahead |= is_jump(pts - last);
+            // After a gap of its own it is where the reference stream is.
+            let is_beside = reference.is_some_and(|at| (pts - at).count().abs() <= BESIDE.count());
+            lane.is_ahead |= is_jump(pts - last) && !is_beside;
         }
         lane.pts = start.pts.or(lane.pts);
         lane.is_in_pes = true;
@@ -141,6 +228,10 @@ impl Outlet {
     }
 
     fn send(&mut self, mut run: ts::Run) {
+        let end = run.at + run.bytes.len() as u64;
+        if let Some(split) = self.split.take_if(|split| split.start.pid == run.pid && end > split.start.at) {
+            return self.send_split(run, split);
+        }
         let Some(lane) = self.lanes.get(run.pid) else { return };
         match lane.owner {
             Owner::Segment(ordinal) => {
@@ -172,6 +263,15 @@ impl Outlet {
                 Some(ordinal) => self.emit(ordinal, run.bytes),
                 None => self.leave_out(&run),
             }
+        }
+    }
+
+    /// Hands on what waited for the segment that has opened without a picture.
+    pub fn deliver_lead_now(&mut self) {
+        if let Some(open) = self.current.as_ref().filter(|_| self.lead.is_due) {
+            let (ordinal, start) = (open.ordinal, open.head.start);
+            let start = open.begins_timeline().then_some(start);
+            self.deliver_lead(ordinal, start);
         }
     }
 
@@ -236,7 +336,7 @@ impl Outlet {
 
     /// The stream has come to `start`: the segment before must not wait for the ends of its PES packets for ever.
     pub fn go_on_to(&mut self, start: &PesStart) {
-        let Some(waiting) = &self.waiting else { return };
+        let Some(waiting) = self.waiting.as_ref().filter(|_| self.split.is_none()) else { return };
         if start.pts.is_none_or(|pts| pts - waiting.ending.at.shown <= TAIL_LIMIT) {
             return;
         }
@@ -246,6 +346,11 @@ impl Outlet {
             self.say(Event::Anomaly(Anomaly { at: start.at, pid: Some(start.pid), kind }));
         }
         self.close_waiting();
+    }
+
+    /// Whether a segment is open that takes what comes.
+    pub const fn has_open(&self) -> bool {
+        self.current.is_some()
     }
 
     fn newest(&self) -> Owner {
@@ -269,11 +374,14 @@ impl Outlet {
         self.say(Event::Close { ordinal: open.ordinal, extent });
     }
 
-    /// A part of the newest segment is whole.
-    pub fn part(&mut self, part: Part) {
+    /// Ends a part of the newest segment, which goes on with another: that begins with the tables, as players may start
+    /// with any part.
+    pub fn part(&mut self, part: Part, program: &Program) {
         if let Some(open) = &self.current {
             let ordinal = open.ordinal;
             self.say(Event::Part { ordinal, part });
+            let tables = self.tables(program);
+            self.emit(ordinal, tables);
         }
     }
 
@@ -292,6 +400,7 @@ impl Outlet {
         }
         self.tell_left_out();
         self.flush();
+        self.split = None;
         self.lanes = Lanes::default();
         self.reference = None;
         self.chunk = Bytes::new();
@@ -363,6 +472,7 @@ mod tests {
             dts: pts,
             len: None,
             is_marked_random_access: false,
+            inside: None,
         };
         outlet.route(ts::Event::Pes(start));
         outlet

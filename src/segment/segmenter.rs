@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Cutter, Event, Extent, Head, Options, Part};
 use crate::chunks::Chunks;
 use crate::codec::Format;
+use crate::time::Rate;
 use crate::ts::{Anomaly, Pid, Program};
 
 /// A whole segment: a stream that stands alone, in slices of what was pushed.
@@ -33,6 +34,13 @@ pub enum Output {
         pid: Pid,
         /// What it is from here on.
         format: Format,
+    },
+    /// The frame rate of the video that cuts are made by, see [`Event::FrameRate`].
+    FrameRate {
+        /// The stream.
+        pid: Pid,
+        /// Frames a second.
+        rate: Rate,
     },
     /// A segment begins; the one before is whole by then.
     Open(Head),
@@ -146,6 +154,7 @@ impl Gatherer {
         match event {
             Event::Program(program) => self.queue.push_back(Output::Program(program)),
             Event::Format { pid, format } => self.queue.push_back(Output::Format { pid, format }),
+            Event::FrameRate { pid, rate } => self.queue.push_back(Output::FrameRate { pid, rate }),
             Event::Anomaly(anomaly) => self.queue.push_back(Output::Anomaly(anomaly)),
             Event::Open { ordinal, head } => self.open(ordinal, head),
             Event::Data { ordinal, bytes } => {

@@ -90,6 +90,11 @@ impl Survey {
                 }
             }
             Event::Pes(pes) => self.take_pes(pes),
+            Event::Begin(start) => {
+                if let Some(track) = self.track(start.pid) {
+                    track.take_begin(start);
+                }
+            }
             Event::AccessUnit { pid, unit } => {
                 if let Some(track) = self.track(*pid) {
                     track.take_access_unit(*unit);
@@ -271,8 +276,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::codec::{AccessUnit, Codec, RandomAccess};
-    use crate::time::Ticks;
+    use crate::codec::{AccessUnit, Codec, Format, RandomAccess, Video};
+    use crate::time::{Rate, Ticks};
 
     const FRAME: i64 = 3600;
 
@@ -304,6 +309,7 @@ mod tests {
             dts: time,
             len: None,
             is_marked_random_access,
+            inside: None,
         })
     }
 
@@ -320,6 +326,28 @@ mod tests {
 
     fn pictures(pid: u16, from: i64, count: i64) -> impl Iterator<Item = Event> {
         (0..count).map(move |n| pes(pid, n as u64, from + n * FRAME))
+    }
+
+    #[test]
+    fn the_frame_rate_is_that_of_the_timestamps() {
+        let video = Video {
+            codec: Codec::H264,
+            rfc6381: None,
+            width: 16,
+            height: 16,
+            frame_rate: Rate::new(50, 1),
+            is_interlaced: false,
+            colour: None,
+            sample_aspect: None,
+        };
+        let mut events = vec![program(1, vec![stream(0x100, 0x1b, Codec::H264)])];
+        events.push(Event::Format { pid: Pid::new(0x100), format: Format::Video(video) });
+        for picture in pictures(0x100, 0, 100) {
+            events.extend([picture, point(0x100, RandomAccess::Closed)]);
+        }
+        let report = surveyed(events);
+        let Format::Video(video) = &report.programs[0].streams[0].formats[0] else { panic!() };
+        assert_eq!(video.frame_rate, Rate::new(25, 1));
     }
 
     #[test]

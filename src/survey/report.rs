@@ -46,9 +46,10 @@ pub struct Stream {
     pub stream_type: u8,
     /// Its coding: by its own headers, else by the PMT.
     pub codec: Codec,
-    /// ISO 639 language code, where one is given.
-    pub language: Option<[u8; 3]>,
-    /// Its different formats, in their order; the first eight.
+    /// ISO 639 language codes that its descriptors give: of audio, of subtitles, of teletext pages.
+    pub languages: Vec<[u8; 3]>,
+    /// Its different formats, in their order; the first eight. Frame rates are those of timestamps, where those
+    /// contradict the headers.
     pub formats: Vec<Format>,
     /// PES packets.
     pub pes_packets: u64,

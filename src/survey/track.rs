@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::line::Line;
 use super::report::{Points, Stream, rate_bps};
 use super::spacing::Spacings;
-use crate::codec::{AccessUnit, Format, RandomAccess};
+use crate::codec::{AccessUnit, Format, FrameRate, RandomAccess, Video};
 use crate::time::Ticks;
 use crate::ts::{self, PACKET_LEN, PesStart};
 
@@ -24,7 +24,10 @@ pub struct Track {
     /// Whether it is scrambled, if only somewhere: then its packets outlast the time that is known.
     pub is_scrambled: bool,
     pes_packets: u64,
-    formats: Vec<Format>,
+    /// The different formats, each with the frame rate that its pictures have come at.
+    formats: Vec<(Format, FrameRate)>,
+    /// The place of the present one.
+    format: usize,
     first_pts: Option<Ticks>,
     last_pts: Option<Ticks>,
     /// PTS of the PES packet in hand.
@@ -44,6 +47,7 @@ impl Track {
             is_scrambled: false,
             pes_packets: 0,
             formats: Vec::new(),
+            format: 0,
             first_pts: None,
             last_pts: None,
             pts: None,
@@ -75,8 +79,22 @@ impl Track {
         jump
     }
 
-    /// What the PES packet in hand begins with.
+    /// An access unit begins inside the PES packet in hand.
+    pub fn take_begin(&mut self, start: &PesStart) {
+        let Some((pts, dts)) = start.pts.zip(start.dts) else { return };
+        self.pts = Some(pts);
+        // The others are where their PES packet is.
+        if start.inside.is_some_and(|inside| inside.is_estimated) {
+            self.line.take(pts, dts, 1);
+            self.last_pts = self.last_pts.max(Some(pts));
+        }
+    }
+
+    /// What begins with the PES packet in hand, or inside it.
     pub fn take_access_unit(&mut self, unit: AccessUnit) {
+        if let (Some((Format::Video(_), rate)), Some(pts)) = (self.formats.get_mut(self.format), self.pts) {
+            rate.take(pts);
+        }
         let Some(random_access) = unit.random_access else { return };
         if !self.stream.codec.is_video() {
             return;
@@ -94,8 +112,17 @@ impl Track {
 
     /// Its format became known, or another.
     pub fn take_format(&mut self, format: &Format) {
-        if self.formats.len() < MAX_FORMATS && !self.formats.contains(format) {
-            self.formats.push(format.clone());
+        if let Some((_, rate)) = self.formats.get_mut(self.format) {
+            rate.restart();
+        }
+        match self.formats.iter().position(|(known, _)| known == format) {
+            Some(place) => self.format = place,
+            None => {
+                self.format = self.formats.len();
+                if self.formats.len() < MAX_FORMATS {
+                    self.formats.push((format.clone(), FrameRate::default()));
+                }
+            }
         }
     }
 
@@ -112,9 +139,9 @@ impl Track {
         Stream {
             pid: self.stream.pid,
             stream_type: self.stream.stream_type,
-            codec: self.formats.first().map_or(self.stream.codec, Format::codec),
-            language: self.stream.language,
-            formats: self.formats.clone(),
+            codec: self.formats.first().map_or(self.stream.codec, |(format, _)| format.codec()),
+            languages: self.stream.languages(),
+            formats: self.formats.iter().map(|(format, rate)| measured(format, rate)).collect(),
             pes_packets: self.pes_packets,
             packets: self.packets,
             first_pts: self.first_pts,
@@ -123,5 +150,13 @@ impl Track {
             rate_bps: rate_bps(self.packets * PACKET_LEN as u64, span),
             random_access: self.stream.codec.is_video().then_some(points),
         }
+    }
+}
+
+/// The format with the frame rate that was measured.
+fn measured(format: &Format, rate: &FrameRate) -> Format {
+    match format {
+        Format::Video(video) => Format::Video(Video { frame_rate: rate.rate(video), ..video.clone() }),
+        Format::Audio(_) => format.clone(),
     }
 }

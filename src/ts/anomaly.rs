@@ -1,6 +1,7 @@
 //! What can be wrong with a stream that is read all the same.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::Pid;
 
@@ -50,6 +51,11 @@ pub enum AnomalyKind {
     SectionCrc,
     /// A section that cannot be read was dropped.
     Section,
+    /// Packets that arrived before the tables of a program, and further back than is kept, were dropped.
+    BeforeTables {
+        /// Their bytes.
+        bytes: u64,
+    },
     /// More streams than are followed at once; the rest were left out.
     TooManyStreams,
     /// A payload unit starts without a PES header that can be read.
@@ -73,6 +79,24 @@ pub enum AnomalyKind {
     },
     /// No random access point came in time: the segment was cut at another picture.
     RandomAccessMissing,
+    /// Random access points lie too far apart for segments as short as asked for.
+    SparseRandomAccess {
+        /// Their distance.
+        spacing: Duration,
+        /// The duration asked for.
+        target: Duration,
+    },
+    /// A segment lasts longer than the target duration allows: pictures were away for so long.
+    SegmentTooLong {
+        /// Its duration.
+        duration: Duration,
+        /// EXT-X-TARGETDURATION.
+        target_duration: Duration,
+    },
+    /// Video does not arrive, or stopped, while audio does: segments follow the audio clock from here on.
+    VideoMissing,
+    /// Video arrives again.
+    VideoResumed,
     /// Timestamps jumped.
     TimestampJump {
         /// By so many ticks of 90 kHz.
@@ -85,6 +109,19 @@ pub enum AnomalyKind {
 }
 
 impl AnomalyKind {
+    /// What it amounts to, and in which unit, where kinds of it can be added up.
+    pub const fn amount(&self) -> Option<(u64, &'static str)> {
+        match self {
+            Self::Garbage { bytes } | Self::BeforeTables { bytes } => Some((*bytes, "bytes")),
+            Self::PesTruncated { missing } => Some((*missing, "bytes")),
+            Self::Undecodable { packets } => Some((*packets, "packets")),
+            Self::ContinuityGap { expected, found } => {
+                Some(((found.wrapping_sub(*expected) & 0x0f) as u64, "packets at least"))
+            }
+            _ => None,
+        }
+    }
+
     /// A short name, the same for all anomalies of a kind: for counting.
     pub const fn name(self) -> &'static str {
         match self {
@@ -98,6 +135,7 @@ impl AnomalyKind {
             Self::Duplicate => "duplicate packet",
             Self::SectionCrc => "section crc",
             Self::Section => "section",
+            Self::BeforeTables { .. } => "before the tables",
             Self::TooManyStreams => "too many streams",
             Self::PesHeader => "pes header",
             Self::PesTruncated { .. } => "pes truncated",
@@ -105,6 +143,10 @@ impl AnomalyKind {
             Self::ParameterSetsAbsent => "parameter sets absent",
             Self::Undecodable { .. } => "undecodable lead",
             Self::RandomAccessMissing => "random access point missing",
+            Self::SparseRandomAccess { .. } => "keyframes too far apart",
+            Self::SegmentTooLong { .. } => "segment too long",
+            Self::VideoMissing => "video missing",
+            Self::VideoResumed => "video resumed",
             Self::TimestampJump { .. } => "timestamp jump",
             Self::PesTooLong => "pes too long",
             Self::PartTooLong => "part too long",
@@ -116,6 +158,9 @@ impl fmt::Display for AnomalyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Garbage { bytes } => write!(f, "{bytes} bytes that are no transport packets"),
+            Self::BeforeTables { bytes } => {
+                write!(f, "{bytes} bytes dropped that arrived too long before PAT and PMT")
+            }
             Self::TruncatedPacket { bytes } => write!(f, "the stream ends {bytes} bytes into a packet"),
             Self::ContinuityGap { expected, found } => {
                 write!(f, "continuity counter {found} where {expected} was due")
@@ -129,6 +174,22 @@ impl fmt::Display for AnomalyKind {
             }
             Self::Undecodable { packets } => {
                 write!(f, "{packets} packets before the first random access point left out")
+            }
+            Self::SparseRandomAccess { spacing, target } => {
+                let [every, wanted] = [spacing, target].map(Duration::as_secs_f64);
+                write!(
+                    f,
+                    "keyframes every {every:.1} s: set the encoder's GOP to {wanted:.1} s, or segment = {every:.0}s"
+                )
+            }
+            Self::SegmentTooLong { duration, target_duration } => write!(
+                f,
+                "segment of {:.3} s exceeds the target duration of {} s: no picture arrived in time to cut at",
+                duration.as_secs_f64(),
+                target_duration.as_secs()
+            ),
+            Self::VideoMissing => {
+                f.write_str("no video arrives while audio does: segments follow the audio clock")
             }
             Self::TimestampJump { by } => write!(f, "timestamps jumped by {:.3} s", *by as f64 / 90_000.0),
             other => f.write_str(other.name()),

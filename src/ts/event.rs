@@ -26,7 +26,17 @@ pub enum Event {
         /// What it is from here on.
         format: Format,
     },
-    /// What the PES packet in hand begins with; it comes as soon as its first bytes tell.
+    /// An access unit begins inside the PES packet in hand; the packet with its first byte follows. It is reported of
+    /// streams whose PES packets are not one access unit each: of each access unit of video, and of the first audio frame
+    /// that begins in a PES packet.
+    Begin(PesStart),
+    /// The PES packet in hand begins with the rest of an access unit that began in an earlier one. It comes in place of
+    /// [`Event::AccessUnit`].
+    Rest {
+        /// The stream.
+        pid: Pid,
+    },
+    /// What begins with the PES packet in hand or inside it; it comes as soon as the first bytes tell.
     AccessUnit {
         /// The stream.
         pid: Pid,
@@ -60,7 +70,7 @@ pub enum Event {
     Anomaly(Anomaly),
 }
 
-/// The start of a PES packet.
+/// The start of a PES packet, or of an access unit inside one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PesStart {
     /// The stream.
@@ -77,6 +87,17 @@ pub struct PesStart {
     pub len: Option<usize>,
     /// random_access_indicator.
     pub is_marked_random_access: bool,
+    /// Where an access unit begins that begins inside a PES packet.
+    pub inside: Option<Inside>,
+}
+
+/// Where an access unit begins inside a PES packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Its first byte in the payload of the packet.
+    pub offset: u8,
+    /// Whether its times follow from those of access units before it: it has none of its own.
+    pub is_estimated: bool,
 }
 
 /// Successive packets of one PID that lie back to back in one chunk. How a stretch is divided into runs depends

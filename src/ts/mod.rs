@@ -10,21 +10,25 @@
 
 mod anomaly;
 mod demux;
+mod early;
 mod event;
 mod framing;
+mod inside;
 mod packet;
 pub mod pes;
 mod programs;
 mod psi;
 pub mod section;
+mod split;
 mod track;
 
 pub use anomaly::{Anomaly, AnomalyKind};
 pub use demux::{Demuxer, Events};
-pub use event::{Event, PesStart, Run};
+pub use event::{Event, Inside, PesStart, Run};
 pub use packet::{AdaptationField, PACKET_LEN, Packet, Pcr, Pid, SYNC_BYTE, packets};
 pub use programs::Selection;
-pub use psi::{Pat, Program, Stream, find, packetize, pat_section};
+pub use psi::{Pat, Program, Service, Stream, find, packetize, pat_section};
+pub(crate) use split::split;
 
 /// Why bytes are not what they were read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

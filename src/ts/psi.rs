@@ -10,6 +10,24 @@ use crate::codec::{Codec, Examiner};
 const PAT_TABLE_ID: u8 = 0x00;
 const PMT_TABLE_ID: u8 = 0x02;
 
+/// descriptor_tag (table 2-45; ETSI EN 300 468 table 12).
+const REGISTRATION: u8 = 0x05;
+const ISO_639_LANGUAGE: u8 = 0x0a;
+const METADATA: u8 = 0x26;
+const TELETEXT: u8 = 0x56;
+const SUBTITLING: u8 = 0x59;
+const AC3: u8 = 0x6a;
+const EAC3: u8 = 0x7a;
+const DTS: u8 = 0x7b;
+const EXTENSION: u8 = 0x7f;
+
+/// descriptor_tag_extension (ETSI EN 300 468 table 109).
+const SUPPLEMENTARY_AUDIO: u8 = 0x06;
+const DTS_HD: u8 = 0x0e;
+const AC4: u8 = 0x15;
+const DTS_UHD: u8 = 0x21;
+const OPUS: u8 = 0x80;
+
 /// One section of a program association table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pat {
@@ -70,17 +88,30 @@ pub struct Stream {
     pub descriptors: Bytes,
 }
 
+/// Whom an audio stream is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Everybody.
+    #[default]
+    Main,
+    /// Those who cannot see the video: it is described.
+    VisuallyImpaired,
+    /// Those who do not hear well: speech is clearer.
+    HearingImpaired,
+}
+
 impl Program {
     /// Reads a whole PMT section, its CRC already checked. None if it is no PMT, or one not in force yet.
     pub fn parse(section: &[u8], transport_stream_id: u16, pmt_pid: Pid) -> Option<Self> {
         let section = Bytes::copy_from_slice(section);
         let (head, body) = long_section(&section, PMT_TABLE_ID)?;
         let &[pcr_high, pcr_low, info_high, info_low, ref rest @ ..] = body else { return None };
-        let mut rest = rest.get(length(info_high, info_low)..)?;
+        let (info, mut rest) = rest.split_at_checked(length(info_high, info_low))?;
         let mut streams = Vec::new();
         while let &[stream_type, pid_high, pid_low, len_high, len_low, ref tail @ ..] = rest {
             let (descriptors, next) = tail.split_at_checked(length(len_high, len_low))?;
-            streams.push(Stream::new(pid(pid_high, pid_low), stream_type, section.slice_ref(descriptors)));
+            let descriptors = section.slice_ref(descriptors);
+            streams.push(Stream::new(pid(pid_high, pid_low), stream_type, descriptors, info));
             rest = next;
         }
         Some(Self {
@@ -104,6 +135,29 @@ impl Program {
         self.pcr_pid == pid || self.streams.iter().any(|stream| stream.pid == pid)
     }
 
+    /// Whether any of its streams is video or audio that players know in transport stream segments.
+    pub fn is_playable(&self) -> bool {
+        self.streams.iter().any(|stream| {
+            (stream.codec.is_video() || stream.codec.is_audio()) && !stream.codec.is_unplayable_in_ts()
+        })
+    }
+
+    /// Its streams, for people: `H.264 on PID 0x0100, stream_type 0xc0 on PID 0x0101`.
+    pub fn contents(&self) -> String {
+        if self.streams.is_empty() {
+            return "no streams".to_owned();
+        }
+        let name = |stream: &Stream| match stream.codec {
+            // So ffmpeg packs what MPEG-TS has no way to carry.
+            Codec::Other if stream.stream_type == 0x06 => {
+                format!("private data without a name, such as AV1 or VP9, on PID {}", stream.pid)
+            }
+            Codec::Other => format!("stream_type {:#04x} on PID {}", stream.stream_type, stream.pid),
+            codec => format!("{} on PID {}", codec.name(), stream.pid),
+        };
+        self.streams.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The stream that cuts are made by: the first video stream, else the first audio stream, else the first.
     pub fn reference(&self) -> Option<&Stream> {
         let first = |test: fn(Codec) -> bool| self.streams.iter().find(|stream| test(stream.codec));
@@ -112,9 +166,11 @@ impl Program {
 }
 
 impl Stream {
-    fn new(pid: Pid, stream_type: u8, descriptors: Bytes) -> Self {
-        let codec = codec(stream_type, &descriptors);
-        let language = find(&descriptors, 0x0a).and_then(|body| body.first_chunk().copied());
+    /// A stream of a program with these descriptors of its own.
+    fn new(pid: Pid, stream_type: u8, descriptors: Bytes, program: &[u8]) -> Self {
+        let codec = codec(stream_type, &descriptors, program);
+        let language = find(&descriptors, ISO_639_LANGUAGE).and_then(|body| body.first_chunk().copied());
+        let language = language.or_else(|| supplementary_language(&descriptors));
         Self { pid, stream_type, codec, language, descriptors }
     }
 
@@ -126,76 +182,197 @@ impl Stream {
         }
     }
 
+    /// Whom its sound is for. The supplementary audio descriptor (ETSI EN 300 468 §6.4.11) says it, audio_type of the
+    /// ISO 639 language descriptor (§2.6.18), or the service type of AC-3's and E-AC-3's descriptors (annex D).
+    pub fn service(&self) -> Service {
+        let supplementary = extension(&self.descriptors, SUPPLEMENTARY_AUDIO).and_then(<[u8]>::first);
+        let by_classification = match supplementary.map(|flags| flags >> 2 & 0x1f) {
+            Some(1 | 3) => Some(Service::VisuallyImpaired),
+            Some(2) => Some(Service::HearingImpaired),
+            _ => None,
+        };
+        let audio_type = find(&self.descriptors, ISO_639_LANGUAGE).and_then(|body| body.get(3));
+        let by_type = match audio_type {
+            Some(2) => Some(Service::HearingImpaired),
+            Some(3) => Some(Service::VisuallyImpaired),
+            _ => None,
+        };
+        by_classification.or(by_type).or_else(|| self.dolby_service()).unwrap_or_default()
+    }
+
+    /// component_type of the AC-3 or E-AC-3 descriptor: three bits of it are the service type.
+    fn dolby_service(&self) -> Option<Service> {
+        const HAS_COMPONENT_TYPE: u8 = 0x80;
+        let body = find(&self.descriptors, AC3).or_else(|| find(&self.descriptors, EAC3))?;
+        let &[flags, component_type, ..] = body else { return None };
+        match component_type >> 3 & 7 {
+            2 if flags & HAS_COMPONENT_TYPE != 0 => Some(Service::VisuallyImpaired),
+            3 if flags & HAS_COMPONENT_TYPE != 0 => Some(Service::HearingImpaired),
+            _ => None,
+        }
+    }
+
+    /// The languages that its descriptors name, each once: of sound, and of the pages of subtitles and teletext.
+    pub fn languages(&self) -> Vec<[u8; 3]> {
+        let entries = |tag: u8, len: usize| {
+            let body = find(&self.descriptors, tag).unwrap_or_default();
+            body.chunks_exact(len).filter_map(|entry| entry.first_chunk().copied())
+        };
+        let all = entries(ISO_639_LANGUAGE, 4).chain(entries(SUBTITLING, 8)).chain(entries(TELETEXT, 5));
+        let mut languages: Vec<[u8; 3]> = Vec::new();
+        for language in all.chain(supplementary_language(&self.descriptors)) {
+            if !languages.contains(&language) {
+                languages.push(language);
+            }
+        }
+        languages
+    }
+
     /// Channels by the Opus extension descriptor (descriptor_tag_extension 0x80): its code is their count, 0
     /// means two of their own.
     pub fn opus_channels(&self) -> Option<u8> {
-        match find(&self.descriptors, 0x7f)? {
-            [0x80, 0, ..] => Some(2),
-            [0x80, channels @ 1..=8, ..] => Some(*channels),
+        match extension(&self.descriptors, OPUS)? {
+            [0, ..] => Some(2),
+            [channels @ 1..=8, ..] => Some(*channels),
             _ => None,
         }
     }
 
     /// Whether it is carried in PES packets, not in sections.
     pub const fn is_pes(&self) -> bool {
-        !matches!(self.stream_type, 0x05 | 0x0a..=0x0d | 0x14 | 0x16 | 0x86)
+        !matches!(self.stream_type, 0x05 | 0x0a..=0x0d | 0x14 | 0x16) && !matches!(self.codec, Codec::Scte35)
     }
 }
 
-/// What `stream_type` and the descriptors say of the coding.
-fn codec(stream_type: u8, descriptors: &[u8]) -> Codec {
+/// What `stream_type` and the descriptors say of the coding, in a program of these registered formats.
+fn codec(stream_type: u8, descriptors: &[u8], program: &[u8]) -> Codec {
+    let is_registered = |name: &[u8; 4]| registrations(descriptors).any(|format| format == name);
+    let is_in = |name: &[u8; 4]| registrations(program).any(|format| format == name) || is_registered(name);
+    let is_disc = is_in(b"HDMV") || is_in(b"HDPR");
     match stream_type {
         0x01 | 0x02 => Codec::Mpeg2Video,
         0x03 | 0x04 => Codec::MpegAudio,
         0x0f => Codec::AacAdts,
+        0x10 => Codec::Mpeg4Video,
         0x11 => Codec::AacLatm,
         0x1b => Codec::H264,
         0x24 => Codec::Hevc,
-        // The user private values that ATSC A/52 and SCTE 35 took.
+        0x2d | 0x2e => Codec::MpegH,
+        0x33 => Codec::Vvc,
+        0x06 | 0x15 => private_codec(descriptors),
+        // From here on the user private values, of which each owner has taken some.
+        0x80.. if is_disc => disc_codec(stream_type),
+        0x80.. if is_registered(b"VC-1") => Codec::Vc1,
+        // ATSC A/52 and SCTE 35.
         0x81 => Codec::Ac3,
         0x87 => Codec::Eac3,
         0x86 => Codec::Scte35,
-        0x06 | 0x15 => private_codec(descriptors),
+        // Subtitles of SCTE 27, in cable networks of North America.
+        0x82 if is_in(b"SCTE") || is_in(b"GA94") => match registered_codec(descriptors) {
+            Some(Codec::Dts) => Codec::Dts,
+            _ => Codec::Other,
+        },
+        0x82 | 0x8a => Codec::Dts,
+        // Cameras (GB/T 28181).
+        0x90 | 0x91 => Codec::G711,
+        0xea => Codec::Vc1,
+        _ => registered_codec(descriptors).unwrap_or(Codec::Other),
+    }
+}
+
+/// What stream_type means in a program registered as HDMV: discs, and cameras that record as they do.
+const fn disc_codec(stream_type: u8) -> Codec {
+    match stream_type {
+        0x80 => Codec::Lpcm,
+        0x81 => Codec::Ac3,
+        0x82 | 0x85 | 0x86 | 0xa2 => Codec::Dts,
+        0x83 => Codec::TrueHd,
+        0x84 | 0xa1 => Codec::Eac3,
+        0xea => Codec::Vc1,
         _ => Codec::Other,
     }
 }
 
 /// Private PES data is named by its descriptors (ETSI EN 300 468) or by a registered format identifier.
 fn private_codec(descriptors: &[u8]) -> Codec {
-    let format = |tag: u8, at: usize| find(descriptors, tag).and_then(|body| body.get(at..at + 4));
-    let registered = [format(0x05, 0), format(0x26, 2), format(0x26, 7)];
-    let is = |name: &[u8; 4]| registered.contains(&Some(name.as_slice()));
-    if find(descriptors, 0x6a).is_some() || is(b"AC-3") {
+    let registered = registered_codec(descriptors);
+    if find(descriptors, AC3).is_some() || registered == Some(Codec::Ac3) {
         Codec::Ac3
-    } else if find(descriptors, 0x7a).is_some() || is(b"EAC3") {
+    } else if find(descriptors, EAC3).is_some() || registered == Some(Codec::Eac3) {
         Codec::Eac3
-    } else if is(b"Opus") {
-        Codec::Opus
-    } else if is(b"HEVC") {
-        Codec::Hevc
-    } else if find(descriptors, 0x59).is_some() {
+    } else if extension(descriptors, AC4).is_some() {
+        Codec::Ac4
+    } else if find(descriptors, DTS).is_some()
+        || [DTS_HD, DTS_UHD].iter().any(|tag| extension(descriptors, *tag).is_some())
+    {
+        Codec::Dts
+    } else if let Some(codec) = registered.filter(|codec| codec.is_video() || codec.is_audio()) {
+        codec
+    } else if find(descriptors, SUBTITLING).is_some() {
         Codec::DvbSubtitle
-    } else if find(descriptors, 0x56).is_some() {
+    } else if find(descriptors, TELETEXT).is_some() {
         Codec::Teletext
-    } else if is(b"ID3 ") {
-        Codec::Id3
-    } else if is(b"KLVA") {
-        Codec::Klv
     } else {
-        Codec::Other
+        registered.unwrap_or(Codec::Other)
     }
 }
 
-/// The body of the first descriptor with this tag.
-pub fn find(mut descriptors: &[u8], tag: u8) -> Option<&[u8]> {
-    while let &[this, len, ref rest @ ..] = descriptors {
+/// The coding that a registered format identifier names.
+fn registered_codec(descriptors: &[u8]) -> Option<Codec> {
+    let metadata = find(descriptors, METADATA);
+    let in_metadata = [2, 7].into_iter().filter_map(|at| metadata?.get(at..at + 4));
+    registrations(descriptors).chain(in_metadata).find_map(|format| {
+        Some(match format {
+            b"AC-3" => Codec::Ac3,
+            b"EAC3" => Codec::Eac3,
+            b"AC-4" => Codec::Ac4,
+            b"DTS1" | b"DTS2" | b"DTS3" | b"DTSH" => Codec::Dts,
+            b"Opus" => Codec::Opus,
+            b"BSSD" => Codec::Lpcm,
+            b"HEVC" => Codec::Hevc,
+            b"VVC " => Codec::Vvc,
+            b"AV01" => Codec::Av1,
+            b"VP09" | b"VP90" | b"VP9 " => Codec::Vp9,
+            b"VC-1" => Codec::Vc1,
+            b"ID3 " => Codec::Id3,
+            b"KLVA" => Codec::Klv,
+            _ => return None,
+        })
+    })
+}
+
+/// The format identifiers of all registration descriptors.
+fn registrations(descriptors: &[u8]) -> impl Iterator<Item = &[u8]> {
+    all(descriptors).filter(|(tag, _)| *tag == REGISTRATION).filter_map(|(_, body)| body.get(..4))
+}
+
+/// The language of a supplementary audio descriptor.
+fn supplementary_language(descriptors: &[u8]) -> Option<[u8; 3]> {
+    let (flags, behind) = extension(descriptors, SUPPLEMENTARY_AUDIO)?.split_first()?;
+    if flags & 1 == 0 { None } else { behind.first_chunk().copied() }
+}
+
+/// The body of the first extension descriptor with this descriptor_tag_extension.
+fn extension(descriptors: &[u8], wanted: u8) -> Option<&[u8]> {
+    all(descriptors).filter(|(tag, _)| *tag == EXTENSION).find_map(|(_, body)| match body {
+        [tag, rest @ ..] if *tag == wanted => Some(rest),
+        _ => None,
+    })
+}
+
+/// Tags and bodies of all descriptors that are whole.
+fn all(mut descriptors: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let &[tag, len, ref rest @ ..] = descriptors else { return None };
         let (body, next) = rest.split_at_checked(usize::from(len))?;
-        if this == tag {
-            return Some(body);
-        }
         descriptors = next;
-    }
-    None
+        Some((tag, body))
+    })
+}
+
+/// The body of the first descriptor with this tag.
+pub fn find(descriptors: &[u8], wanted: u8) -> Option<&[u8]> {
+    all(descriptors).find_map(|(tag, body)| (tag == wanted).then_some(body))
 }
 
 struct SectionHead {
@@ -308,6 +485,72 @@ pub(super) mod tests {
         assert_eq!(codecs(&[0x56, 0]), Codec::Teletext);
         assert_eq!(codecs(&[0x05, 4, b'K', b'L', b'V', b'A']), Codec::Klv);
         assert_eq!(codecs(&[0x6a, 200]), Codec::Other);
+    }
+
+    #[test]
+    fn codings_that_are_not_looked_into_are_named() {
+        let codec = |stream_type: u8, descriptors: &[u8]| {
+            program(&[(stream_type, 0x100, descriptors)]).streams[0].codec
+        };
+        let registered = |name: &[u8; 4]| [&[0x05, 4][..], name].concat();
+        assert_eq!(codec(0x06, &registered(b"AV01")), Codec::Av1);
+        assert_eq!(codec(0x06, &registered(b"DTS2")), Codec::Dts);
+        assert_eq!(codec(0x06, &[0x7b, 1, 0]), Codec::Dts);
+        assert_eq!(codec(0x06, &[0x52, 1, 0, 0x7f, 2, 0x15, 0]), Codec::Ac4);
+        assert_eq!(codec(0x06, &registered(b"BSSD")), Codec::Lpcm);
+        let by_type = [0x10, 0x2d, 0x33, 0x82, 0x8a, 0x90].map(|stream_type| codec(stream_type, &[]));
+        let expected = [Codec::Mpeg4Video, Codec::MpegH, Codec::Vvc, Codec::Dts, Codec::Dts, Codec::G711];
+        assert_eq!(by_type, expected);
+        assert_eq!(codec(0x82, &registered(b"SCTE")), Codec::Other);
+    }
+
+    #[test]
+    fn a_program_says_whether_it_can_be_played() {
+        let av1 = program(&[(0x06, 0x100, &[0x05, 4, b'A', b'V', b'0', b'1']), (0xc0, 0x101, &[])]);
+        assert!(!av1.is_playable());
+        assert_eq!(av1.contents(), "AV1 on PID 0x0100, stream_type 0xc0 on PID 0x0101");
+        assert!(program(&[(0x82, 0x100, &[])]).is_playable());
+        assert_eq!(program(&[]).contents(), "no streams");
+    }
+
+    #[test]
+    fn a_disc_has_stream_types_of_its_own() {
+        let stream =
+            |stream_type, program: &[u8]| Stream::new(Pid::new(0x100), stream_type, Bytes::new(), program);
+        let disc = [0x05, 4, b'H', b'D', b'M', b'V'];
+        let (splices, sound) = (stream(0x86, &[]), stream(0x86, &disc));
+        assert_eq!((splices.codec, splices.is_pes()), (Codec::Scte35, false));
+        assert_eq!((sound.codec, sound.is_pes()), (Codec::Dts, true));
+        assert_eq!(
+            [0x80, 0x83, 0x90].map(|stream_type| stream(stream_type, &disc).codec),
+            [Codec::Lpcm, Codec::TrueHd, Codec::Other]
+        );
+    }
+
+    #[test]
+    fn descriptors_say_whom_sound_is_for() {
+        let service = |descriptors: &[u8]| program(&[(0x0f, 0x100, descriptors)]).streams[0].service();
+        assert_eq!(service(&[0x0a, 4, b'e', b'n', b'g', 0]), Service::Main);
+        assert_eq!(service(&[0x0a, 4, b'e', b'n', b'g', 2]), Service::HearingImpaired);
+        assert_eq!(service(&[0x0a, 4, b'e', b'n', b'g', 3]), Service::VisuallyImpaired);
+        assert_eq!(service(&[0x7f, 2, 0x06, 0b1000_0110]), Service::VisuallyImpaired);
+        assert_eq!(service(&[0x7f, 2, 0x06, 0b1000_1010]), Service::HearingImpaired);
+        assert_eq!(service(&[0x6a, 2, 0x80, 0b0101_0010]), Service::VisuallyImpaired);
+        assert_eq!(service(&[0x7a, 1, 0x80]), Service::Main);
+    }
+
+    #[test]
+    fn languages_stand_in_descriptors_of_several_kinds() {
+        let languages = |stream_type, descriptors: &[u8]| {
+            program(&[(stream_type, 0x100, descriptors)]).streams[0].languages()
+        };
+        let subtitles = [0x59, 16, b'd', b'e', b'u', 0x10, 0, 1, 0, 1, b'f', b'r', b'a', 0x20, 0, 1, 0, 1];
+        assert_eq!(languages(0x06, &subtitles), [*b"deu", *b"fra"]);
+        assert_eq!(languages(0x06, &[0x56, 5, b's', b'w', b'e', 0x09, 0]), [*b"swe"]);
+        assert_eq!(languages(0x0f, &[0x0a, 8, b'e', b'n', b'g', 0, b'e', b'n', b'g', 3]), [*b"eng"]);
+        let described = [0x7f, 5, 0x06, 0b1000_0111, b'g', b'l', b'e'];
+        assert_eq!(languages(0x0f, &described), [*b"gle"]);
+        assert_eq!(program(&[(0x0f, 0x100, &described)]).streams[0].language, Some(*b"gle"));
     }
 
     #[test]

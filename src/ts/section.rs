@@ -9,7 +9,7 @@ pub enum Gathered {
     /// A whole section, CRC checked where it has one.
     Section(Vec<u8>),
     /// A section whose CRC does not hold.
-    BadCrc,
+    BadCrc(Vec<u8>),
     /// A pointer or a length that cannot be.
     Malformed,
 }
@@ -82,9 +82,16 @@ fn check(section: &[u8]) -> Gathered {
     if has_crc && section.len() < 12 {
         Gathered::Malformed
     } else if has_crc && crc32(section) != 0 {
-        Gathered::BadCrc
+        Gathered::BadCrc(section.to_vec())
     } else {
         Gathered::Section(section.to_vec())
+    }
+}
+
+/// Gives a section the CRC that its bytes have.
+pub fn repair_crc(section: &mut [u8]) {
+    if let Some((body, crc)) = section.split_last_chunk_mut::<4>() {
+        *crc = crc32(body).to_be_bytes();
     }
 }
 
@@ -166,7 +173,10 @@ mod tests {
         let mut bad = vec![0];
         bad.extend_from_slice(&section(2, &[1; 20]));
         bad[10] ^= 1;
-        assert_eq!(gather(&[(&bad, true)]), [Gathered::BadCrc]);
+        let mut mended = bad[1..].to_vec();
+        assert_eq!(gather(&[(&bad, true)]), [Gathered::BadCrc(mended.clone())]);
+        repair_crc(&mut mended);
+        assert_eq!(crc32(&mended), 0);
         assert_eq!(gather(&[(&[200, 1, 2], true)]), [Gathered::Malformed]);
         assert_eq!(gather(&[(&[], true), (&[1; 184], false)]), [Gathered::Malformed]);
         assert_eq!(gather(&[(&[0, 2, 0x80, 1, 9], true)]), [Gathered::Malformed]);

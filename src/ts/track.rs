@@ -4,11 +4,13 @@ use bytes::Bytes;
 
 use super::Pid;
 use super::anomaly::{Anomaly, AnomalyKind};
-use super::event::{Event, PesStart};
+use super::event::{self, Event, PesStart, Run};
+use super::inside::Inside;
 use super::packet::{PACKET_LEN, Packet};
 use super::pes::{self, Header, Parsed};
 use super::psi::Stream;
-use crate::codec::Examiner;
+use super::split::header_len;
+use crate::codec::{Codec, Examiner, Format};
 use crate::time::{Ticks, Unwrapper};
 
 /// A continuity counter that no packet has: none has come yet.
@@ -57,11 +59,30 @@ pub struct Track {
     /// Bytes of the PES header that are still to come, ahead of the payload.
     header_left: usize,
     is_marked: bool,
+    /// Whether random_access_indicator was set anywhere.
+    has_marks: bool,
     is_scrambled: bool,
     clock: Unwrapper,
     header: Vec<u8>,
     held: Vec<(u64, Bytes)>,
     held_from: u64,
+    /// Whether `held` are packets that an access unit may begin in.
+    is_holding: bool,
+    /// Looks for access units that begin inside PES packets.
+    inside: Option<Box<Inside>>,
+    /// PTS and DTS of the PES packet, until an access unit begins in it.
+    own: Option<(Ticks, Ticks)>,
+    /// Those of the PES packet before, if its last bytes may be the first ones of an access unit.
+    own_before: Option<(Ticks, Ticks)>,
+    stream_id: u8,
+    /// Whether nothing of the payload was looked at.
+    is_fresh: bool,
+    /// Whether all of it is.
+    is_looked_through: bool,
+    /// Whether the access unit that is examined began inside its PES packet.
+    is_inside: bool,
+    /// Whether it began in an earlier one.
+    is_carried: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +101,8 @@ impl Track {
     /// A track of `pid`; of a stream, or of a PCR alone. `near` is where its timestamps are expected.
     pub fn new(pid: Pid, stream: Option<Stream>, near: Option<Ticks>) -> Self {
         let examiner = stream.as_ref().filter(|stream| stream.is_pes()).map(Stream::examiner);
+        let inside = stream.as_ref().filter(|stream| stream.is_pes());
+        let inside = inside.and_then(|stream| Inside::new(stream.codec, stream.opus_channels()));
         Self {
             is_smooth: true,
             next_counter: NO_COUNTER,
@@ -91,11 +114,21 @@ impl Track {
             state: State::Idle,
             header_left: 0,
             is_marked: false,
+            has_marks: false,
             is_scrambled: false,
             clock: near.map_or_else(Unwrapper::default, Unwrapper::near),
             header: Vec::new(),
             held: Vec::new(),
             held_from: 0,
+            is_holding: false,
+            inside,
+            own: None,
+            own_before: None,
+            stream_id: 0,
+            is_fresh: false,
+            is_looked_through: false,
+            is_inside: false,
+            is_carried: false,
         }
     }
 
@@ -116,7 +149,7 @@ impl Track {
 
     /// Whether packets are held that may be released.
     pub fn has_released(&self) -> bool {
-        !self.held.is_empty() && self.state != State::InHeader
+        !self.held.is_empty() && self.state != State::InHeader && !self.is_holding
     }
 
     /// Takes packets from `position` on that follow each other back to back with nothing special about them: no
@@ -189,6 +222,7 @@ impl Track {
     /// The stream is over, or the PID is no longer in the program.
     pub fn end(&mut self, at: u64, out: &mut Vec<Event>) {
         self.end_pes(at, out);
+        self.end_carried(at, out);
     }
 
     /// Checks the continuity counter. False for a packet that was sent twice.
@@ -206,7 +240,7 @@ impl Track {
             if is_again {
                 return false;
             }
-            self.lose(out);
+            self.lose(at, out);
         }
         self.next_counter = (found + 1) & 0x0f;
         self.fingerprint = print;
@@ -214,22 +248,30 @@ impl Track {
     }
 
     /// Packets are missing: the PES packet's length cannot be kept, nor its head understood.
-    fn lose(&mut self, out: &mut Outcome) {
+    fn lose(&mut self, at: u64, out: &mut Outcome) {
+        self.let_go(&mut out.before);
         self.left = u64::MAX;
+        if let Some(inside) = &mut self.inside {
+            inside.lose();
+        }
         match self.state {
             State::Examining => {
                 out.before.push(Event::AccessUnit { pid: self.pid, unit: Default::default() });
+                self.is_carried = false;
                 self.settle(State::InPayload);
             }
             State::InHeader => self.settle(State::Idle),
             State::Idle | State::InPayload => {}
         }
+        self.end_carried(at, &mut out.before);
     }
 
     fn scrambled(&mut self, at: u64, out: &mut Outcome) {
+        self.let_go(&mut out.before);
         if !self.is_scrambled {
             self.is_scrambled = true;
             self.end_pes(at, &mut out.before);
+            self.end_carried(at, &mut out.before);
             let kind = AnomalyKind::Scrambled;
             out.before.push(Event::Anomaly(Anomaly { at, pid: Some(self.pid), kind }));
         }
@@ -237,10 +279,15 @@ impl Track {
 
     fn settle(&mut self, state: State) {
         self.state = state;
-        self.is_smooth = matches!(state, State::Idle | State::InPayload);
+        self.is_smooth = match state {
+            State::Idle => true,
+            State::InPayload => !self.inside.as_ref().is_some_and(|inside| inside.is_on()),
+            State::InHeader | State::Examining => false,
+        };
     }
 
     fn start(&mut self, payload: &[u8], at: u64, is_marked: bool, out: &mut Outcome) -> Take {
+        self.let_go(&mut out.before);
         self.end_pes(at, &mut out.before);
         self.is_marked = is_marked;
         self.header.clear();
@@ -252,9 +299,20 @@ impl Track {
         match self.state {
             State::Idle => {}
             State::InHeader => return self.read_header(payload, at, out),
-            State::Examining | State::InPayload => self.payload(payload, at, out),
+            State::Examining | State::InPayload if payload.is_empty() && self.is_holding => {
+                return Take::Hold;
+            }
+            State::Examining | State::InPayload => return self.payload(payload, at, out),
         }
         Take::Pass
+    }
+
+    /// Hands out the packets that an access unit might have begun in.
+    fn let_go(&mut self, out: &mut Vec<Event>) {
+        if std::mem::take(&mut self.is_holding) {
+            let pid = self.pid;
+            out.extend(self.held.drain(..).map(|(at, bytes)| Event::Packets(Run { pid, at, bytes })));
+        }
     }
 
     /// Reads a PES header that may have begun in earlier packets.
@@ -274,8 +332,7 @@ impl Track {
                 let earlier = before.min(self.header_left);
                 self.header_left -= earlier;
                 self.left = if self.left == u64::MAX { self.left } else { self.left - earlier as u64 };
-                self.payload(payload, at, out);
-                Take::Pass
+                self.payload(payload, at, out)
             }
             Parsed::NeedsMore(_) if self.held.len() < MAX_HELD => {
                 if before == 0 {
@@ -288,6 +345,7 @@ impl Track {
                 let kind = AnomalyKind::PesHeader;
                 out.before.push(Event::Anomaly(Anomaly { at: self.held_from, pid: Some(self.pid), kind }));
                 self.settle(State::Idle);
+                self.end_carried(at, &mut out.before);
                 Take::Pass
             }
         }
@@ -313,40 +371,174 @@ impl Track {
             dts: dts.or(pts),
             len: header.len,
             is_marked_random_access: self.is_marked,
+            inside: None,
         }));
+        self.stream_id = header.stream_id;
+        let own = pts.map(|pts| (pts, dts.unwrap_or(pts)));
+        self.own_before = std::mem::replace(&mut self.own, own);
+        self.is_fresh = true;
+        self.is_looked_through = false;
+        self.is_inside = false;
+        if let Some(inside) = &mut self.inside {
+            inside.begin(
+                dts.or(pts),
+                self.is_carried,
+                self.own_before.is_some(),
+                self.examiner.as_ref().and_then(Examiner::format),
+            );
+        }
         self.settle(State::Examining);
-        if let Some(examiner) = &mut self.examiner {
+        if let Some(examiner) = self.examiner.as_mut().filter(|_| !self.is_carried) {
             examiner.begin();
         }
     }
 
     /// Takes payload of the PES packet in hand, what is left of its header included.
-    fn payload(&mut self, bytes: &[u8], at: u64, out: &mut Outcome) {
+    fn payload(&mut self, bytes: &[u8], at: u64, out: &mut Outcome) -> Take {
         let len = bytes.len() as u64;
         let (bytes, is_last) = match self.left {
             u64::MAX => (bytes, false),
+            // What lies behind it is looked into all the same: see below.
+            left if self.is_video() => (bytes, len >= left),
             left => (&bytes[..len.min(left) as usize], len >= left),
         };
         if self.left != u64::MAX {
-            self.left -= bytes.len() as u64;
+            self.left = self.left.saturating_sub(bytes.len() as u64);
         }
         let skipped = self.header_left.min(bytes.len());
         self.header_left -= skipped;
-        if self.state == State::Examining && skipped < bytes.len() {
-            let unit = self.examiner.as_mut().and_then(|examiner| examiner.push(&bytes[skipped..]));
+        let piece = &bytes[skipped..];
+        if !piece.is_empty()
+            && std::mem::take(&mut self.is_fresh)
+            && let Some(inside) = &mut self.inside
+        {
+            self.is_looked_through = inside.is_on() || inside.look_at_head(piece);
+            if !self.is_looked_through {
+                inside.time(self.own.take(), None);
+            }
+        }
+        let mut take = Take::Pass;
+        if self.is_looked_through && !piece.is_empty() {
+            take = self.look_through(piece, at, skipped, out);
+        } else if self.state == State::Examining && !piece.is_empty() {
+            let unit = self.examiner.as_mut().and_then(|examiner| examiner.push(piece));
             self.conclude(unit, at, &mut out.before);
         }
-        if is_last {
+        if is_last && self.is_video() {
+            // Multiplexers give video lengths that are too short; the next PES packet tells where it ends.
+            self.left = u64::MAX;
+        } else if is_last {
             self.end_pes(at, &mut out.behind);
         }
+        take
+    }
+
+    /// Looks for access units that begin in payload that lies behind `offset` bytes of the packet's.
+    fn look_through(&mut self, piece: &[u8], at: u64, offset: usize, out: &mut Outcome) -> Take {
+        let Some(mut inside) = self.inside.take() else { return Take::Pass };
+        let is_interlaced = matches!(self.format(), Some(Format::Video(video)) if video.is_interlaced);
+        let shown = inside.push(piece, at, offset, is_interlaced);
+        let window = inside.window(piece).len();
+        let mut from = window - piece.len();
+        match shown.is_aligned {
+            Some(true) => {
+                if self.is_carried {
+                    self.end_carried(at, &mut out.before);
+                    self.is_inside = false;
+                    self.examiner.iter_mut().for_each(Examiner::begin);
+                }
+                inside.time(self.own.take(), self.format());
+                from = 0;
+            }
+            Some(false) if self.state == State::Examining => {
+                out.before.push(Event::Rest { pid: self.pid });
+                if self.is_carried {
+                    self.is_inside = true;
+                } else {
+                    self.state = State::InPayload;
+                }
+            }
+            _ => {}
+        }
+        let is_head_open = shown.is_aligned.is_none() && !inside.is_head_known();
+        for begin in &shown.begins {
+            let end = window - begin.back;
+            if self.state == State::Examining {
+                let head = inside.window(piece).get(from..end).unwrap_or_default();
+                let unit = self
+                    .examiner
+                    .as_mut()
+                    .and_then(|examiner| examiner.push(head).or_else(|| examiner.finish()));
+                self.conclude(Some(unit.unwrap_or_default()), at, &mut out.before);
+            }
+            self.begin_inside(&mut inside, begin, out);
+            from = end;
+        }
+        if self.state == State::Examining && !is_head_open {
+            let head = inside.window(piece).get(from..).unwrap_or_default();
+            let unit = self.examiner.as_mut().and_then(|examiner| examiner.push(head));
+            self.conclude(unit, at, &mut out.before);
+        }
+        let is_done = inside.is_done();
+        self.inside = Some(inside);
+        self.settle(self.state);
+        if is_done && shown.is_aligned.is_none() {
+            self.is_looked_through = false;
+            self.is_smooth = self.state == State::InPayload;
+        } else if shown.is_open {
+            self.is_holding = true;
+            return Take::Hold;
+        }
+        self.let_go(&mut out.before);
+        Take::Pass
+    }
+
+    /// An access unit begins inside the PES packet.
+    fn begin_inside(&mut self, inside: &mut Inside, begin: &super::inside::Begin, out: &mut Outcome) {
+        let own = if begin.is_split { self.own_before.take() } else { self.own.take() };
+        let time = inside.time(own, self.format());
+        let (pts, dts) = time.unzip();
+        let len = (self.left != u64::MAX).then(|| self.left as usize + begin.back + header_len(pts, dts));
+        out.before.push(Event::Begin(PesStart {
+            pid: self.pid,
+            at: begin.at,
+            stream_id: self.stream_id,
+            pts,
+            dts,
+            len: len.filter(|_| !self.is_video()),
+            is_marked_random_access: false,
+            inside: Some(event::Inside {
+                offset: u8::try_from(begin.offset).unwrap_or(0),
+                is_estimated: own.is_none(),
+            }),
+        }));
+        self.state = State::Examining;
+        self.is_inside = true;
+        if let Some(examiner) = &mut self.examiner {
+            examiner.begin();
+        }
+    }
+
+    fn format(&self) -> Option<&Format> {
+        self.examiner.as_ref().and_then(Examiner::format)
+    }
+
+    fn is_video(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.codec.is_video())
     }
 
     /// Tells what the examiner found, once it has.
     fn conclude(&mut self, unit: Option<crate::codec::AccessUnit>, at: u64, out: &mut Vec<Event>) {
-        let Some(unit) = unit else { return };
+        let Some(mut unit) = unit else { return };
         let pid = Some(self.pid);
-        let is_video = self.stream.as_ref().is_some_and(|stream| stream.codec.is_video());
-        if is_video && unit.random_access.is_some() != self.is_marked {
+        let codec = self.stream.as_ref().map_or(Codec::Other, |stream| stream.codec);
+        let is_video = codec.is_video() && codec.is_read();
+        if codec.is_video() && !is_video {
+            // Only the muxer says where a decoder can begin, if it says it at all.
+            self.has_marks |= self.is_marked;
+            unit.random_access = unit.random_access.filter(|_| self.is_marked || !self.has_marks);
+        }
+        if is_video && unit.random_access.is_some() != self.is_marked && !self.is_inside {
             let kind = AnomalyKind::RandomAccess { indicated: self.is_marked };
             out.push(Event::Anomaly(Anomaly { at, pid, kind }));
         }
@@ -359,7 +551,19 @@ impl Track {
             out.push(Event::Format { pid: self.pid, format: format.clone() });
         }
         out.push(Event::AccessUnit { pid: self.pid, unit });
+        self.is_carried = false;
         self.settle(State::InPayload);
+    }
+
+    /// The access unit that was carried over from an earlier PES packet is over.
+    fn end_carried(&mut self, at: u64, out: &mut Vec<Event>) {
+        if std::mem::take(&mut self.is_carried) {
+            let unit = self.examiner.as_mut().and_then(Examiner::finish).unwrap_or_default();
+            self.is_inside = true;
+            let state = self.state;
+            self.conclude(Some(unit), at, out);
+            self.settle(state);
+        }
     }
 
     fn end_pes(&mut self, at: u64, out: &mut Vec<Event>) {
@@ -371,6 +575,8 @@ impl Track {
                 self.settle(State::Idle);
                 return;
             }
+            // An access unit whose first slice is in the next PES packet.
+            State::Examining if self.is_video() && self.inside.is_some() => self.is_carried = true,
             State::Examining => {
                 let unit = self.examiner.as_mut().and_then(Examiner::finish).unwrap_or_default();
                 self.conclude(Some(unit), at, out);

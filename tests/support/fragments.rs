@@ -47,6 +47,8 @@ pub struct Fragmented {
     pub inits: Vec<(u64, Init)>,
     pub parts: Vec<Vec<(Part, Bytes)>>,
     pub segments: Vec<(Extent, Bytes)>,
+    /// Each with the segment it belongs to, and whether it stands for it.
+    pub gaps: Vec<(u64, Extent, bool)>,
 }
 
 pub fn make(stream: &Bytes, chunk: usize, layout: Layout, part: Option<Duration>) -> Made {
@@ -68,7 +70,7 @@ pub fn make_of(streams: &[Bytes], chunk: usize, layout: Layout, part: Option<Dur
         for event in cutter.break_off() {
             made.take(&event, &mut fragmenter);
         }
-        fragmenter.break_off();
+        fragmenter.break_off().for_each(|event| made.keep(event));
     }
     fragmenter.finish().for_each(|event| made.keep(event));
     made
@@ -119,6 +121,9 @@ impl Made {
                 assert_eq!(it.heads.len(), it.segments.len());
                 assert_eq!(it.heads.last(), Some(&extent.head));
             }
+            Event::Gap { track, ordinal, extent, is_whole } => {
+                self.fragmented[track].gaps.push((ordinal, extent, is_whole));
+            }
             Event::Anomaly(anomaly) => self.anomalies.push(anomaly),
             _ => {}
         }
@@ -158,6 +163,26 @@ pub fn packets(file: &Path, stream: &str) -> Vec<f64> {
     let text = String::from_utf8_lossy(&output.stdout);
     let stamp = |line: &str| line.trim_end_matches(',').parse().unwrap_or(f64::NAN);
     text.lines().filter(|line| !line.is_empty()).map(stamp).collect()
+}
+
+/// Which packets of a stream are keyframes, as ffprobe reads them.
+pub fn keyframes(file: &Path, stream: &str) -> Vec<bool> {
+    let mut command = Command::new("ffprobe");
+    command.args([
+        "-v",
+        "error",
+        "-select_streams",
+        stream,
+        "-show_entries",
+        "packet=flags",
+        "-of",
+        "csv=p=0",
+    ]);
+    let output = command.arg(file).output().expect("ffprobe can be started");
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Side data are lines of their own.
+    let flags = text.lines().filter(|line| line.starts_with(['K', '_']));
+    flags.map(|line| line.starts_with('K')).collect()
 }
 
 /// What ffmpeg complains about when it decodes `file`.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Inspection, language, seconds};
+use super::{Inspection, languages, seconds};
 use crate::codec::{Codec, Format};
 use crate::survey::{Points, Program, Stream, Tally};
 use crate::time::Ticks;
@@ -47,6 +47,7 @@ struct StreamObject<'a> {
     #[serde(flatten)]
     format: FormatObject<'a>,
     language: Option<String>,
+    languages: Vec<String>,
     pes_packets: u64,
     packets: u64,
     size_bytes: u64,
@@ -138,7 +139,8 @@ impl<'a> From<&'a Stream> for StreamObject<'a> {
                 _ => "data",
             },
             format: formats.next().unwrap_or_else(|| FormatObject::unknown(stream.codec)),
-            language: language(stream.language),
+            language: languages(&stream.languages).into_iter().next(),
+            languages: languages(&stream.languages),
             pes_packets: stream.pes_packets,
             packets: stream.packets,
             size_bytes: stream.size_bytes(),

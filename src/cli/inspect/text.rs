@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Inspection, language};
+use super::{Inspection, languages};
 use crate::codec::{Codec, Format};
 use crate::survey::{Points, Program, Stream, Tally};
 use crate::ts::Pid;
@@ -89,7 +89,7 @@ fn rows(stream: &Stream) -> Vec<[String; 10]> {
         },
         first.and_then(Format::rfc6381).unwrap_or_default().into(),
         first.map(format_text).unwrap_or_default(),
-        language(stream.language).unwrap_or_default(),
+        languages(&stream.languages).join(", "),
         stream.rate_bps.map(|bps| rate(Some(bps))).unwrap_or_default(),
         grouped(stream.size_bytes()),
         stream.first_pts.map(|_| span(stream.duration)).unwrap_or_default(),
