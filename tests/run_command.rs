@@ -543,7 +543,7 @@ fn a_source_that_is_not_there_at_first_is_waited_for_where_that_is_wanted() {
     for restart in ["on-failure", "always"] {
         let text = text.replacen("[input]\n", &format!("[input]\nrestart = \"{restart}\"\n"), 1);
         let config = write(folder.path().join("live.toml"), &text);
-        let mut run = Run::start(folder.path(), &[&config]);
+        let mut run = Run::start(folder.path(), &[&config, "--log-level", "debug"]);
         if restart == "on-failure" {
             run.end().expect(1, &["No such file"]);
             continue;

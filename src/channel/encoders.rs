@@ -70,6 +70,11 @@ impl Encoders {
         }
     }
 
+    /// Whether the end of this life is logged: a source that is down is logged once, then at most once a minute.
+    fn is_told(&mut self) -> bool {
+        self.lives.is_told(!self.given.is_empty())
+    }
+
     fn all(&self) -> Vec<usize> {
         (0..self.rungs.len()).collect()
     }
@@ -97,7 +102,11 @@ impl Channel {
             self.reporter.wait(rendition);
         }
         self.report();
-        tracing::warn!("the encoders begin again in {} s", wait.as_secs());
+        let is_told = self.encoders.is_told();
+        match wait.as_secs() {
+            seconds if is_told => tracing::warn!("the encoders begin again in {seconds} s"),
+            seconds => tracing::debug!("the encoders begin again in {seconds} s"),
+        }
         true
     }
 
@@ -118,7 +127,9 @@ impl Channel {
 
     /// The next life could not begin; another one may.
     pub fn fail_to_begin(&mut self, error: &encoder::Error) {
-        tracing::error!("{}", chain(error));
+        if self.encoders.is_told() {
+            tracing::error!("{}", chain(error));
+        }
         for rendition in self.encoders.all_renditions() {
             self.reporter.note(rendition, error.to_string());
         }
@@ -253,7 +264,11 @@ impl Channel {
 
     /// These rungs have failed: all end, and begin again.
     fn break_down(&mut self, error: Error, rungs: &[usize]) {
-        tracing::error!("{}", chain(&error));
+        if self.encoders.is_told() {
+            tracing::error!("{}", chain(&error));
+        } else {
+            tracing::debug!("{}", chain(&error));
+        }
         let told = match error {
             // The origin's page may be everybody's.
             Error::Encoder(error) => error.without_words().to_string(),

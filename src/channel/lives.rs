@@ -6,6 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::Restart;
+use crate::delivery;
 
 /// How long is waited before encoders begin again, at first; each further time it is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -26,13 +27,25 @@ pub struct Lives {
     next: Option<Instant>,
     /// When a life ended of which something had come, if nothing has since.
     silent: Option<Instant>,
+    /// When the end of a life was last logged, if nothing has come since.
+    told: Option<Instant>,
+    is_told: bool,
 }
 
 impl Lives {
     /// The first begins now.
     pub fn new(policy: Restart) -> Self {
         let began = Instant::now();
-        Self { policy, is_broken: false, began, waits: waits(), next: None, silent: None }
+        Self {
+            policy,
+            is_broken: false,
+            began,
+            waits: waits(),
+            next: None,
+            silent: None,
+            told: None,
+            is_told: false,
+        }
     }
 
     /// Whether a life may follow this one.
@@ -78,6 +91,19 @@ impl Lives {
         Some(wait)
     }
 
+    /// Whether the end of this life is logged: of lives of which nothing came, one a minute.
+    pub fn is_told(&mut self, has_given: bool) -> bool {
+        let now = Instant::now();
+        if has_given {
+            self.told = None;
+        }
+        if self.told.is_none_or(|told| now - told >= delivery::REMINDERS) {
+            self.told = Some(now);
+            self.is_told = true;
+        }
+        self.is_told
+    }
+
     /// Something has come. How long encoders had been away, if it is the first since.
     pub fn recover(&mut self) -> Option<Duration> {
         self.silent.take().map(|silent| silent.elapsed())
@@ -93,6 +119,7 @@ impl Lives {
         self.began = Instant::now();
         self.next = None;
         self.is_broken = false;
+        self.is_told = false;
     }
 
     /// The next life could not begin: it is as if it had failed at once.
@@ -100,6 +127,7 @@ impl Lives {
         self.began = Instant::now();
         self.next = None;
         self.is_broken = true;
+        self.is_told = false;
     }
 
     /// There will be no next life.
@@ -141,6 +169,20 @@ mod tests {
         tokio::time::advance(WELL).await;
         lives.break_down();
         assert_eq!(seconds(&mut lives, true), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_lives_that_give_nothing_one_a_minute_is_told() {
+        let mut lives = Lives::new(Restart::Always);
+        let mut told = 0;
+        for _ in 0..30 {
+            told += u32::from(lives.is_told(false));
+            assert_eq!(lives.is_told(false), lives.is_told(false), "the same of one life");
+            tokio::time::advance(lives.end(false).unwrap()).await;
+            lives.begin();
+        }
+        assert_eq!(told, 5, "in 285 s");
+        assert!(lives.is_told(true), "what had worked");
     }
 
     #[tokio::test]

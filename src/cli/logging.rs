@@ -1,9 +1,10 @@
 //! Where log lines go, and what they look like.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -16,6 +17,52 @@ use crate::config::file::{Level, Log, LogFormat};
 
 /// Whether standard error carries JSON, a value on each line.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// The log file, if there is one.
+static LOG_FILE: OnceLock<LogFile> = OnceLock::new();
+
+/// A file that log lines go to, and that can be replaced by a new one of the same name.
+struct LogFile {
+    path: PathBuf,
+    file: Mutex<Arc<File>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: Mutex::new(Arc::new(append(path)?)) })
+    }
+
+    fn current(&self) -> Arc<File> {
+        Arc::clone(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let file = Arc::new(append(&self.path)?);
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Whether log lines go to a file that can be opened again.
+pub fn has_file() -> bool {
+    LOG_FILE.get().is_some()
+}
+
+/// Opens the log file again at its path, where it may have been renamed. Where that fails, the old one is kept.
+pub fn reopen() {
+    let Some(log) = LOG_FILE.get() else {
+        tracing::info!("SIGHUP ignored: there is no log file to reopen");
+        return;
+    };
+    match log.reopen() {
+        Ok(()) => tracing::info!("log file reopened"),
+        Err(error) => tracing::error!("cannot reopen the log file {}: {error}", log.path.display()),
+    }
+}
 
 /// Flags about the log; they win over the file's `log` table.
 #[derive(Debug, Args)]
@@ -87,9 +134,10 @@ fn writer(file: Option<&Path>) -> anyhow::Result<(BoxMakeWriter, bool)> {
             Ok((BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()))
         }
         Some(path) => {
-            let opened = OpenOptions::new().create(true).append(true).open(path);
+            let opened = LogFile::open(path);
             let file = opened.with_context(|| format!("cannot write the log file {}", path.display()))?;
-            Ok((BoxMakeWriter::new(std::sync::Arc::new(file)), false))
+            let file = LOG_FILE.get_or_init(|| file);
+            Ok((BoxMakeWriter::new(|| file.current()), false))
         }
     }
 }

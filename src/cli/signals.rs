@@ -1,10 +1,12 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once. A running channel's SIGHUP opens
+//! its log file again.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::logging;
 use crate::channel::Stop;
 
 /// The signals that ask for an end.
@@ -13,6 +15,8 @@ pub struct Signals {
     terminate: Signal,
     /// The terminal is closed; none where that is to be ignored, as under `nohup`.
     hangup: Option<Signal>,
+    /// Whether SIGHUP opens the log file again, instead of asking for an end.
+    reopens_log: bool,
 }
 
 impl Signals {
@@ -25,15 +29,34 @@ impl Signals {
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hangup })
+        Ok(Self { interrupt, terminate, hangup, reopens_log: false })
+    }
+
+    /// The same where SIGHUP opens the log file again. Without one it asks for an end only where we run in a terminal.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn reopening_log(mut self) -> io::Result<Self> {
+        self.reopens_log = logging::has_file() || !io::stdin().is_terminal();
+        if self.reopens_log && self.hangup.is_none() {
+            self.hangup = Some(signal(SignalKind::hangup())?);
+        }
+        Ok(self)
     }
 
     /// Waits for the next one.
     pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                Some(_) = async { self.hangup.as_mut()?.recv().await } => {
+                    if !self.reopens_log {
+                        return;
+                    }
+                    logging::reopen();
+                }
+            }
         }
     }
 

@@ -24,6 +24,7 @@
 pub mod carriage;
 mod command;
 pub mod ladder;
+pub mod launcher;
 
 mod arguments;
 mod error;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::arguments::FIRST_DESCRIPTOR;
 use super::command::{Command, Invocation, Stdin};
 use super::error::Error;
+use super::launcher;
 
 /// Pipes are made this large where the system allows it: at 20 Mbit/s, a third of a second of media.
 const PIPE_BYTES: usize = 1 << 20;
@@ -94,8 +95,8 @@ fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Rec
     let (program, arguments) = match &command.invocation {
         Invocation::Shell(shell) => {
             let (ours, theirs) = media_pipe()?;
-            let mut line = tokio::process::Command::new("sh");
-            line.arg("-c").arg(shell).stdout(theirs);
+            let mut line = launcher::shell(shell);
+            line.stdout(theirs);
             return Ok((line, vec![ours]));
         }
         Invocation::Ffmpeg { program, arguments } => (program, arguments),
@@ -106,7 +107,7 @@ fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Rec
         outputs.push(ours);
         mappings.push(FdMapping { parent_fd, child_fd });
     }
-    let mut line = tokio::process::Command::new(program);
+    let mut line = launcher::program(program);
     line.args(arguments).stdout(Stdio::piped());
     line.fd_mappings(mappings).map_err(io::Error::other)?;
     Ok((line, outputs))
