@@ -23,13 +23,19 @@ struct Run {
 impl Run {
     /// A channel with codec copy in a folder `live`, logging to `run.log`.
     fn start(folder: &Path, input: &str, more: &str) -> Self {
+        Self::start_with(folder, input, more, "")
+    }
+
+    /// The same after a shell has run `setup`.
+    fn start_with(folder: &Path, input: &str, more: &str, setup: &str) -> Self {
         let text = format!(
             "{more}\n[input]\n{input}\n[output]\nsegment = \"1s\"\ndirectory = \"live\"\n[[rendition]]\nname = \"v\"\n\
              video = {{ codec = \"copy\" }}\naudio = {{ codec = \"copy\" }}\n"
         );
         fs::write(folder.join("live.toml"), text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_segcast"))
-            .args(["run", "live.toml"])
+        let child = Command::new("sh")
+            .args(["-c", &format!("{setup}exec \"$@\""), "sh"])
+            .args([env!("CARGO_BIN_EXE_segcast"), "run", "live.toml"])
             .current_dir(folder)
             .env("LONG_RUNNING_TEST", folder)
             .stdin(Stdio::null())
@@ -247,16 +253,26 @@ fn sighup_opens_the_log_file_again_and_the_channel_continues() {
 }
 
 #[test]
-fn without_a_log_file_sighup_ends_nothing() {
+fn without_a_log_file_sighup_stops_the_channel_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = clip(folder.path(), 3);
     let input = format!("url = \"{}\"\nargs = [\"-re\", \"-stream_loop\", \"-1\"]", path.display());
-    let mut run = Run::start(folder.path(), &input, "");
-    run.until("segments are there", |run| run.playlist().contains("#EXTINF"));
-    run.signal("HUP");
-    run.until("it is logged", |run| run.log().contains("SIGHUP ignored"));
-    run.signal("TERM");
-    assert_eq!(run.end().code(), Some(0));
+    // Under nohup it is ignored.
+    for is_ignored in [false, true] {
+        let mut run =
+            Run::start_with(folder.path(), &input, "", if is_ignored { "trap '' HUP; " } else { "" });
+        let before = run.playlist();
+        run.until("segments are there", |run| run.playlist() != before && run.playlist().contains("#EXTINF"));
+        run.signal("HUP");
+        if is_ignored {
+            let before = run.playlist();
+            run.until("the channel continues", |run| run.playlist() != before);
+            assert!(!run.playlist().contains("ENDLIST"));
+            run.signal("TERM");
+        }
+        assert_eq!(run.end().code(), Some(0), "{}", run.log());
+        assert!(run.playlist().contains("ENDLIST"));
+    }
 }
 
 #[test]

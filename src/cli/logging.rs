@@ -54,10 +54,7 @@ pub fn has_file() -> bool {
 
 /// Opens the log file again at its path, where it may have been renamed. Where that fails, the old one is kept.
 pub fn reopen() {
-    let Some(log) = LOG_FILE.get() else {
-        tracing::info!("SIGHUP ignored: there is no log file to reopen");
-        return;
-    };
+    let Some(log) = LOG_FILE.get() else { return };
     match log.reopen() {
         Ok(()) => tracing::info!("log file reopened"),
         Err(error) => tracing::error!("cannot reopen the log file {}: {error}", log.path.display()),

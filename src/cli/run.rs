@@ -29,9 +29,8 @@ Examples:
   segcast run old.yml                        a file of the original streamer, as it is
   SEGCAST_OUTPUT__SEGMENT=2s segcast run live.toml
 
-SIGINT (Ctrl-C) or SIGTERM: encoders finish, the last segments are written, playlists get EXT-X-ENDLIST. A second signal \
-ends at once. SIGHUP opens the log file of log.file again; without one it ends the channel if it runs in a terminal, which \
-is closed then.")]
+SIGINT (Ctrl-C), SIGTERM or SIGHUP: encoders finish, the last segments are written, playlists get EXT-X-ENDLIST. A second \
+signal ends at once. With log.file, SIGHUP opens the log file again instead.")]
 pub struct Args {
     /// Configuration files, one for each channel.
     #[arg(required = true, value_name = "CONFIG")]

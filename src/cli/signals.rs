@@ -1,7 +1,7 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once. A running channel's SIGHUP opens
-//! its log file again.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once. For a channel that has a log file,
+//! SIGHUP opens that again instead.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -32,12 +32,12 @@ impl Signals {
         Ok(Self { interrupt, terminate, hangup, reopens_log: false })
     }
 
-    /// The same where SIGHUP opens the log file again. Without one it asks for an end only where we run in a terminal.
+    /// Makes SIGHUP open the log file again, where there is one: even under `nohup`, for then it is sent on purpose.
     ///
     /// # Errors
     /// If the system does not let us.
     pub fn reopening_log(mut self) -> io::Result<Self> {
-        self.reopens_log = logging::has_file() || !io::stdin().is_terminal();
+        self.reopens_log = logging::has_file();
         if self.reopens_log && self.hangup.is_none() {
             self.hangup = Some(signal(SignalKind::hangup())?);
         }
