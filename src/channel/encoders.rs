@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::ingest::Ending;
-use super::lives::Lives;
+use super::lives::{Lives, Telling};
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::package::{Lineup, Packager};
@@ -70,9 +70,17 @@ impl Encoders {
         }
     }
 
-    /// Whether the end of this life is logged: a source that is down is logged once, then at most once a minute.
-    fn is_told(&mut self) -> bool {
-        self.lives.is_told(!self.given.is_empty())
+    /// How the end of this life is logged: a source that is down is logged once, then at most once a minute.
+    fn telling(&mut self) -> Telling {
+        self.lives.telling(!self.given.is_empty())
+    }
+
+    /// Logs why this life ends.
+    fn tell(&mut self, error: &dyn std::error::Error) {
+        match self.telling() {
+            Telling::Quiet => tracing::debug!("{}", chain(error)),
+            telling => tracing::error!("{}{}", chain(error), telling.repeated()),
+        }
     }
 
     fn all(&self) -> Vec<usize> {
@@ -102,10 +110,9 @@ impl Channel {
             self.reporter.wait(rendition);
         }
         self.report();
-        let is_told = self.encoders.is_told();
-        match wait.as_secs() {
-            seconds if is_told => tracing::warn!("the encoders begin again in {seconds} s"),
-            seconds => tracing::debug!("the encoders begin again in {seconds} s"),
+        match (self.encoders.telling(), wait.as_secs()) {
+            (Telling::Quiet, seconds) => tracing::debug!("the encoders begin again in {seconds} s"),
+            (_, seconds) => tracing::warn!("the encoders begin again in {seconds} s"),
         }
         true
     }
@@ -127,9 +134,7 @@ impl Channel {
 
     /// The next life could not begin; another one may.
     pub fn fail_to_begin(&mut self, error: &encoder::Error) {
-        if self.encoders.is_told() {
-            tracing::error!("{}", chain(error));
-        }
+        self.encoders.tell(error);
         for rendition in self.encoders.all_renditions() {
             self.reporter.note(rendition, error.to_string());
         }
@@ -264,11 +269,7 @@ impl Channel {
 
     /// These rungs have failed: all end, and begin again.
     fn break_down(&mut self, error: Error, rungs: &[usize]) {
-        if self.encoders.is_told() {
-            tracing::error!("{}", chain(&error));
-        } else {
-            tracing::debug!("{}", chain(&error));
-        }
+        self.encoders.tell(&error);
         let told = match error {
             // The origin's page may be everybody's.
             Error::Encoder(error) => error.without_words().to_string(),

@@ -16,6 +16,26 @@ pub const LONGEST: Duration = Duration::from_secs(10);
 /// an end in order.
 const WELL: Duration = Duration::from_secs(60);
 
+/// How the end of a life is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// With how many that ended since the last one that was logged.
+    Aloud { untold: u32 },
+    /// For debugging only.
+    Quiet,
+}
+
+impl Telling {
+    /// What follows the reason of the end.
+    pub fn repeated(self) -> String {
+        match self {
+            Self::Aloud { untold: 0 } | Self::Quiet => String::new(),
+            Self::Aloud { untold: 1 } => " (1 attempt before it failed too)".to_owned(),
+            Self::Aloud { untold } => format!(" ({untold} attempts before it failed too)"),
+        }
+    }
+}
+
 /// Says whether and when encoders are begun again.
 #[derive(Debug)]
 pub struct Lives {
@@ -29,7 +49,10 @@ pub struct Lives {
     silent: Option<Instant>,
     /// When the end of a life was last logged, if nothing has come since.
     told: Option<Instant>,
-    is_told: bool,
+    /// How many ended since without being logged.
+    untold: u32,
+    /// How this life's end is logged, once that is settled.
+    telling: Option<Telling>,
 }
 
 impl Lives {
@@ -44,7 +67,8 @@ impl Lives {
             next: None,
             silent: None,
             told: None,
-            is_told: false,
+            untold: 0,
+            telling: None,
         }
     }
 
@@ -91,17 +115,21 @@ impl Lives {
         Some(wait)
     }
 
-    /// Whether the end of this life is logged: of lives of which nothing came, one a minute.
-    pub fn is_told(&mut self, has_given: bool) -> bool {
+    /// How the end of this life is logged: of lives of which nothing came, one a minute.
+    pub fn telling(&mut self, has_given: bool) -> Telling {
+        if let Some(telling) = self.telling {
+            return telling;
+        }
         let now = Instant::now();
-        if has_given {
-            self.told = None;
-        }
-        if self.told.is_none_or(|told| now - told >= delivery::REMINDERS) {
+        let is_due = has_given || self.told.is_none_or(|told| now - told >= delivery::REMINDERS);
+        let telling = if is_due {
             self.told = Some(now);
-            self.is_told = true;
-        }
-        self.is_told
+            Telling::Aloud { untold: std::mem::take(&mut self.untold) }
+        } else {
+            self.untold += 1;
+            Telling::Quiet
+        };
+        *self.telling.insert(telling)
     }
 
     /// Something has come. How long encoders had been away, if it is the first since.
@@ -119,7 +147,7 @@ impl Lives {
         self.began = Instant::now();
         self.next = None;
         self.is_broken = false;
-        self.is_told = false;
+        self.telling = None;
     }
 
     /// The next life could not begin: it is as if it had failed at once.
@@ -127,7 +155,7 @@ impl Lives {
         self.began = Instant::now();
         self.next = None;
         self.is_broken = true;
-        self.is_told = false;
+        self.telling = None;
     }
 
     /// There will be no next life.
@@ -172,17 +200,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_lives_that_give_nothing_one_a_minute_is_told() {
+    async fn of_lives_that_give_nothing_one_a_minute_is_logged_with_a_count() {
         let mut lives = Lives::new(Restart::Always);
-        let mut told = 0;
+        let (mut counted, mut logged) = (0, 0);
         for _ in 0..30 {
-            told += u32::from(lives.is_told(false));
-            assert_eq!(lives.is_told(false), lives.is_told(false), "the same of one life");
+            let telling = lives.telling(false);
+            if let Telling::Aloud { untold } = telling {
+                (logged, counted) = (logged + 1, counted + untold + 1);
+            }
+            assert_eq!(lives.telling(false), telling, "the same of one life");
             tokio::time::advance(lives.end(false).unwrap()).await;
             lives.begin();
         }
-        assert_eq!(told, 5, "in 285 s");
-        assert!(lives.is_told(true), "what had worked");
+        assert_eq!(logged, 5, "in 285 s");
+        assert!((25..=30).contains(&counted), "{counted}");
+        assert!(matches!(lives.telling(true), Telling::Aloud { .. }), "what had worked");
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ impl Messages {
         if kinds.len() >= KINDS {
             let oldest = kinds.iter().min_by_key(|(_, kind)| kind.logged).map(|(key, _)| key.clone());
             if let Some((key, kind)) = oldest.and_then(|key| kinds.remove_entry(&key)) {
-                kind.log_count(&key.0, &log);
+                kind.log_count(&key.0, now, &log);
             }
         }
         log(process, level, text);
@@ -73,9 +73,10 @@ impl Messages {
 
     /// Logs all counts, as at the end of a channel.
     pub fn finish(&self) {
+        let now = tokio::time::Instant::now().into_std();
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for ((process, _), kind) in kinds.drain() {
-            kind.log_count(&process, &super::supervise::log);
+            kind.log_count(&process, now, &super::supervise::log);
         }
     }
 }
@@ -83,16 +84,20 @@ impl Messages {
 impl Kind {
     fn log_if_due(&mut self, process: &str, now: Instant, log: &impl Fn(&str, Level, &str)) {
         if self.count > 0 && now.saturating_duration_since(self.logged) >= INTERVAL {
-            self.log_count(process, log);
+            self.log_count(process, now, log);
             (self.logged, self.count) = (now, 0);
         }
     }
 
-    fn log_count(&self, process: &str, log: &impl Fn(&str, Level, &str)) {
+    fn log_count(&self, process: &str, now: Instant, log: &impl Fn(&str, Level, &str)) {
         match self.count {
             0 => {}
             1 => log(process, self.level, &self.text),
-            count => log(process, self.level, &format!("{} ({count} messages like this one)", self.text)),
+            count => {
+                let seconds = now.saturating_duration_since(self.logged).as_secs_f64();
+                let text = format!("{} (repeated {count} times in {seconds:.0} s)", self.text);
+                log(process, self.level, &text);
+            }
         }
     }
 }
@@ -150,7 +155,7 @@ mod tests {
         let last = log.0.borrow().last().cloned();
         assert_eq!(
             last.as_deref(),
-            Some("h264: concealing 299 DC, 299 AC errors in P frame (299 messages like this one)")
+            Some("h264: concealing 299 DC, 299 AC errors in P frame (repeated 299 times in 60 s)")
         );
         assert_eq!(log.take(&messages, "h264: concealing 1 DC, 1 AC errors in P frame", at(61)), 3);
     }
