@@ -2,14 +2,17 @@
 //!
 //! A program that is run through this one sets its parent-death signal, which lasts over exec, and then becomes ffmpeg. A
 //! shell command may have children of its own, which that signal does not reach: there this program stays, and kills its
-//! process group when its parent is gone. Where nothing is [`install`]ed, or the system has no such signal, children are
-//! started directly.
+//! process group when its parent is gone. Where nothing is [`install`]ed, `setpriv` of util-linux sets the signal. Without
+//! either, or on a system that has no such signal, children are started directly.
+//!
+//! The signal comes when the thread that started the child ends, not only the process: a worker thread of a tokio runtime
+//! lives as long as that.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -28,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// As shells have it: the program could not be run.
 const CANNOT_RUN: u8 = 126;
 
+/// What `setpriv` is told.
+const SETPRIV: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+
 static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
 
 /// Starts children through our own program from now on, whose `main` must call [`launch`] where its first argument is
@@ -43,9 +49,12 @@ pub fn install() {
 /// A command that runs `program`.
 pub(super) fn program(program: &Path) -> Command {
     // What cannot be run is to fail as without a launcher.
-    match LAUNCHER.get().filter(|_| is_executable(program)) {
+    if !is_executable(program) {
+        return Command::new(program);
+    }
+    match LAUNCHER.get() {
         Some(launcher) => through(launcher, BECOME, program.as_os_str()),
-        None => Command::new(program),
+        None => with_setpriv(program.as_os_str()),
     }
 }
 
@@ -53,10 +62,29 @@ pub(super) fn program(program: &Path) -> Command {
 pub(super) fn shell(line: &str) -> Command {
     let mut command = match LAUNCHER.get() {
         Some(launcher) => through(launcher, GUARD, OsStr::new("sh")),
-        None => Command::new("sh"),
+        None => with_setpriv(OsStr::new("sh")),
     };
     command.arg("-c").arg(line);
     command
+}
+
+fn with_setpriv(program: &OsStr) -> Command {
+    if !has_setpriv() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(SETPRIV).arg(program);
+    command
+}
+
+/// Whether there is a `setpriv` that knows the signal; that of busybox does not.
+fn has_setpriv() -> bool {
+    static HAS_SETPRIV: OnceLock<bool> = OnceLock::new();
+    *HAS_SETPRIV.get_or_init(|| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(SETPRIV).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        cfg!(target_os = "linux") && command.status().is_ok_and(|status| status.success())
+    })
 }
 
 fn through(launcher: &Path, how: &str, program: &OsStr) -> Command {
@@ -170,6 +198,23 @@ mod tests {
         let arguments = [BECOME, "1", "/bin/false"].map(OsString::from);
         assert_eq!(launch(arguments), CANNOT_RUN);
         assert_eq!(launch([]), CANNOT_RUN);
+    }
+
+    #[test]
+    fn without_a_launcher_children_are_started_as_far_as_possible() {
+        let line = |command: &Command| {
+            let command = command.as_std();
+            [command.get_program()]
+                .into_iter()
+                .chain(command.get_args())
+                .map(OsStr::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(line(&program(Path::new("/nonexistent/ffmpeg"))), ["/nonexistent/ffmpeg"]);
+        let guarded = line(&program(Path::new("/bin/true")));
+        let expected = ["setpriv", "--pdeathsig", "KILL", "--", "/bin/true"];
+        assert_eq!(guarded, expected[if has_setpriv() { 0.. } else { 4.. }]);
+        assert_eq!(line(&shell("exit 3")).last().unwrap(), "exit 3");
     }
 
     #[test]

@@ -152,6 +152,9 @@ impl Control {
 
 /// Starts the processes of a ladder. Must be called within a tokio runtime.
 ///
+/// On Linux they are killed when the thread that calls this ends, as it does when the process dies: it must live as long as
+/// they are to, as a worker thread of the runtime does, but not one of `spawn_blocking`.
+///
 /// # Errors
 /// [`Error::Invalid`] if the ladder makes no sense, [`Error::Missing`] without ffmpeg, [`Error::System`] if
 /// the system refuses; nothing is left running then.
