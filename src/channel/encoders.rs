@@ -110,9 +110,14 @@ impl Channel {
             self.reporter.wait(rendition);
         }
         self.report();
-        match (self.encoders.telling(), wait.as_secs()) {
-            (Telling::Quiet, seconds) => tracing::debug!("the encoders begin again in {seconds} s"),
-            (_, seconds) => tracing::warn!("the encoders begin again in {seconds} s"),
+        let (telling, is_broken) = (self.encoders.telling(), self.encoders.lives.is_broken());
+        let repeated = if is_broken { String::new() } else { telling.repeated() };
+        let text = format!("the encoders begin again in {} s{repeated}", wait.as_secs());
+        match telling {
+            // The reason was logged again just now, with a count.
+            Telling::Aloud { untold: 1.. } if is_broken => tracing::debug!("{text}"),
+            Telling::Aloud { .. } => tracing::warn!("{text}"),
+            Telling::Quiet => tracing::debug!("{text}"),
         }
         true
     }

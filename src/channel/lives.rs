@@ -30,8 +30,8 @@ impl Telling {
     pub fn repeated(self) -> String {
         match self {
             Self::Aloud { untold: 0 } | Self::Quiet => String::new(),
-            Self::Aloud { untold: 1 } => " (1 attempt before it failed too)".to_owned(),
-            Self::Aloud { untold } => format!(" ({untold} attempts before it failed too)"),
+            Self::Aloud { untold: 1 } => " (1 more time since it was last logged)".to_owned(),
+            Self::Aloud { untold } => format!(" ({untold} more times since it was last logged)"),
         }
     }
 }

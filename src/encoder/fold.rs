@@ -1,7 +1,8 @@
 //! Messages that children repeat, folded: the first of a kind is logged at once, the further ones are counted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::stderr::Level;
@@ -15,7 +16,23 @@ const KINDS: usize = 128;
 
 /// What the children of one ladder have said lately, over their restarts.
 #[derive(Clone, Debug, Default)]
-pub struct Messages(Arc<Mutex<HashMap<(Arc<str>, String), Kind>>>);
+pub struct Messages(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    kinds: Mutex<Kinds>,
+    processes: AtomicU64,
+}
+
+/// By process label and text without numbers.
+type Kinds = HashMap<(Arc<str>, String), Kind>;
+
+/// Of which process a message is.
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    pub(super) label: Arc<str>,
+    number: u64,
+}
 
 /// Messages that differ in their numbers only.
 #[derive(Debug)]
@@ -27,28 +44,43 @@ struct Kind {
     logged: Instant,
     /// How many came since.
     count: u64,
+    /// The process of the latest.
+    process: u64,
+    /// Whether a process has repeated itself since. Where each said it once before it ended, the reason of its end says it too.
+    is_repeated: bool,
 }
 
 impl Messages {
+    /// A process has started that people know by this label.
+    pub(super) fn speaker(&self, label: &Arc<str>) -> Speaker {
+        Speaker { label: Arc::clone(label), number: self.0.processes.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, Kinds> {
+        self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a message of `process`, which `log` logs unless one like it was logged a moment ago.
     pub(super) fn take(
         &self,
-        process: &Arc<str>,
+        process: &Speaker,
         level: Level,
         text: &str,
         now: Instant,
         log: impl Fn(&str, Level, &str),
     ) {
         if level < Level::Warning {
-            return log(process, level, text);
+            return log(&process.label, level, text);
         }
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (Arc::clone(process), kind(text));
+        let mut kinds = self.kinds();
+        let key = (Arc::clone(&process.label), kind(text));
         if let Some(known) = kinds.get_mut(&key) {
             known.count += 1;
+            known.is_repeated |= known.process == process.number;
+            known.process = process.number;
             text.clone_into(&mut known.text);
             known.level = level;
-            return known.log_if_due(process, now, &log);
+            return known.log_if_due(&process.label, now, &log);
         }
         if kinds.len() >= KINDS {
             let oldest = kinds.iter().min_by_key(|(_, kind)| kind.logged).map(|(key, _)| key.clone());
@@ -56,13 +88,14 @@ impl Messages {
                 kind.log_count(&key.0, now, &log);
             }
         }
-        log(process, level, text);
-        kinds.insert(key, Kind { level, text: text.to_owned(), logged: now, count: 0 });
+        log(&process.label, level, text);
+        let (text, process) = (text.to_owned(), process.number);
+        kinds.insert(key, Kind { level, text, logged: now, count: 0, process, is_repeated: false });
     }
 
     /// Logs the counts that are due at `now`, and forgets what has not come again.
     pub(super) fn due(&self, now: Instant, log: impl Fn(&str, Level, &str)) {
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.kinds();
         kinds.retain(|(process, _), kind| {
             let is_due = now.saturating_duration_since(kind.logged) >= INTERVAL;
             let is_repeated = kind.count > 0;
@@ -71,11 +104,11 @@ impl Messages {
         });
     }
 
-    /// Logs all counts, as at the end of a channel.
+    /// Logs all counts, as at the end of a channel, which no longer is a time for errors.
     pub fn finish(&self) {
         let now = tokio::time::Instant::now().into_std();
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((process, _), kind) in kinds.drain() {
+        for ((process, _), mut kind) in self.kinds().drain() {
+            kind.level = kind.level.min(Level::Warning);
             kind.log_count(&process, now, &super::supervise::log);
         }
     }
@@ -85,18 +118,19 @@ impl Kind {
     fn log_if_due(&mut self, process: &str, now: Instant, log: &impl Fn(&str, Level, &str)) {
         if self.count > 0 && now.saturating_duration_since(self.logged) >= INTERVAL {
             self.log_count(process, now, log);
-            (self.logged, self.count) = (now, 0);
+            (self.logged, self.count, self.is_repeated) = (now, 0, false);
         }
     }
 
     fn log_count(&self, process: &str, now: Instant, log: &impl Fn(&str, Level, &str)) {
+        let level = if self.is_repeated { self.level } else { Level::Info };
         match self.count {
             0 => {}
-            1 => log(process, self.level, &self.text),
+            1 => log(process, level, &self.text),
             count => {
                 let seconds = now.saturating_duration_since(self.logged).as_secs_f64();
                 let text = format!("{} (repeated {count} times in {seconds:.0} s)", self.text);
-                log(process, self.level, &text);
+                log(process, level, &text);
             }
         }
     }
@@ -134,7 +168,8 @@ mod tests {
         }
 
         fn take(&self, messages: &Messages, text: &str, now: Instant) -> usize {
-            messages.take(&"encoder of a".into(), Level::Warning, text, now, |_, _, text| {
+            let process = Speaker { label: "encoder of a".into(), number: 0 };
+            messages.take(&process, Level::Warning, text, now, |_, _, text| {
                 self.0.borrow_mut().push(text.to_owned());
             });
             self.0.borrow().len()
@@ -161,14 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn what_each_process_says_once_before_it_ends_is_left_to_the_reason_of_its_end() {
+        let (messages, began) = (Messages::default(), Instant::now());
+        let logged = RefCell::new(Vec::new());
+        for seconds in 0..=60 {
+            let process = messages.speaker(&"encoder of a".into());
+            let now = began + Duration::from_secs(seconds);
+            messages.take(&process, Level::Error, "tcp: Connection refused", now, |_, level, text| {
+                logged.borrow_mut().push((level, text.to_owned()));
+            });
+        }
+        let expected = [
+            (Level::Error, "tcp: Connection refused".to_owned()),
+            (Level::Info, "tcp: Connection refused (repeated 60 times in 60 s)".to_owned()),
+        ];
+        assert_eq!(*logged.borrow(), expected);
+    }
+
+    #[test]
     fn what_is_not_repeated_is_forgotten_and_memory_is_bounded() {
         let (messages, log, began) = (Messages::default(), Log::new(), Instant::now());
         for n in 0..10_000_u32 {
             let letters: String = n.to_string().chars().map(|c| (c as u8 + 50) as char).collect();
             log.take(&messages, &letters, began);
         }
-        assert_eq!(messages.0.lock().unwrap().len(), KINDS);
+        assert_eq!(messages.kinds().len(), KINDS);
         messages.due(began + INTERVAL, |_, _, _| {});
-        assert_eq!(messages.0.lock().unwrap().len(), 0);
+        assert_eq!(messages.kinds().len(), 0);
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::carriage::Unplayable;
 use super::error::Error;
-use super::fold::{self, Messages};
+use super::fold::{self, Messages, Speaker};
 use super::process::Process;
 use super::silence::{Silence, Silent};
 use super::stderr::{LastWords, Level, Line, Lines};
@@ -82,7 +82,7 @@ pub(super) async fn supervise(
     let is_signalled = Arc::new(AtomicBool::new(false));
     let (unplayable, mut found) = mpsc::unbounded_channel();
     let listener = Listener {
-        process: process.label.clone(),
+        process: messages.speaker(&process.label),
         words: words.clone(),
         is_signalled: is_signalled.clone(),
         messages,
@@ -232,7 +232,7 @@ fn is_as_asked(status: ExitStatus) -> bool {
 
 /// Brings a child's messages to the log and keeps the last of them.
 struct Listener {
-    process: Arc<str>,
+    process: Speaker,
     words: Arc<Mutex<LastWords>>,
     /// Whether a signal of ours has asked for the end: what it complains of from then on follows from that.
     is_signalled: Arc<AtomicBool>,
@@ -258,7 +258,7 @@ impl Listener {
             // The receiver lives as long as the process.
             Some(Unplayable::Video(codec)) => drop(self.unplayable.send(codec)),
             Some(Unplayable::Audio(codec)) => tracing::warn!(
-                process = &*self.process,
+                process = &*self.process.label,
                 "audio is {codec}, which MPEG-TS cannot carry so that players know it, and is not heard: encode it, as in \
                  audio = {{ codec = \"aac\" }}"
             ),
