@@ -141,8 +141,14 @@ fn kind(text: &str) -> String {
     let mut kind = String::with_capacity(text.len());
     for word in text.split(' ') {
         let is_hex = word.starts_with("0x");
-        let mut in_number = false;
-        for c in word.chars() {
+        let (mut in_number, mut before) = (false, None);
+        let mut chars = word.chars().peekable();
+        while let Some(c) = chars.next() {
+            let is_sign = c == '-' && !before.is_some_and(char::is_alphanumeric);
+            before = Some(c);
+            if is_sign && chars.peek().is_some_and(char::is_ascii_digit) {
+                continue;
+            }
             let is_digit = c.is_ascii_digit() || (is_hex && c.is_ascii_hexdigit());
             if !(is_digit && in_number) {
                 kind.push(if is_digit { '0' } else { c });
@@ -193,6 +199,15 @@ mod tests {
             Some("h264: concealing 299 DC, 299 AC errors in P frame (repeated 299 times in 60 s)")
         );
         assert_eq!(log.take(&messages, "h264: concealing 1 DC, 1 AC errors in P frame", at(61)), 3);
+    }
+
+    #[test]
+    fn numbers_and_their_signs_make_no_other_kind() {
+        let same = ["cbp too large (-12) at 3 4", "cbp too large (7) at 31 -14"].map(kind);
+        assert_eq!(same[0], same[1]);
+        assert_eq!(kind("pts 0x1f1 < -5"), kind("pts 0x9 < 1234"));
+        assert_ne!(kind("non-existing PPS 1"), kind("non-existing SPS 1"));
+        assert_ne!(kind("out-0 is late"), kind("out0 is late"));
     }
 
     #[test]
