@@ -356,6 +356,19 @@ async fn an_encoder_too_slow_for_a_live_source_is_dropped_and_the_source_hears_q
 }
 
 #[tokio::test]
+async fn an_encoder_that_waits_for_a_silent_source_ends_soon_and_in_order() {
+    // Bound, so that nobody else sends to it.
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let input = Input::Url { url: format!("udp://127.0.0.1:{port}"), args: vec![] };
+    let running = start(&ladder(input, Feed::Shared, vec![light("a")]), &Limits::default()).unwrap();
+    let began = std::time::Instant::now();
+    running.control.finish();
+    let (_, events) = drain(running).await;
+    assert!(end_of(&events, 0).is_none(), "{events:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_source_that_ignores_q_is_interrupted() {
     let folder = tempfile::tempdir().unwrap();
     let source = shell(format!("cat {}; exec sleep 1000.5", media(folder.path()).display()));
@@ -514,6 +527,8 @@ async fn no_encoder_of_a_library_user_outlives_a_kill() {
         .spawn()
         .unwrap();
     assert_there(true, &url).await;
+    // Until it has become ffmpeg the signal may not be set.
+    assert_there(false, "setpriv --pdeathsig").await;
     again.kill().unwrap();
     again.wait().unwrap();
     assert_gone(&url).await;

@@ -161,7 +161,8 @@ async fn look_at_all(options: &Options) -> Vec<Result<Entrance, destination::Err
         let is_alone = options.destinations.len() == 1 && options.origin.is_none();
         let most = if is_alone { served.timeout } else { PROBE_LIMIT };
         let limit = served.timeout.min(most);
-        looking.spawn(async move { (n, look(opened, presentation, limit).await) });
+        let keeps = served.keeps_expired;
+        looking.spawn(async move { (n, look(opened, presentation, keeps, limit).await) });
     }
     let mut looked = looking.join_all().await;
     looked.sort_by_key(|(n, _)| *n);
@@ -172,10 +173,11 @@ async fn look_at_all(options: &Options) -> Vec<Result<Entrance, destination::Err
 async fn look(
     opened: Result<Arc<dyn Destination>, destination::Error>,
     presentation: live::Options,
+    keeps: bool,
     limit: Duration,
 ) -> Result<Entrance, destination::Error> {
     let destination = opened?;
-    match delivery::enter(Arc::clone(&destination), presentation, limit).await {
+    match delivery::enter(Arc::clone(&destination), presentation, keeps, limit).await {
         Ok(found) => Ok(Entrance::Open(destination, found)),
         Err(error) if error.kind() == Kind::Transient => Ok(Entrance::Late(destination, error)),
         Err(error) => Err(error),

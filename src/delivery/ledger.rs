@@ -27,7 +27,7 @@ pub const GRACE: Duration = Duration::from_secs(300);
 const BUSY_PERMILLE: u32 = 500;
 /// Uploads of segments shorter than this, or than half the target where that is less, are not measured: what each request
 /// takes, whatever it carries, says nothing of bitrates.
-const SHORTEST_MEASURED: Duration = Duration::from_secs(1);
+const LEAST_MEASURED: Duration = Duration::from_secs(1);
 /// A map that no playlist names is looked at again after so long: the segments for which it was put may all have been
 /// given up.
 const UNNAMED: Duration = Duration::from_secs(600);
@@ -250,6 +250,27 @@ impl Ledger {
         !has_begun || self.maps.is_under_way(key) || self.lanes.iter().any(|lane| lane.needs_map(key))
     }
 
+    /// The keys of what is there, is not put with each segment, and is needed.
+    pub(super) fn lasting(&self) -> Vec<String> {
+        let listings = self.options.multivariants.iter().zip(&self.multivariants);
+        let listings = listings.filter(|(_, listing)| listing.is_out()).map(|(names, _)| names.key.clone());
+        let maps = self.maps.there().filter(|key| self.lanes.iter().any(|lane| lane.needs_map(key)));
+        listings.chain(maps.map(str::to_owned)).collect()
+    }
+
+    /// What was at `key` has been deleted by somebody else: it is put again.
+    pub(super) fn lost(&mut self, key: &str) {
+        let listings = self.options.multivariants.iter().zip(&mut self.multivariants);
+        let listing = listings.filter(|(names, _)| names.key == key).map(|(_, listing)| listing).next();
+        match listing {
+            Some(listing) if listing.is_out() => listing.lose(),
+            Some(_) => return,
+            None if self.maps.is_there(key) => self.maps.forget(key),
+            None => return,
+        }
+        self.notices.push(Notice::Deleted(key.to_owned()));
+    }
+
     /// A job has come to `outcome`.
     ///
     /// # Errors
@@ -335,14 +356,13 @@ impl Ledger {
         };
         self.status.segments += 1;
         self.status.size_bytes += waiting.body.size_bytes();
-        if self.failed_at.is_some_and(|failed_at| begun <= failed_at) {
-            // It may have hung with what failed meanwhile: that says nothing of how fast the way there is.
+        // What hung with something that failed meanwhile says nothing of how fast uploads are, nor does a segment so short
+        // that its size hardly counts.
+        let has_hung = self.failed_at.is_some_and(|failed_at| begun <= failed_at);
+        if has_hung || waiting.duration < LEAST_MEASURED.min(self.options.target / 2) {
             return;
         }
         let took = now.saturating_sub(begun);
-        if waiting.duration < SHORTEST_MEASURED.min(self.options.target / 2) {
-            return;
-        }
         self.status.load.note(took, waiting.duration);
         let is_busy = self.status.load.last_permille >= BUSY_PERMILLE;
         if self.lanes[rendition].note_busy(is_busy) {
@@ -927,5 +947,25 @@ mod tests {
             assert_eq!(desk.ledger.status().deleted, expected.len() as u64);
             assert_eq!(desk.ledger.wakes(desk.now), (!keeps).then(|| Duration::from_secs(36)));
         }
+    }
+
+    #[test]
+    fn what_somebody_else_deleted_is_put_again() {
+        let mut desk = Desk::new();
+        desk.digest = Some(5);
+        [0, 1, 0, 1].into_iter().for_each(|rendition| desk.segment(rendition));
+        desk.work();
+        let map = desk.ledger.options.renditions[0].init_key(5);
+        let lasting = desk.ledger.lasting();
+        assert!(lasting.contains(&"index.m3u8".to_owned()) && lasting.contains(&map), "{lasting:?}");
+        desk.ledger.lost("index.m3u8");
+        assert_eq!(desk.work(), ["index.m3u8"]);
+        desk.ledger.lost(&map);
+        desk.segment(0);
+        let jobs = desk.jobs();
+        let puts_map =
+            |job: &Job| matches!(&job.work, Work::Segment { map: Some((key, _)), .. } if *key == map);
+        assert!(jobs.iter().any(puts_map), "{jobs:?}");
+        assert!(desk.ledger.notices().contains(&Notice::Deleted(map)));
     }
 }

@@ -51,6 +51,16 @@ impl Listing {
         self.backoff.refused_since()
     }
 
+    /// Whether it is there.
+    pub(super) fn is_out(&self) -> bool {
+        self.shown.is_some() && !self.is_under_way
+    }
+
+    /// It is not there any more.
+    pub(super) fn lose(&mut self) {
+        self.shown = None;
+    }
+
     pub(super) const fn put_back(&mut self) {
         self.is_under_way = false;
     }

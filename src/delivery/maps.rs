@@ -27,6 +27,16 @@ impl Maps {
         self.0.contains_key(key)
     }
 
+    /// The keys of those that are there.
+    pub(super) fn there(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, state)| **state == State::There).map(|(key, _)| key.as_str())
+    }
+
+    /// Whether it is there.
+    pub(super) fn is_there(&self, key: &str) -> bool {
+        self.0.get(key) == Some(&State::There)
+    }
+
     /// Whether it is just being put or deleted: who needs it waits.
     pub(super) fn is_under_way(&self, key: &str) -> bool {
         matches!(self.0.get(key), Some(State::Coming | State::Going))

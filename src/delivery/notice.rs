@@ -25,6 +25,8 @@ pub(super) enum Notice {
     Impossible(String),
     /// Objects cannot be deleted, and are left.
     Left(String),
+    /// Somebody else deleted what is at this key.
+    Deleted(String),
     /// Uploads take long.
     Busy { took: Duration, duration: Duration },
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Notice {
             }
             Self::Impossible(error) => f.write_str(error),
             Self::Left(error) => write!(f, "{error}; nothing is deleted there any more"),
+            Self::Deleted(key) => write!(f, "{key} was deleted by another process, writing it again"),
             Self::Busy { took, duration } => write!(
                 f,
                 "a segment of {:.1} s took {:.1} s to upload: lower bitrates, or a faster way there",

@@ -92,7 +92,7 @@ impl Channel {
     ) -> Self {
         let mut found = Vec::new();
         for place in places {
-            found.push(look(place, &options).await.unwrap());
+            found.push(look(place, &options, false).await.unwrap());
         }
         let shown = Arc::new(farthest(&found.iter().collect::<Vec<_>>()));
         let presentation = Presentation::resume(options.clone(), &shown);

@@ -25,6 +25,9 @@ use crate::playlist::Media;
 /// How often a destination's status is logged.
 const REPORTS: Duration = Duration::from_secs(300);
 
+/// How often it is looked at most whether what is rarely put is still there.
+const LEAST_CHECK: Duration = Duration::from_secs(2);
+
 /// A segment that is to be put.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -120,6 +123,8 @@ impl Delivery {
             is_open: false,
             jobs: JoinSet::new(),
             entering: JoinSet::new(),
+            checking: JoinSet::new(),
+            check_at: Instant::now(),
             backoff: Backoff::new(seed),
         };
         let task = tokio::spawn(async move { worker.run(entrance, received, &notice.state).await });
@@ -246,6 +251,10 @@ struct Worker {
     is_open: bool,
     jobs: JoinSet<(Job, Outcome)>,
     entering: JoinSet<Result<Found, Error>>,
+    /// The keys that were found to be absent.
+    checking: JoinSet<Vec<String>>,
+    /// When it is looked next whether what is rarely put is still there.
+    check_at: Instant,
     /// Of looking at it.
     backoff: Backoff,
 }
@@ -268,7 +277,8 @@ impl Worker {
             let now = self.now();
             self.start_jobs(now);
             self.tell(state);
-            let wake = self.wakes(now).map_or(report, |at| report.min(self.began + at));
+            self.check();
+            let wake = self.wakes(now).map_or(report, |at| report.min(self.began + at)).min(self.check_at);
             tokio::select! {
                 command = commands.recv(), if !is_finishing => match command {
                     Some(command) => self.obey(command),
@@ -280,6 +290,9 @@ impl Worker {
                         Ok(found) => self.enter(&found)?,
                         Err(error) => self.stay_out(error)?,
                     }
+                }
+                Some(Ok(absent)) = self.checking.join_next() => {
+                    absent.iter().for_each(|key| self.ledger.lost(key));
                 }
                 () = sleep_until(wake) => if Instant::now() >= report {
                     report += REPORTS;
@@ -293,6 +306,20 @@ impl Worker {
 
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// Looks once in a target duration whether what is not put with each segment is still there: multivariant playlists
+    /// and initialization sections, which a clean-up may have deleted.
+    fn check(&mut self) {
+        if Instant::now() < self.check_at {
+            return;
+        }
+        self.check_at = Instant::now() + self.presentation.target.max(LEAST_CHECK);
+        let keys = if self.is_open && self.checking.is_empty() { self.ledger.lasting() } else { Vec::new() };
+        if !keys.is_empty() {
+            let (destination, limit) = (Arc::clone(&self.destination), self.options.timeout);
+            self.checking.spawn(async move { absent(destination.as_ref(), keys, limit).await });
+        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -332,7 +359,8 @@ impl Worker {
         if !self.is_open {
             if self.entering.is_empty() && self.backoff.is_over(now) {
                 let destination = Arc::clone(&self.destination);
-                self.entering.spawn(enter(destination, self.presentation.clone(), self.options.timeout));
+                let (keeps, limit) = (self.options.keeps_expired, self.options.timeout);
+                self.entering.spawn(enter(destination, self.presentation.clone(), keeps, limit));
             }
             return;
         }
@@ -392,10 +420,22 @@ impl Worker {
 pub async fn enter(
     destination: Arc<dyn Destination>,
     presentation: live::Options,
+    keeps: bool,
     limit: Duration,
 ) -> Result<Found, Error> {
-    let looked = timeout(limit, look(destination.as_ref(), &presentation)).await;
+    let looked = timeout(limit, look(destination.as_ref(), &presentation, keeps)).await;
     looked.unwrap_or_else(|_| Err(silent("put anything at", &destination.name(), limit)))
+}
+
+/// Returns those of `keys` that are not there. What cannot be told counts as there.
+async fn absent(destination: &dyn Destination, keys: Vec<String>, limit: Duration) -> Vec<String> {
+    let mut absent = Vec::new();
+    for key in keys {
+        if let Ok(Ok(None)) = timeout(limit, destination.get(&key)).await {
+            absent.push(key);
+        }
+    }
+    absent
 }
 
 /// That nothing was done within `limit`.

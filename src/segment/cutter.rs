@@ -359,6 +359,9 @@ impl Core {
         let Some(pts) = start.pts.filter(|_| self.clock.is_of(start)) else { return };
         self.clock.go_on_to(start);
         let judgement = self.timing.tick(pts, start.len);
+        if judgement.begin.is_some() {
+            self.outlet.end_reference();
+        }
         self.follow(start, &judgement);
         if judgement.begin.is_some() {
             self.open_without_picture(start, &judgement);
@@ -395,6 +398,9 @@ impl Core {
             Some(true) => self.trouble(start, AnomalyKind::VideoMissing),
             Some(false) => self.trouble(start, AnomalyKind::VideoResumed),
             None => {}
+        }
+        if judgement.is_stale {
+            self.trouble(start, AnomalyKind::LatePicture);
         }
         if let Some(end) = judgement.end {
             self.end_segment(end);

@@ -182,6 +182,13 @@ impl Outlet {
         }
     }
 
+    /// No more of the reference stream's PES packet is waited for: the stream is away.
+    pub fn end_reference(&mut self) {
+        if let Some(lane) = self.reference.and_then(|pid| self.lanes.get(pid)) {
+            lane.is_in_pes = false;
+        }
+    }
+
     /// The reference stream's PES packet goes nowhere.
     pub fn leave(&mut self, start: &PesStart) {
         if let Some(lane) = self.lanes.get(start.pid) {

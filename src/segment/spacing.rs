@@ -12,6 +12,7 @@ const RECENT: usize = 8;
 pub struct Spacing {
     last: Option<Ticks>,
     recent: VecDeque<Ticks>,
+    usual: Ticks,
     widest: Ticks,
 }
 
@@ -26,6 +27,7 @@ impl Spacing {
             if self.recent.len() > RECENT {
                 self.recent.pop_front();
             }
+            self.usual = self.recent.iter().copied().min().unwrap_or(Ticks::ZERO);
         }
     }
 
@@ -36,8 +38,8 @@ impl Spacing {
 
     /// Returns the least of the recent spacings: the next random access point is not expected earlier. Zero before the
     /// second one.
-    pub fn usual(&self) -> Ticks {
-        self.recent.iter().copied().min().unwrap_or(Ticks::ZERO)
+    pub const fn usual(&self) -> Ticks {
+        self.usual
     }
 
     /// Returns the widest of all.

@@ -15,6 +15,8 @@ use crate::time::{Rate, Ticks};
 const BACK_TOLERANCE: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 /// A longer step of the decoding times is a jump, unless another stream ran on meanwhile.
 const FORWARD_LIMIT: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
+/// Audio that is no farther ahead of the pictures than this shows no absence: it may be sent after them.
+const AHEAD: Ticks = Ticks::new(Ticks::PER_SECOND / 10);
 /// How long before its limit a segment is cut by the audio clock as soon as pictures stall.
 const PRESSING: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 /// Audio that lies farther behind the pictures is of another timeline.
@@ -78,6 +80,8 @@ pub struct Judgement {
     pub is_forced: bool,
     /// The picture belongs to no segment: nothing can decode it.
     pub is_left_out: bool,
+    /// It is left out because its segment ended long before.
+    pub is_stale: bool,
     /// Pictures stopped arriving, or arrive again: whether segments follow the audio clock from here on.
     pub follows_audio: Option<bool>,
     /// The segment that ends is longer than its target duration allows, by this duration.
@@ -268,11 +272,18 @@ impl Timing {
             judgement.jump = Some(by);
             judgement.end = self.break_here();
         }
-        if !(self.follows_audio && self.clock.is_stale(picture.pts)) {
-            self.clock.picture();
-            if std::mem::take(&mut self.follows_audio) {
-                judgement.follows_audio = Some(false);
-            }
+        if self.follows_audio
+            && self.start.is_some_and(|start| picture.pts < start)
+            && self.clock.is_stale(picture.pts)
+        {
+            // Multiplexers hold the last picture up for 10 s where none follows. Its segment is out long since.
+            judgement.is_left_out = true;
+            judgement.is_stale = true;
+            return judgement;
+        }
+        self.clock.picture();
+        if std::mem::take(&mut self.follows_audio) {
+            judgement.follows_audio = Some(false);
         }
         if self.start.is_none() && self.cadence.last_dts().is_some_and(|last| is_jump(picture.dts - last)) {
             self.waiting_since = None;
@@ -308,7 +319,7 @@ impl Timing {
         }
         let expected = self.cadence.max_pts().unwrap_or(start).max(start);
         let is_apart = self.clock.run_start() > expected + FORWARD_LIMIT || at + BEHIND < expected;
-        let is_ahead = at > expected + PRESSING;
+        let is_ahead = at > expected + AHEAD;
         if (has_jumped || is_apart) && !self.clock.is_absent() || !is_apart && !is_ahead {
             return judgement;
         }
@@ -433,11 +444,14 @@ impl Timing {
         let is_beyond =
             self.policy == OnMissingRandomAccess::Cut && is_ahead && picture.pts - start > self.limit();
         let is_break = is_access && (self.is_break_due || picture.is_new_format);
-        let is_long_enough = picture.pts - start >= self.shortest();
-        let is_on_line = self.grid.is_some_and(|grid| grid.is_due(picture.pts, self.tolerance()));
-        let is_due = is_access && is_long_enough && is_on_line;
+        let is_due = is_access && self.is_due(picture.pts, start);
         let is_forced = next.is_some_and(|next| self.is_place_to_force(picture, next));
         (is_beyond || is_break || is_due || is_forced).then_some(Reason { is_beyond, is_break, is_forced })
+    }
+
+    /// Whether a random access point at `pts` belongs to the next line.
+    fn is_due(&self, pts: Ticks, start: Ticks) -> bool {
+        pts - start >= self.shortest() && self.grid.is_some_and(|grid| grid.is_due(pts, self.tolerance()))
     }
 
     fn open(&mut self, picture: &Picture, is_discontinuity: bool, judgement: &mut Judgement) {
@@ -685,7 +699,8 @@ mod tests {
         let mut timing = timing(2);
         starts(&mut timing, 50, 0..125, 0);
         audio(&mut timing, 5, 15);
-        assert_eq!(timing.judge(&picture_at(125 * FRAME, None), None), Judgement::default());
+        let judgement = timing.judge(&picture_at(125 * FRAME, None), None);
+        assert_eq!(judgement, Judgement { is_left_out: true, is_stale: true, ..Judgement::default() });
         assert_eq!(audio(&mut timing, 15, 19), [16.0, 18.0]);
     }
 

@@ -96,6 +96,8 @@ pub enum AnomalyKind {
     VideoMissing,
     /// Video arrives again.
     VideoResumed,
+    /// A picture arrived so late that its segment had ended long before; it was left out.
+    LatePicture,
     /// Timestamps jumped.
     TimestampJump {
         /// By so many ticks of 90 kHz.
@@ -146,6 +148,7 @@ impl AnomalyKind {
             Self::SegmentTooLong { .. } => "segment too long",
             Self::VideoMissing => "video missing",
             Self::VideoResumed => "video resumed",
+            Self::LatePicture => "late picture left out",
             Self::TimestampJump { .. } => "timestamp jump",
             Self::PesTooLong => "pes too long",
             Self::PartTooLong => "part too long",
