@@ -501,3 +501,35 @@ fn our_standard_input_is_fanned_out() {
         .unwrap();
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 }
+
+/// Run again by the test below, in a process that is killed.
+#[tokio::test]
+async fn killed_inner() {
+    let Ok(url) = std::env::var("TEST_KILLED") else { return };
+    let input = Input::Url { url, args: vec![] };
+    let running = start(&ladder(input, Feed::Shared, vec![light("a")]), &Limits::default()).unwrap();
+    drain(running).await;
+}
+
+#[tokio::test]
+async fn no_encoder_of_a_library_user_outlives_a_kill() {
+    let has_setpriv = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status();
+    if !has_setpriv.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no setpriv that knows --pdeathsig");
+        return;
+    }
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("udp://127.0.0.1:{port}");
+    let mut again = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed_inner", "--nocapture"])
+        .env("TEST_KILLED", &url)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_there(true, &url).await;
+    // Until it has become ffmpeg the signal may not be set.
+    assert_there(false, "setpriv --pdeathsig").await;
+    again.kill().unwrap();
+    again.wait().unwrap();
+    assert_gone(&url).await;
+}

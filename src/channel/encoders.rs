@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::ingest::Ending;
-use super::lives::Lives;
+use super::lives::{Lives, Telling};
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::package::{Lineup, Packager};
@@ -70,6 +70,19 @@ impl Encoders {
         }
     }
 
+    /// How the end of this life is logged: a source that is down is logged once, then at most once a minute.
+    fn telling(&mut self) -> Telling {
+        self.lives.telling(!self.given.is_empty())
+    }
+
+    /// Logs why this life ends.
+    fn tell(&mut self, error: &dyn std::error::Error) {
+        match self.telling() {
+            Telling::Quiet => tracing::debug!("{}", chain(error)),
+            telling => tracing::error!("{}{}", chain(error), telling.repeated()),
+        }
+    }
+
     fn all(&self) -> Vec<usize> {
         (0..self.rungs.len()).collect()
     }
@@ -97,7 +110,15 @@ impl Channel {
             self.reporter.wait(rendition);
         }
         self.report();
-        tracing::warn!("the encoders begin again in {} s", wait.as_secs());
+        let (telling, is_broken) = (self.encoders.telling(), self.encoders.lives.is_broken());
+        let repeated = if is_broken { String::new() } else { telling.repeated() };
+        let text = format!("the encoders begin again in {} s{repeated}", wait.as_secs());
+        match telling {
+            // The reason was logged again just now, with a count.
+            Telling::Aloud { untold: 1.. } if is_broken => tracing::debug!("{text}"),
+            Telling::Aloud { .. } => tracing::warn!("{text}"),
+            Telling::Quiet => tracing::debug!("{text}"),
+        }
         true
     }
 
@@ -118,7 +139,7 @@ impl Channel {
 
     /// The next life could not begin; another one may.
     pub fn fail_to_begin(&mut self, error: &encoder::Error) {
-        tracing::error!("{}", chain(error));
+        self.encoders.tell(error);
         for rendition in self.encoders.all_renditions() {
             self.reporter.note(rendition, error.to_string());
         }
@@ -253,7 +274,7 @@ impl Channel {
 
     /// These rungs have failed: all end, and begin again.
     fn break_down(&mut self, error: Error, rungs: &[usize]) {
-        tracing::error!("{}", chain(&error));
+        self.encoders.tell(&error);
         let told = match error {
             // The origin's page may be everybody's.
             Error::Encoder(error) => error.without_words().to_string(),

@@ -6,6 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::Restart;
+use crate::delivery;
 
 /// How long is waited before encoders begin again, at first; each further time it is twice as long.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -14,6 +15,26 @@ pub const LONGEST: Duration = Duration::from_secs(10);
 /// Encoders that have lived so long and given something had begun well: the next wait is the shortest again, as after
 /// an end in order.
 const WELL: Duration = Duration::from_secs(60);
+
+/// How the end of a life is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// With how many that ended since the last one that was logged.
+    Aloud { untold: u32 },
+    /// For debugging only.
+    Quiet,
+}
+
+impl Telling {
+    /// What follows the reason of the end.
+    pub fn repeated(self) -> String {
+        match self {
+            Self::Aloud { untold: 0 } | Self::Quiet => String::new(),
+            Self::Aloud { untold: 1 } => " (1 more time since it was last logged)".to_owned(),
+            Self::Aloud { untold } => format!(" ({untold} more times since it was last logged)"),
+        }
+    }
+}
 
 /// Says whether and when encoders are begun again.
 #[derive(Debug)]
@@ -26,13 +47,29 @@ pub struct Lives {
     next: Option<Instant>,
     /// When a life ended of which something had come, if nothing has since.
     silent: Option<Instant>,
+    /// When the end of a life was last logged, if nothing has come since.
+    told: Option<Instant>,
+    /// How many ended since without being logged.
+    untold: u32,
+    /// How this life's end is logged, once that is settled.
+    telling: Option<Telling>,
 }
 
 impl Lives {
     /// The first begins now.
     pub fn new(policy: Restart) -> Self {
         let began = Instant::now();
-        Self { policy, is_broken: false, began, waits: waits(), next: None, silent: None }
+        Self {
+            policy,
+            is_broken: false,
+            began,
+            waits: waits(),
+            next: None,
+            silent: None,
+            told: None,
+            untold: 0,
+            telling: None,
+        }
     }
 
     /// Whether a life may follow this one.
@@ -78,6 +115,23 @@ impl Lives {
         Some(wait)
     }
 
+    /// How the end of this life is logged: of lives of which nothing came, one a minute.
+    pub fn telling(&mut self, has_given: bool) -> Telling {
+        if let Some(telling) = self.telling {
+            return telling;
+        }
+        let now = Instant::now();
+        let is_due = has_given || self.told.is_none_or(|told| now - told >= delivery::REMINDERS);
+        let telling = if is_due {
+            self.told = Some(now);
+            Telling::Aloud { untold: std::mem::take(&mut self.untold) }
+        } else {
+            self.untold += 1;
+            Telling::Quiet
+        };
+        *self.telling.insert(telling)
+    }
+
     /// Something has come. How long encoders had been away, if it is the first since.
     pub fn recover(&mut self) -> Option<Duration> {
         self.silent.take().map(|silent| silent.elapsed())
@@ -93,6 +147,7 @@ impl Lives {
         self.began = Instant::now();
         self.next = None;
         self.is_broken = false;
+        self.telling = None;
     }
 
     /// The next life could not begin: it is as if it had failed at once.
@@ -100,6 +155,7 @@ impl Lives {
         self.began = Instant::now();
         self.next = None;
         self.is_broken = true;
+        self.telling = None;
     }
 
     /// There will be no next life.
@@ -141,6 +197,24 @@ mod tests {
         tokio::time::advance(WELL).await;
         lives.break_down();
         assert_eq!(seconds(&mut lives, true), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_lives_that_give_nothing_one_a_minute_is_logged_with_a_count() {
+        let mut lives = Lives::new(Restart::Always);
+        let (mut counted, mut logged) = (0, 0);
+        for _ in 0..30 {
+            let telling = lives.telling(false);
+            if let Telling::Aloud { untold } = telling {
+                (logged, counted) = (logged + 1, counted + untold + 1);
+            }
+            assert_eq!(lives.telling(false), telling, "the same of one life");
+            tokio::time::advance(lives.end(false).unwrap()).await;
+            lives.begin();
+        }
+        assert_eq!(logged, 5, "in 285 s");
+        assert!((25..=30).contains(&counted), "{counted}");
+        assert!(matches!(lives.telling(true), Telling::Aloud { .. }), "what had worked");
     }
 
     #[tokio::test]

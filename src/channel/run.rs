@@ -20,7 +20,7 @@ use super::{BURIAL, Error, LAST_PUTS, Options, Restart, Stop};
 use crate::chunks::Chunks;
 use crate::cmaf;
 use crate::delivery::{self, Delivery, chain};
-use crate::encoder::{self, Limits, Running};
+use crate::encoder::{self, Limits, Messages, Running};
 use crate::live::{self, Plan, Presentation, Step};
 use crate::origin::Origin;
 use crate::segment::{self, Extent, OnMissingRandomAccess, Part, Segment};
@@ -37,8 +37,10 @@ const REPORTS: Duration = Duration::from_secs(1);
 pub async fn run(options: &Options, mut stop: watch::Receiver<Stop>) -> Result<Summary, Error> {
     // The port is ours, or it is said, before anything else is begun.
     let origin = options.origin.clone().map(Origin::bind).transpose()?;
-    let mut running = encoder::start(&options.ladder, &Limits::default())?;
-    let result = run_with(options, origin, &mut running, &mut stop).await;
+    let messages = Messages::default();
+    let mut running = encoder::start_again(&options.ladder, &Limits::default(), &messages)?;
+    let result = run_with(options, origin, &mut running, &messages, &mut stop).await;
+    messages.finish();
     if result.is_err() {
         // Whoever ends early leaves no encoder behind; those that have ended are not hurt.
         bury(&mut running).await;
@@ -59,6 +61,7 @@ async fn bury(running: &mut Running) {
 async fn find_place(
     mut search: Search<'_>,
     running: &mut Running,
+    messages: &Messages,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<Option<Prepared>, Error> {
     let options = search.options;
@@ -76,7 +79,7 @@ async fn find_place(
         found = wait_for_place(search) => found?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Finish) => return Ok(None),
     };
-    *running = encoder::start(&options.ladder, &Limits::default())?;
+    *running = encoder::start_again(&options.ladder, &Limits::default(), messages)?;
     Ok(Some(prepared))
 }
 
@@ -103,12 +106,13 @@ async fn run_with(
     options: &Options,
     origin: Option<Origin>,
     running: &mut Running,
+    messages: &Messages,
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Summary, Error> {
     let (ended, mut endings) = mpsc::unbounded_channel();
     let began = Instant::now();
     let prepared = tokio::select! {
-        prepared = find_place(Search::new(options, began, ended), running, stop.clone()) => prepared?,
+        prepared = find_place(Search::new(options, began, ended), running, messages, stop.clone()) => prepared?,
         Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => return Err(Error::StoppedNow),
     };
     let Some(prepared) = prepared else {
@@ -141,7 +145,7 @@ async fn run_with(
                 None => has_events = false,
             },
             () = sleep_until(next_life.unwrap_or_else(Instant::now)), if next_life.is_some() => {
-                match encoder::start(&options.ladder, &Limits::default()) {
+                match encoder::start_again(&options.ladder, &Limits::default(), messages) {
                     Ok(next) => {
                         *running = next;
                         has_events = true;

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -18,28 +18,28 @@ use crate::config::file::{Level, Log, LogFormat};
 /// Whether standard error carries JSON, a value on each line.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// The log file, where there is one.
+/// The log file, if there is one.
 static LOG_FILE: OnceLock<LogFile> = OnceLock::new();
 
-/// A log file that can be opened again at its path, after it was moved away.
+/// A file that log lines go to, and that can be replaced by a new one of the same name.
 struct LogFile {
     path: PathBuf,
-    file: RwLock<Arc<File>>,
+    file: Mutex<Arc<File>>,
 }
 
 impl LogFile {
     fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: RwLock::new(Arc::new(append(path)?)) })
+        Ok(Self { path: path.to_owned(), file: Mutex::new(Arc::new(append(path)?)) })
+    }
+
+    fn current(&self) -> Arc<File> {
+        Arc::clone(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn reopen(&self) -> io::Result<()> {
         let file = Arc::new(append(&self.path)?);
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         Ok(())
-    }
-
-    fn current(&self) -> Arc<File> {
-        Arc::clone(&self.file.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -47,19 +47,18 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Opens the log file again at its path. Returns whether there is one.
-pub fn reopen() -> bool {
-    let Some(file) = LOG_FILE.get() else { return false };
-    match file.reopen() {
-        Ok(()) => tracing::info!("log file reopened path={}", file.path.display()),
-        Err(error) => {
-            tracing::error!(
-                "cannot reopen the log file, writing to the old one path={} error={error}",
-                file.path.display()
-            );
-        }
+/// Whether log lines go to a file that can be opened again.
+pub fn has_file() -> bool {
+    LOG_FILE.get().is_some()
+}
+
+/// Opens the log file again at its path, where it may have been renamed. Where that fails, the old one is kept.
+pub fn reopen() {
+    let Some(log) = LOG_FILE.get() else { return };
+    match log.reopen() {
+        Ok(()) => tracing::info!("log file reopened"),
+        Err(error) => tracing::error!("cannot reopen the log file {}: {error}", log.path.display()),
     }
-    true
 }
 
 /// Flags about the log; they win over the file's `log` table.

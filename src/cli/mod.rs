@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::encoder::launcher;
 use crate::{channel, config};
 
 /// The command could not do its work.
@@ -91,6 +92,10 @@ Examples:
 
 /// Does what the process's arguments say.
 pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == launcher::ARGUMENT) {
+        return ExitCode::from(launcher::launch(arguments));
+    }
     let result = match Arguments::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Segment(args) => segment::run(&args),

@@ -15,6 +15,7 @@ use super::signals::Signals;
 use super::{logging, open_files, serve};
 use crate::channel::{self, Stop};
 use crate::destination::Target;
+use crate::encoder::launcher;
 use crate::{config, delivery, live};
 
 /// Run live channels from their configuration files.
@@ -29,7 +30,7 @@ Examples:
   SEGCAST_OUTPUT__SEGMENT=2s segcast run live.toml
 
 SIGINT (Ctrl-C), SIGTERM or SIGHUP: encoders finish, the last segments are written, playlists get EXT-X-ENDLIST. A second \
-signal ends at once. With log.file set, SIGHUP reopens the log file and the stream continues.")]
+signal ends at once. With log.file, SIGHUP opens the log file again instead.")]
 pub struct Args {
     /// Configuration files, one for each channel.
     #[arg(required = true, value_name = "CONFIG")]
@@ -67,6 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     refuse_shared_folders(&options)?;
     refuse_shared_ports(&options)?;
     open_files::raise();
+    launcher::install();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let result = runtime.block_on(run_all(options));
     // What is left are reads and writes that nobody waits for.
@@ -152,7 +154,7 @@ fn names(presentation: &live::Options) -> Vec<String> {
 
 async fn run_all(channels: Vec<channel::Options>) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(Stop::No);
-    let signals = Signals::take().context("cannot take signals")?;
+    let signals = Signals::take().and_then(Signals::reopening_log).context("cannot take signals")?;
     tokio::spawn(signals.pass_on(stop));
     let mut running = JoinSet::new();
     let is_one = channels.len() == 1;

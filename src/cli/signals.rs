@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once. With a log file SIGHUP opens
-//! that again instead.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second ends at once. For a channel that has a log file,
+//! SIGHUP opens that again instead.
 
 use std::io;
 
@@ -15,6 +15,8 @@ pub struct Signals {
     terminate: Signal,
     /// The terminal is closed; none where that is to be ignored, as under `nohup`.
     hangup: Option<Signal>,
+    /// Whether SIGHUP opens the log file again, instead of asking for an end.
+    reopens_log: bool,
 }
 
 impl Signals {
@@ -27,19 +29,32 @@ impl Signals {
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hangup })
+        Ok(Self { interrupt, terminate, hangup, reopens_log: false })
     }
 
-    /// Waits for the next one that asks for an end.
+    /// Makes SIGHUP open the log file again, where there is one: even under `nohup`, for then it is sent on purpose.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn reopening_log(mut self) -> io::Result<Self> {
+        self.reopens_log = logging::has_file();
+        if self.reopens_log && self.hangup.is_none() {
+            self.hangup = Some(signal(SignalKind::hangup())?);
+        }
+        Ok(self)
+    }
+
+    /// Waits for the next one.
     pub async fn next(&mut self) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
                 Some(_) = async { self.hangup.as_mut()?.recv().await } => {
-                    if !logging::reopen() {
+                    if !self.reopens_log {
                         return;
                     }
+                    logging::reopen();
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::error::Mistake;
 
@@ -51,11 +52,27 @@ fn fault(path: &Path, must: Must) -> Option<Fault> {
         Must::WriteInto | Must::MakeFolder if is_there && !path.is_dir() => Some(("is not a folder", None)),
         Must::MakeFile if path.is_dir() => Some(("is a folder, not a file", None)),
         Must::MakeFolder | Must::MakeFile if !is_there => fault_above(path, must),
-        Must::WriteInto | Must::MakeFolder if !may(Access::WRITE_OK | Access::EXEC_OK) => {
-            Some(("cannot be written to by this user", None))
-        }
-        Must::MakeFile if !may(Access::WRITE_OK) => Some(("cannot be written to by this user", None)),
+        Must::WriteInto | Must::MakeFolder => writing(path, Access::WRITE_OK | Access::EXEC_OK),
+        Must::MakeFile => writing(path, Access::WRITE_OK),
         _ => None,
+    }
+}
+
+fn writing(path: &Path, what: Access) -> Option<Fault> {
+    access(path, what).err().map(|errno| (cannot_write(errno), None))
+}
+
+const fn cannot_write(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ROFS => "cannot be written to: the file system is read-only",
+        _ => "cannot be written to by this user",
+    }
+}
+
+const fn cannot_make(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ROFS => "cannot be made: the file system is read-only",
+        _ => "cannot be made: this user may not write to the folder above it",
     }
 }
 
@@ -67,16 +84,36 @@ fn fault_above(path: &Path, must: Must) -> Option<Fault> {
     match must {
         Must::MakeFolder if !is_there => fault_above(above, must),
         _ if !above.is_dir() => Some(("cannot be made: there is no such folder above it", None)),
-        _ if access(above, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
-            Some(("cannot be made: this user may not write to the folder above it", None))
+        _ => {
+            let errno = access(above, Access::WRITE_OK | Access::EXEC_OK).err()?;
+            Some((cannot_make(errno), None))
         }
-        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_read_only_file_system_is_named() {
+        assert_eq!(cannot_make(Errno::ROFS), "cannot be made: the file system is read-only");
+        assert_eq!(cannot_write(Errno::ROFS), "cannot be written to: the file system is read-only");
+        assert!(cannot_make(Errno::ACCESS).contains("this user may not write"));
+        assert_eq!(cannot_write(Errno::ACCESS), "cannot be written to by this user");
+        // Where there is one to look at.
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let is_read_only = |fields: &Vec<&str>| fields[3].split(',').any(|option| option == "ro");
+        for fields in fields.filter(is_read_only) {
+            let path = Path::new(fields[1]);
+            if path.is_dir() && access(path, Access::WRITE_OK) == Err(Errno::ROFS) {
+                let (below, above) = (path.join("new/live"), fault(path, Must::WriteInto));
+                assert_eq!(above, Some((cannot_write(Errno::ROFS), None)));
+                assert_eq!(fault(&below, Must::MakeFolder), Some((cannot_make(Errno::ROFS), None)));
+            }
+        }
+    }
 
     #[test]
     fn each_need_is_met_or_told() {

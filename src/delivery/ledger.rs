@@ -25,7 +25,8 @@ const UNTOLD: u64 = 1000;
 pub const GRACE: Duration = Duration::from_secs(300);
 /// Upload time as a share of the segment's duration, in thousandths, from which on it is warned of.
 const BUSY_PERMILLE: u32 = 500;
-/// Segments that are shorter tell nothing of the load.
+/// Uploads of segments shorter than this, or than half the target where that is less, are not measured: what each request
+/// takes, whatever it carries, says nothing of bitrates.
 const LEAST_MEASURED: Duration = Duration::from_secs(1);
 /// A map that no playlist names is looked at again after so long: the segments for which it was put may all have been
 /// given up.
@@ -358,7 +359,7 @@ impl Ledger {
         // What hung with something that failed meanwhile says nothing of how fast uploads are, nor does a segment so short
         // that its size hardly counts.
         let has_hung = self.failed_at.is_some_and(|failed_at| begun <= failed_at);
-        if has_hung || waiting.duration < LEAST_MEASURED {
+        if has_hung || waiting.duration < LEAST_MEASURED.min(self.options.target / 2) {
             return;
         }
         let took = now.saturating_sub(begun);
@@ -551,6 +552,10 @@ mod tests {
 
         /// Closes four seconds of a rendition.
         fn segment(&mut self, rendition: usize) {
+            self.segment_of(rendition, FOUR);
+        }
+
+        fn segment_of(&mut self, rendition: usize, duration: Duration) {
             let head = Head {
                 start: Ticks::ZERO,
                 decode_start: Ticks::ZERO,
@@ -559,14 +564,13 @@ mod tests {
             };
             self.presentation.open(rendition, &head, UNIX_EPOCH);
             self.digest.into_iter().for_each(|digest| self.presentation.map(rendition, digest));
-            let extent =
-                Extent { head, duration: FOUR, size_bytes: 1, longest: FOUR, decode_end: Ticks::ZERO };
+            let extent = Extent { head, duration, size_bytes: 1, longest: FOUR, decode_end: Ticks::ZERO };
             let plan = self.presentation.close(rendition, &extent);
             let Some(Step::PutSegment { number, key, .. }) = plan.steps().first() else { panic!("{plan:?}") };
             let body = self.store.hold(Chunks::from(key.clone()));
             let names = &self.ledger.options.renditions[rendition];
             let map = self.digest.map(|digest| (names.init_key(digest), Bytes::from(digest.to_string())));
-            let segment = Segment { rendition, number: *number, key: key.clone(), duration: FOUR, body, map };
+            let segment = Segment { rendition, number: *number, key: key.clone(), duration, body, map };
             self.ledger.add(segment, self.now);
             self.show();
         }
@@ -807,6 +811,20 @@ mod tests {
         desk.now += Duration::from_secs(1);
         desk.fail(slow, Kind::Transient).unwrap();
         assert_eq!(desk.ledger.status().in_trouble_since, Some(worked));
+    }
+
+    #[test]
+    fn uploads_of_segments_below_a_second_are_not_measured() {
+        for (milliseconds, permille) in [(40, 0), (999, 0), (1000, 800)] {
+            let mut desk = Desk::new();
+            desk.segment_of(0, Duration::from_millis(milliseconds));
+            let [job] = <[Job; 1]>::try_from(desk.jobs()).unwrap();
+            desk.now += Duration::from_millis(800);
+            desk.done(job);
+            assert_eq!(desk.ledger.status().load.worst_permille, permille, "{milliseconds}");
+            let is_told = desk.ledger.notices().iter().any(|one| matches!(one, Notice::Busy { .. }));
+            assert_eq!(is_told, permille > 0, "{milliseconds}");
+        }
     }
 
     /// A desk whose renditions are CMAF, with the map of digest 1.

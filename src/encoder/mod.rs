@@ -23,26 +23,29 @@
 
 pub mod command;
 pub mod ladder;
+pub mod launcher;
 
 mod arguments;
 mod carriage;
 mod error;
 mod fanout;
-mod folding;
+mod fold;
 mod font;
 mod output;
 mod process;
 mod progress;
 mod running;
 mod secret;
+mod silence;
 mod stderr;
 mod supervise;
 
 pub use command::{Command, commands};
 pub use error::{Error, Kind};
+pub use fold::Messages;
 pub use font::find as clock_font;
 pub use output::Output;
 pub use progress::Progress;
-pub use running::{Control, Event, Limits, Running, start};
+pub use running::{Control, Event, Limits, Running, start, start_again};
 pub use secret::hide as hide_secrets;
 pub use stderr::{LastWords, Level};

@@ -2,8 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +10,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use super::silence::Activity;
 use super::supervise::Order;
 
 /// Size of a read buffer: many reads share one allocation.
@@ -23,11 +22,12 @@ const LEAST_READ_BYTES: usize = 64 << 10;
 pub(super) struct Reader {
     pipe: pipe::Receiver,
     buffer: BytesMut,
+    activity: Activity,
 }
 
 impl Reader {
-    pub(super) fn new(pipe: pipe::Receiver) -> Self {
-        Self { pipe, buffer: BytesMut::new() }
+    pub(super) fn new(pipe: pipe::Receiver, activity: Activity) -> Self {
+        Self { pipe, buffer: BytesMut::new(), activity }
     }
 
     /// What is there, or none at the end. Nothing is lost if it is cancelled.
@@ -36,22 +36,8 @@ impl Reader {
             self.buffer.reserve(BUFFER_BYTES);
         }
         let count = self.pipe.read_buf(&mut self.buffer).await?;
+        self.activity.note();
         Ok((count > 0).then(|| self.buffer.split().freeze()))
-    }
-}
-
-/// Counts the reads of an encoder's outputs that gave something.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Activity(Arc<AtomicU64>);
-
-impl Activity {
-    fn note(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Returns how many reads gave something so far.
-    pub(super) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -63,17 +49,16 @@ pub struct Output {
     rendition: usize,
     reader: Reader,
     watchdog: Watchdog,
-    activity: Activity,
 }
 
 impl Output {
     pub(super) fn new(
         rendition: usize,
         pipe: pipe::Receiver,
-        watchdog: Watchdog,
         activity: Activity,
+        watchdog: Watchdog,
     ) -> Self {
-        Self { rendition, reader: Reader::new(pipe), watchdog, activity }
+        Self { rendition, reader: Reader::new(pipe, activity), watchdog }
     }
 
     /// The rendition's place in the ladder.
@@ -89,11 +74,7 @@ impl Output {
     /// # Errors
     /// As the pipe gives them, which it hardly ever does.
     pub async fn read(&mut self) -> io::Result<Option<Bytes>> {
-        let read = self.watchdog.guard(self.reader.read()).await.unwrap_or(Ok(None));
-        if matches!(read, Ok(Some(_))) {
-            self.activity.note();
-        }
-        read
+        self.watchdog.guard(self.reader.read()).await.unwrap_or(Ok(None))
     }
 }
 
@@ -147,11 +128,8 @@ mod tests {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let (orders, received) = mpsc::unbounded_channel();
         let watchdog = Watchdog::new("720p".into(), patience, patience, orders);
-        (
-            theirs.into(),
-            Output::new(0, pipe::Receiver::from_owned_fd(ours).unwrap(), watchdog, Activity::default()),
-            received,
-        )
+        let pipe = pipe::Receiver::from_owned_fd(ours).unwrap();
+        (theirs.into(), Output::new(0, pipe, Activity::new(), watchdog), received)
     }
 
     #[tokio::test]

@@ -1,11 +1,9 @@
 //! One child: started with its pipes, signalled as a group, never left behind.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -18,6 +16,7 @@ use tokio::time::Instant;
 use super::arguments::FIRST_DESCRIPTOR;
 use super::command::{Command, Invocation, Stdin};
 use super::error::Error;
+use super::launcher;
 
 /// Pipes are made this large where the system allows it: at 20 Mbit/s, a third of a second of media.
 const PIPE_BYTES: usize = 1 << 20;
@@ -67,6 +66,14 @@ impl Process {
         self.group.signal(signal);
     }
 
+    /// CPU time that it has used, its own children apart, in the system's ticks. None where that cannot be known.
+    pub(super) fn cpu_ticks(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
+        // The name is in parentheses and may have spaces; utime and stime are the 12th and 13th field after it (proc(5)).
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    }
+
     /// Waits for its end; may be called again if it was cancelled.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
@@ -88,8 +95,8 @@ fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Rec
     let (program, arguments) = match &command.invocation {
         Invocation::Shell(shell) => {
             let (ours, theirs) = media_pipe()?;
-            let mut line = dependent("sh");
-            line.arg("-c").arg(shell).stdout(theirs);
+            let mut line = launcher::shell(shell);
+            line.stdout(theirs);
             return Ok((line, vec![ours]));
         }
         Invocation::Ffmpeg { program, arguments } => (program, arguments),
@@ -100,41 +107,10 @@ fn line(command: &Command) -> io::Result<(tokio::process::Command, Vec<pipe::Rec
         outputs.push(ours);
         mappings.push(FdMapping { parent_fd, child_fd });
     }
-    let mut line = dependent(program);
+    let mut line = launcher::program(program);
     line.args(arguments).stdout(Stdio::piped());
     line.fd_mappings(mappings).map_err(io::Error::other)?;
     Ok((line, outputs))
-}
-
-/// A command that is killed when we die, however we do: otherwise an encoder that waits for a silent source would keep its
-/// port from the next one. The kernel is asked for that by setpriv, of util-linux; without it the command runs as it is.
-/// The signal comes when the thread ends that started the process: those of tokio's workers live as long as the runtime.
-fn dependent(program: impl AsRef<OsStr>) -> tokio::process::Command {
-    static HAS_SETPRIV: LazyLock<bool> = LazyLock::new(|| {
-        let tried = std::process::Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "true"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        tried.is_ok_and(|status| status.success())
-    });
-    // Of a program that is missing, the spawn itself is to tell.
-    if !is_installed(program.as_ref()) || !*HAS_SETPRIV {
-        return tokio::process::Command::new(program);
-    }
-    let mut line = tokio::process::Command::new("setpriv");
-    line.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    line
-}
-
-fn is_installed(program: &OsStr) -> bool {
-    let path = Path::new(program);
-    if path.components().count() > 1 {
-        return path.is_file();
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| folder.join(path).is_file())
 }
 
 fn media_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {

@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, watch};
 use super::command::{self, Command, Stdin};
 use super::error::Error;
 use super::fanout::{self, Sink, Source};
+use super::fold::Messages;
 use super::font;
 use super::ladder::{Input, Ladder};
-use super::output::{Activity, Output, Reader, Watchdog};
+use super::output::{Output, Reader, Watchdog};
 use super::process::Process;
 use super::progress::{self, Progress};
-use super::supervise::{Phase, Step, each_line, supervise};
+use super::silence::{Activity, Silence};
+use super::supervise::{Ending, Phase, Step, each_line, supervise};
 
 /// How long is waited, and how much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +29,13 @@ pub struct Limits {
     pub output: Duration,
     /// For an encoder to end after it was asked to; then SIGTERM.
     pub finish: Duration,
-    /// The same for one that produces nothing from then on, as its source is silent; then SIGTERM and SIGINT, by which
-    /// ffmpeg stops waiting for its source, and after as long again SIGKILL.
-    pub silent: Duration,
     /// Again, after SIGTERM; then SIGKILL.
     pub terminate: Duration,
     /// For the source command to end after `q`; then SIGINT, as long again, SIGTERM, as long again, SIGKILL.
     pub interrupt: Duration,
+    /// How long nothing may arrive from an encoder or source that was asked to end and reads its input itself: then it is
+    /// signalled and soon killed, for its input is silent.
+    pub silence: Duration,
     /// How long an encoder may hold up a live source, all told, before it is dropped.
     pub patience: Duration,
     /// How long an encoder may take nothing at all of a source that can wait, before it is dropped.
@@ -48,9 +50,9 @@ impl Default for Limits {
             first_output: Duration::from_secs(60),
             output: Duration::from_secs(30),
             finish: Duration::from_secs(10),
-            silent: Duration::from_millis(800),
             terminate: Duration::from_secs(5),
             interrupt: Duration::from_secs(2),
+            silence: Duration::from_secs(1),
             patience: Duration::from_secs(3),
             stuck: Duration::from_secs(10),
             queue_bytes: 16 << 20,
@@ -59,19 +61,21 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn encoder_ending(&self, stdin: Stdin) -> Vec<(Duration, Step)> {
+    fn encoder_ending(&self, stdin: Stdin, activity: &Activity) -> Ending {
         let quit = (stdin == Stdin::Control).then_some((Duration::ZERO, Step::Quit));
         let terminate = (self.finish, Step::Signal(Signal::TERM));
         let kill = (self.finish + self.terminate, Step::Signal(Signal::KILL));
-        let silent = [(self.silent, Step::Interrupt), (2 * self.silent, Step::KillSilent)];
-        let silent = silent.into_iter().filter(|(after, _)| *after < self.finish);
-        quit.into_iter().chain(silent).chain([terminate, kill]).collect()
+        let steps = quit.into_iter().chain([terminate, kill]).collect();
+        // One that is fed by us learns of the end from its standard input.
+        let silence = (stdin == Stdin::Control).then(|| Silence::new(self.silence, activity.clone()));
+        Ending { steps, silence }
     }
 
-    fn source_ending(&self) -> Vec<(Duration, Step)> {
+    fn source_ending(&self, activity: &Activity) -> Ending {
         let signals = [Signal::INT, Signal::TERM, Signal::KILL].map(Step::Signal);
         let steps = signals.into_iter().zip(1..).map(|(step, n)| (self.interrupt * n, step));
-        [(Duration::ZERO, Step::Quit)].into_iter().chain(steps).collect()
+        let steps = [(Duration::ZERO, Step::Quit)].into_iter().chain(steps).collect();
+        Ending { steps, silence: Some(Silence::new(self.silence, activity.clone())) }
     }
 }
 
@@ -148,10 +152,22 @@ impl Control {
 
 /// Starts the processes of a ladder. Must be called within a tokio runtime.
 ///
+/// On Linux they are killed when the thread that calls this ends, as it does when the process dies: it must live as long as
+/// they are to, as a worker thread of the runtime does, but not one of `spawn_blocking`.
+///
 /// # Errors
 /// [`Error::Invalid`] if the ladder makes no sense, [`Error::Missing`] without ffmpeg, [`Error::System`] if
 /// the system refuses; nothing is left running then.
 pub fn start(ladder: &Ladder, limits: &Limits) -> Result<Running, Error> {
+    start_again(ladder, limits, &Messages::default())
+}
+
+/// Starts them as [`start`] does. What earlier ones that were given the same `messages` have said a moment ago is not
+/// logged again, but counted.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_again(ladder: &Ladder, limits: &Limits, messages: &Messages) -> Result<Running, Error> {
     let has_pattern = matches!(ladder.input, Input::Test { .. });
     let clock_font = has_pattern.then(|| font::find(&ladder.ffmpeg)).flatten();
     let commands = command::commands(ladder, clock_font.as_deref())?;
@@ -163,8 +179,15 @@ pub fn start(ladder: &Ladder, limits: &Limits) -> Result<Running, Error> {
     let (sender, events) = mpsc::channel(64 + 4 * started.len());
     let events_to = Events { sender, reserve: 2 + 2 * started.len() };
     let (phase, _) = watch::channel(Phase::Run);
-    let mut starting =
-        Starting { limits: *limits, events: events_to, phase, outputs: vec![], sinks: vec![], source: None };
+    let mut starting = Starting {
+        limits: *limits,
+        messages: messages.clone(),
+        events: events_to,
+        phase,
+        outputs: vec![],
+        sinks: vec![],
+        source: None,
+    };
     if matches!(ladder.input, Input::Stdin { .. }) {
         starting.source = Some(Source::stdin()?);
     }
@@ -178,6 +201,7 @@ pub fn start(ladder: &Ladder, limits: &Limits) -> Result<Running, Error> {
 
 struct Starting {
     limits: Limits,
+    messages: Messages,
     events: Events,
     phase: watch::Sender<Phase>,
     outputs: Vec<Output>,
@@ -188,24 +212,22 @@ struct Starting {
 impl Starting {
     fn source(&mut self, mut process: Process) {
         let (orders, received) = mpsc::unbounded_channel();
-        let (phase, ending) = (self.phase.subscribe(), self.limits.source_ending());
+        let activity = Activity::new();
+        let (phase, ending) = (self.phase.subscribe(), self.limits.source_ending(&activity));
         // A shell's one output.
         let Some(pipe) = process.outputs.pop() else { return };
-        let end =
-            tokio::spawn(
-                async move { supervise(process, phase, received, &ending, &Activity::default()).await },
-            );
-        self.source = Some(Source::Command { reader: Reader::new(pipe), orders, end });
+        let end = tokio::spawn(supervise(process, phase, received, ending, self.messages.clone()));
+        self.source = Some(Source::Command { reader: Reader::new(pipe, activity), orders, end });
     }
 
     fn encoder(&mut self, command: Command, mut process: Process) {
         let (orders, received) = mpsc::unbounded_channel();
-        let (limits, activity) = (&self.limits, Activity::default());
+        let (limits, activity) = (&self.limits, Activity::new());
         for ((&rendition, name), pipe) in
             command.renditions.iter().zip(&command.names).zip(process.outputs.drain(..))
         {
             let watchdog = Watchdog::new(name.clone(), limits.first_output, limits.output, orders.clone());
-            self.outputs.push(Output::new(rendition, pipe, watchdog, activity.clone()));
+            self.outputs.push(Output::new(rendition, pipe, activity.clone(), watchdog));
         }
         if let (Stdin::Media, Some(stdin)) =
             (command.stdin, process.stdin.take_if(|_| command.stdin == Stdin::Media))
@@ -216,10 +238,10 @@ impl Starting {
             tokio::spawn(report(pipe, command.renditions.clone(), self.events.clone()));
         }
         let (phase, events) = (self.phase.subscribe(), self.events.clone());
-        let ending = limits.encoder_ending(command.stdin);
-        let renditions = command.renditions;
+        let ending = limits.encoder_ending(command.stdin, &activity);
+        let (renditions, messages) = (command.renditions, self.messages.clone());
         tokio::spawn(async move {
-            let event = match supervise(process, phase, received, &ending, &activity).await {
+            let event = match supervise(process, phase, received, ending, messages).await {
                 Err(reason @ Error::Slow { .. }) => Event::Dropped { renditions, reason },
                 result => Event::Exited { renditions, result },
             };

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +13,13 @@ use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::carriage::Unplayable;
 use super::error::Error;
-use super::folding::Folding;
-use super::output::Activity;
+use super::fold::{self, Messages, Speaker};
 use super::process::Process;
+use super::silence::{Silence, Silent};
 use super::stderr::{LastWords, Level, Line, Lines};
 
 /// What is wanted of all processes.
@@ -48,10 +49,15 @@ pub(super) enum Step {
     /// `q` and no more.
     Quit,
     Signal(Signal),
-    /// SIGTERM and SIGINT, if it has produced nothing since: ffmpeg stops waiting for its source at the second signal.
-    Interrupt,
-    /// SIGKILL, if it has produced nothing since.
-    KillSilent,
+}
+
+/// How a process is made to end.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// Each a while after it was asked for.
+    pub(super) steps: Vec<(Duration, Step)>,
+    /// Sooner where no output arrives; none if it is not known what is awaited.
+    pub(super) silence: Option<Silence>,
 }
 
 /// How a process came to be killed.
@@ -59,7 +65,7 @@ enum Cause {
     Order(Order),
     Phase,
     LastStep(Duration),
-    /// It waited for a silent source.
+    /// It was asked to end, and produced nothing more.
     Silent,
 }
 
@@ -69,21 +75,26 @@ pub(super) async fn supervise(
     mut process: Process,
     mut phase: watch::Receiver<Phase>,
     mut orders: mpsc::UnboundedReceiver<Order>,
-    ending: &[(Duration, Step)],
-    activity: &Activity,
+    mut ending: Ending,
+    messages: Messages,
 ) -> Result<(), Error> {
-    let has_been_asked = Arc::new(AtomicBool::new(false));
     let words = Arc::new(Mutex::new(LastWords::default()));
+    let is_signalled = Arc::new(AtomicBool::new(false));
     let (unplayable, mut found) = mpsc::unbounded_channel();
-    let messages = process.stderr.take().map(|pipe| {
-        tokio::spawn(listen(pipe, process.label.clone(), words.clone(), unplayable, has_been_asked.clone()))
-    });
+    let listener = Listener {
+        process: messages.speaker(&process.label),
+        words: words.clone(),
+        is_signalled: is_signalled.clone(),
+        messages,
+        unplayable,
+    };
+    let messages = process.stderr.take().map(|pipe| tokio::spawn(listener.run(pipe)));
     let mut steps: VecDeque<(Instant, Duration, Step)> = VecDeque::new();
     let mut is_finishing = false;
-    let mut produced = 0;
     let mut cause = None;
     let status = loop {
         let next = steps.front().map(|&(at, ..)| at);
+        let silent = ending.silence.as_ref().filter(|_| is_finishing && cause.is_none()).map(Silence::next);
         tokio::select! {
             status = process.wait() => break status,
             Some(order) = orders.recv(), if cause.is_none() => {
@@ -97,20 +108,31 @@ pub(super) async fn supervise(
             wanted = wanted(&mut phase), if !matches!(cause, Some(Cause::Phase)) => {
                 if wanted == Phase::Finish {
                     is_finishing = true;
-                    has_been_asked.store(true, Ordering::Relaxed);
-                    produced = activity.count();
                     let now = Instant::now();
-                    steps = ending.iter().map(|&(after, step)| (now + after, after, step)).collect();
+                    steps = ending.steps.iter().map(|&(after, step)| (now + after, after, step)).collect();
+                    ending.silence.iter_mut().for_each(|silence| silence.begin(now));
                 } else {
                     cause = Some(Cause::Phase);
                     process.signal(Signal::KILL);
                 }
             }
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                if let Some((_, after, step)) = steps.pop_front()
-                    && !(step.is_for_silent() && activity.count() > produced)
-                {
+                if let Some((_, after, step)) = steps.pop_front() {
+                    is_signalled.fetch_or(matches!(step, Step::Signal(_)), Ordering::Relaxed);
                     cause = cause.or(take(step, after, &mut process));
+                }
+            }
+            () = sleep_until(silent.unwrap_or_else(Instant::now)), if silent.is_some() => {
+                let (now, cpu) = (Instant::now(), process.cpu_ticks());
+                let step = ending.silence.as_mut().and_then(|silence| silence.step(now, cpu));
+                is_signalled.fetch_or(step.is_some(), Ordering::Relaxed);
+                match step {
+                    Some(Silent::Terminate) => process.signal(Signal::TERM),
+                    Some(Silent::Kill) => {
+                        cause = Some(Cause::Silent);
+                        process.signal(Signal::KILL);
+                    }
+                    None => {}
                 }
             }
         }
@@ -125,7 +147,20 @@ pub(super) async fn supervise(
         cause = Some(Cause::Order(Order::NotCarried { codec }));
     }
     let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    verdict(process.label.to_string(), status, cause, is_finishing, words)
+    let asked = match (is_finishing, is_signalled.load(Ordering::Relaxed)) {
+        (false, _) => Asked::No,
+        (true, false) => Asked::ByQuit,
+        (true, true) => Asked::BySignal,
+    };
+    verdict(process.label.to_string(), status, cause, asked, words)
+}
+
+/// Whether and how a process was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    No,
+    ByQuit,
+    BySignal,
 }
 
 /// Takes a step to a process's end; gives the cause if it is the last one.
@@ -133,25 +168,8 @@ fn take(step: Step, after: Duration, process: &mut Process) -> Option<Cause> {
     match step {
         Step::Quit => quit(process.stdin.take()),
         Step::Signal(signal) => process.signal(signal),
-        Step::Interrupt => {
-            // Two of one kind might arrive as one.
-            process.signal(Signal::TERM);
-            process.signal(Signal::INT);
-        }
-        Step::KillSilent => process.signal(Signal::KILL),
     }
-    match step {
-        Step::Signal(Signal::KILL) => Some(Cause::LastStep(after)),
-        // However it ends then, with its source not even open perhaps: it was asked to.
-        Step::Interrupt | Step::KillSilent => Some(Cause::Silent),
-        _ => None,
-    }
-}
-
-impl Step {
-    const fn is_for_silent(self) -> bool {
-        matches!(self, Self::Interrupt | Self::KillSilent)
-    }
+    matches!(step, Step::Signal(Signal::KILL)).then_some(Cause::LastStep(after))
 }
 
 /// The next phase; when nobody is left to say it, the end at once.
@@ -174,7 +192,7 @@ fn verdict(
     process: String,
     status: io::Result<ExitStatus>,
     cause: Option<Cause>,
-    is_finishing: bool,
+    asked: Asked,
     words: LastWords,
 ) -> Result<(), Error> {
     let status = match status {
@@ -182,10 +200,16 @@ fn verdict(
         Err(source) => return Err(Error::System { process, source }),
     };
     match cause {
-        Some(Cause::Order(Order::Unheard) | Cause::Silent) => Ok(()),
+        Some(Cause::Order(Order::Unheard)) => Ok(()),
         Some(Cause::Order(Order::NotCarried { codec })) => Err(Error::NotCarried { process, codec }),
         Some(Cause::Order(Order::Slow)) => Err(Error::Slow { process, words }),
-        _ if status.success() || (is_finishing && is_as_asked(status)) => Ok(()),
+        Some(Cause::Silent) => {
+            tracing::info!(process, "produced nothing more after it was asked to end, killed");
+            Ok(())
+        }
+        _ if status.success() || (asked != Asked::No && is_as_asked(status)) => Ok(()),
+        // A source that is interrupted while it opens or waits is an error to ffmpeg, not to us.
+        None if asked == Asked::BySignal && status.code().is_some() => Ok(()),
         Some(Cause::Order(Order::Stalled { rendition, after })) => {
             Err(Error::Stalled { process, rendition, after, words })
         }
@@ -207,39 +231,43 @@ fn is_as_asked(status: ExitStatus) -> bool {
 }
 
 /// Brings a child's messages to the log and keeps the last of them.
-/// Video that nothing can play goes to `unplayable`.
-async fn listen(
-    pipe: ChildStderr,
-    process: Arc<str>,
+struct Listener {
+    process: Speaker,
     words: Arc<Mutex<LastWords>>,
+    /// Whether a signal of ours has asked for the end: what it complains of from then on follows from that.
+    is_signalled: Arc<AtomicBool>,
+    messages: Messages,
+    /// Gets the codec of video that nothing can play.
     unplayable: mpsc::UnboundedSender<String>,
-    has_been_asked: Arc<AtomicBool>,
-) {
-    let (mut folding, began) = (Folding::default(), Instant::now());
-    each_line(pipe, |line| {
-        let line = Line::parse(line);
-        let is_trouble = matches!(line.level, Level::Error | Level::Warning);
-        let repeated = if is_trouble { folding.take(&line.text, began.elapsed()) } else { Some(0) };
-        match repeated {
-            Some(0) => log(&process, &line, has_been_asked.load(Ordering::Relaxed)),
-            Some(repeated) => tracing::warn!(process = &*process, repeated, "{}", line.text),
-            None => tracing::trace!(process = &*process, "{}", line.text),
+}
+
+impl Listener {
+    async fn run(self, pipe: ChildStderr) {
+        let mut reading = pin!(each_line(pipe, |line| self.take(Line::parse(line))));
+        let mut tick = interval(fold::LOOK);
+        loop {
+            tokio::select! {
+                () = &mut reading => break,
+                _ = tick.tick() => self.messages.due(Instant::now().into_std(), log),
+            }
         }
+    }
+
+    fn take(&self, line: Line) {
         match Unplayable::read(&line.text) {
             // The receiver lives as long as the process.
-            Some(Unplayable::Video(codec)) => drop(unplayable.send(codec)),
+            Some(Unplayable::Video(codec)) => drop(self.unplayable.send(codec)),
             Some(Unplayable::Audio(codec)) => tracing::warn!(
-                process = &*process,
+                process = &*self.process.label,
                 "audio is {codec}, which MPEG-TS cannot carry so that players know it, and is not heard: encode it, as in \
                  audio = {{ codec = \"aac\" }}"
             ),
             None => {}
         }
-        words.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-    })
-    .await;
-    for (text, repeated) in folding.finish() {
-        tracing::warn!(process = &*process, repeated, "{text}");
+        let is_expected = line.level >= Level::Warning && self.is_signalled.load(Ordering::Relaxed);
+        let level = if is_expected { Level::Unknown } else { line.level };
+        self.messages.take(&self.process, level, &line.text, Instant::now().into_std(), log);
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }
 
@@ -254,15 +282,13 @@ pub(super) async fn each_line(mut pipe: impl AsyncRead + Unpin, mut each: impl F
     lines.finish(&mut each);
 }
 
-/// ffmpeg's `info` is much of it at each start, of interest only to who looks for something: debug. So is what it says of
-/// being interrupted, once it has been asked to end.
-fn log(process: &str, line: &Line, has_been_asked: bool) {
-    match line.level {
-        Level::Error | Level::Warning if has_been_asked => tracing::debug!(process, "{}", line.text),
-        Level::Error => tracing::error!(process, "{}", line.text),
-        Level::Warning => tracing::warn!(process, "{}", line.text),
-        Level::Unknown | Level::Info => tracing::debug!(process, "{}", line.text),
-        Level::Trace => tracing::trace!(process, "{}", line.text),
+/// ffmpeg's `info` is much of it at each start, of interest only to who looks for something: debug.
+pub(super) fn log(process: &str, level: Level, text: &str) {
+    match level {
+        Level::Error => tracing::error!(process, "{text}"),
+        Level::Warning => tracing::warn!(process, "{text}"),
+        Level::Unknown | Level::Info => tracing::debug!(process, "{text}"),
+        Level::Trace => tracing::trace!(process, "{text}"),
     }
 }
 
@@ -270,32 +296,38 @@ fn log(process: &str, line: &Line, has_been_asked: bool) {
 mod tests {
     use super::*;
 
-    fn judge(raw: i32, cause: Option<Cause>, is_finishing: bool) -> Result<(), Error> {
+    fn judge(raw: i32, cause: Option<Cause>, asked: Asked) -> Result<(), Error> {
         let status = Ok(ExitStatus::from_raw(raw));
-        verdict("encoder of a".into(), status, cause, is_finishing, LastWords::default())
+        verdict("encoder of a".into(), status, cause, asked, LastWords::default())
     }
 
     #[test]
     fn ending_as_asked_is_no_error_and_ending_unasked_is() {
         for raw in [0, 255 << 8, 143 << 8, 130 << 8, 15, 2, 13] {
-            assert!(judge(raw, None, true).is_ok(), "{raw}");
+            assert!(judge(raw, None, Asked::ByQuit).is_ok(), "{raw}");
         }
         for raw in [255 << 8, 143 << 8, 15, 9, 1 << 8] {
-            assert!(matches!(judge(raw, None, false), Err(Error::Died { .. })), "{raw}");
+            assert!(matches!(judge(raw, None, Asked::No), Err(Error::Died { .. })), "{raw}");
         }
-        assert!(matches!(judge(1 << 8, None, true), Err(Error::Died { .. })));
+        assert!(matches!(judge(1 << 8, None, Asked::ByQuit), Err(Error::Died { .. })));
+        // ffmpeg that is interrupted while it opens its input.
+        assert!(judge(1 << 8, None, Asked::BySignal).is_ok());
+        assert!(judge(9, Some(Cause::Silent), Asked::BySignal).is_ok());
     }
 
     #[test]
     fn whoever_was_killed_is_told_why() {
         let after = Duration::from_secs(15);
-        assert!(matches!(judge(9, Some(Cause::Order(Order::Slow)), false), Err(Error::Slow { .. })));
-        assert!(judge(9, Some(Cause::Order(Order::Unheard)), false).is_ok());
-        assert!(matches!(judge(9, Some(Cause::Phase), true), Err(Error::Killed { .. })));
-        assert!(matches!(judge(9, Some(Cause::LastStep(after)), true), Err(Error::Unfinished { .. })));
+        assert!(matches!(judge(9, Some(Cause::Order(Order::Slow)), Asked::No), Err(Error::Slow { .. })));
+        assert!(judge(9, Some(Cause::Order(Order::Unheard)), Asked::No).is_ok());
+        assert!(matches!(judge(9, Some(Cause::Phase), Asked::ByQuit), Err(Error::Killed { .. })));
+        assert!(matches!(
+            judge(9, Some(Cause::LastStep(after)), Asked::ByQuit),
+            Err(Error::Unfinished { .. })
+        ));
         let stalled = Cause::Order(Order::Stalled { rendition: None, after });
         assert_eq!(
-            judge(9, Some(stalled), false).unwrap_err().to_string(),
+            judge(9, Some(stalled), Asked::No).unwrap_err().to_string(),
             "encoder of a gave nothing for 15 s"
         );
     }
