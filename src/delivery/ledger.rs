@@ -258,17 +258,18 @@ impl Ledger {
         listings.chain(maps.map(str::to_owned)).collect()
     }
 
-    /// What was at `key` has been deleted by somebody else: it is put again.
-    pub(super) fn lost(&mut self, key: &str) {
+    /// A look that began at `looked` found nothing at `key`. What had been put there before has been deleted by somebody
+    /// else: it is put again. What was put later, the look may have missed. Returns whether it had been put before.
+    pub(super) fn lost(&mut self, key: &str, looked: Duration, now: Duration) -> bool {
         let listings = self.options.multivariants.iter().zip(&mut self.multivariants);
         let listing = listings.filter(|(names, _)| names.key == key).map(|(_, listing)| listing).next();
         match listing {
-            Some(listing) if listing.is_out() => listing.lose(),
-            Some(_) => return,
-            None if self.maps.is_there(key) => self.maps.forget(key),
-            None => return,
+            Some(listing) if listing.is_out_since(looked) => listing.lose(),
+            None if self.maps.is_there_since(key, looked) => self.map_may_be_there(key.to_owned(), now),
+            _ => return false,
         }
         self.notices.push(Notice::Deleted(key.to_owned()));
+        true
     }
 
     /// A job has come to `outcome`.
@@ -284,7 +285,7 @@ impl Ledger {
                 self.segment_is_there(rendition, number, key, begun, now);
             }
             (Work::Segment { rendition, number, map, .. }, Outcome::Gone) => {
-                map.iter().for_each(|(map, _)| self.maps.forget(map));
+                map.into_iter().for_each(|(map, _)| self.map_may_be_there(map, now));
                 self.lose(rendition, number, now);
             }
             (Work::Segment { rendition, number, map, .. }, Outcome::Failed(error)) => {
@@ -312,7 +313,7 @@ impl Ledger {
                 return self.failed(error, refused_since, begun, now);
             }
             (Work::Multivariant { index, text }, Outcome::Done) => {
-                self.multivariants[index].show(text);
+                self.multivariants[index].show(text, now);
                 self.worked(now);
                 self.note_on_air(&key);
             }
@@ -329,13 +330,13 @@ impl Ledger {
 
     /// Until a playlist names it, it may turn out that none will.
     fn map_is_there(&mut self, map: String, now: Duration) {
-        self.maps.arrive(&map);
+        self.maps.arrive(&map, now);
         self.deletions.expire_unnamed(map, now.saturating_add(UNNAMED));
     }
 
     /// It is put again with the next segment that needs it; if there is none, it goes.
     fn map_may_be_there(&mut self, map: String, now: Duration) {
-        self.maps.forget(&map);
+        self.maps.doubt(&map);
         self.deletions.expire_unnamed(map, now.saturating_add(UNNAMED));
     }
 
@@ -450,14 +451,15 @@ impl Ledger {
     }
 
     fn deleted(&mut self, key: String, outcome: Outcome, now: Duration) {
-        self.maps.forget(&key);
         match outcome {
             Outcome::Done | Outcome::Gone => {
+                self.maps.forget(&key);
                 self.status.deleted += 1;
                 self.deletions.succeed();
             }
             // What cannot be deleted is no loss to viewers.
             Outcome::Failed(error) => {
+                self.maps.doubt(&key);
                 if self.deletions.fail(key, &error, now) {
                     self.notices.push(Notice::Left(super::chain(&error)));
                 }
@@ -958,9 +960,11 @@ mod tests {
         let map = desk.ledger.options.renditions[0].init_key(5);
         let lasting = desk.ledger.lasting();
         assert!(lasting.contains(&"index.m3u8".to_owned()) && lasting.contains(&map), "{lasting:?}");
-        desk.ledger.lost("index.m3u8");
+        let looked = desk.now + Duration::from_secs(1);
+        assert!(!desk.ledger.lost("index.m3u8", Duration::ZERO, looked), "it was put after that");
+        assert!(desk.ledger.lost("index.m3u8", looked, looked));
         assert_eq!(desk.work(), ["index.m3u8"]);
-        desk.ledger.lost(&map);
+        assert!(desk.ledger.lost(&map, looked, looked));
         desk.segment(0);
         let jobs = desk.jobs();
         let puts_map =

@@ -11,13 +11,15 @@ use crate::destination::Error;
 pub(super) struct Listing {
     wanted: Option<Arc<str>>,
     shown: Option<Arc<str>>,
+    /// When what is shown had been put.
+    shown_at: Duration,
     is_under_way: bool,
     backoff: Backoff,
 }
 
 impl Listing {
     pub(super) fn new(seed: u64) -> Self {
-        Self { wanted: None, shown: None, is_under_way: false, backoff: Backoff::new(seed) }
+        Self { wanted: None, shown: None, shown_at: Duration::ZERO, is_under_way: false, backoff: Backoff::new(seed) }
     }
 
     /// It is to say this.
@@ -37,9 +39,10 @@ impl Listing {
         Some(text)
     }
 
-    /// It says this.
-    pub(super) fn show(&mut self, text: Arc<str>) {
+    /// It says this, by `now`.
+    pub(super) fn show(&mut self, text: Arc<str>, now: Duration) {
         self.is_under_way = false;
+        self.shown_at = now;
         self.shown = Some(text);
         self.backoff.succeed();
     }
@@ -54,6 +57,11 @@ impl Listing {
     /// Whether it is there.
     pub(super) fn is_out(&self) -> bool {
         self.shown.is_some() && !self.is_under_way
+    }
+
+    /// Whether it has been there since before `at`.
+    pub(super) fn is_out_since(&self, at: Duration) -> bool {
+        self.is_out() && self.shown_at < at
     }
 
     /// It is not there any more.

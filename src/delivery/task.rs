@@ -27,6 +27,9 @@ const REPORTS: Duration = Duration::from_secs(300);
 
 /// How often it is looked at most whether what is rarely put is still there.
 const LEAST_CHECK: Duration = Duration::from_secs(2);
+/// Where so many looks in a row miss something that was put, a destination does not give back what it takes, and is not
+/// looked at any more.
+const MOST_MISSED: u32 = 5;
 
 /// A segment that is to be put.
 #[derive(Clone, Debug)]
@@ -125,6 +128,7 @@ impl Delivery {
             entering: JoinSet::new(),
             checking: JoinSet::new(),
             check_at: Instant::now(),
+            missed: 0,
             backoff: Backoff::new(seed),
         };
         let task = tokio::spawn(async move { worker.run(entrance, received, &notice.state).await });
@@ -251,10 +255,12 @@ struct Worker {
     is_open: bool,
     jobs: JoinSet<(Job, Outcome)>,
     entering: JoinSet<Result<Found, Error>>,
-    /// The keys that were found to be absent.
-    checking: JoinSet<Vec<String>>,
+    /// When a look began, and the keys that were found to be absent.
+    checking: JoinSet<(Duration, Vec<String>)>,
     /// When it is looked next whether what is rarely put is still there.
     check_at: Instant,
+    /// How many looks in a row missed something.
+    missed: u32,
     /// Of looking at it.
     backoff: Backoff,
 }
@@ -291,9 +297,7 @@ impl Worker {
                         Err(error) => self.stay_out(error)?,
                     }
                 }
-                Some(Ok(absent)) = self.checking.join_next() => {
-                    absent.iter().for_each(|key| self.ledger.lost(key));
-                }
+                Some(Ok((looked, absent))) = self.checking.join_next() => self.checked(looked, &absent),
                 () = sleep_until(wake) => if Instant::now() >= report {
                     report += REPORTS;
                     tracing::info!("{}", self.ledger.status());
@@ -315,10 +319,24 @@ impl Worker {
             return;
         }
         self.check_at = Instant::now() + self.presentation.target.max(LEAST_CHECK);
-        let keys = if self.is_open && self.checking.is_empty() { self.ledger.lasting() } else { Vec::new() };
+        let may_look = self.is_open && self.checking.is_empty() && self.missed < MOST_MISSED;
+        let keys = if may_look { self.ledger.lasting() } else { Vec::new() };
         if !keys.is_empty() {
-            let (destination, limit) = (Arc::clone(&self.destination), self.options.timeout);
-            self.checking.spawn(async move { absent(destination.as_ref(), keys, limit).await });
+            let (destination, limit, now) = (Arc::clone(&self.destination), self.options.timeout, self.now());
+            self.checking.spawn(async move { (now, absent(destination.as_ref(), keys, limit).await) });
+        }
+    }
+
+    /// The look that began at `looked` missed the objects at these keys.
+    fn checked(&mut self, looked: Duration, absent: &[String]) {
+        let now = self.now();
+        let missing = absent.iter().filter(|key| self.ledger.lost(key, looked, now)).count();
+        self.missed = if missing > 0 { self.missed + 1 } else { 0 };
+        if self.missed == MOST_MISSED {
+            tracing::warn!(
+                "does not return what was written, no longer checked for deleted playlists destination={}",
+                self.name
+            );
         }
     }
 

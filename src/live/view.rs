@@ -50,6 +50,12 @@ impl View {
         self.entries.iter().filter_map(|entry| entry.map.as_deref()).collect()
     }
 
+    /// Whether a segment other than the `missing` ones, by number, is decoded with the map at `key`.
+    pub fn needs_map(&self, key: &str, missing: &BTreeSet<u64>) -> bool {
+        let mut there = self.entries.iter().filter(|entry| !missing.contains(&entry.number));
+        there.any(|entry| entry.map.as_deref() == Some(key))
+    }
+
     /// The parts of the segment with this number in its name, as long as they are told of.
     pub(super) fn parts(&self, number: u64) -> &[playlist::Part] {
         self.entries.iter().rev().find(|entry| entry.number == number).map_or(&[], |entry| &entry.parts)
