@@ -169,10 +169,12 @@ fn splits(elementary: &Elementary, sizes: &[usize]) -> Vec<usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    // Each but the last holds more than what tells where an access unit begins; fewer bytes in every PES packet would leave
+    // times that belong to start codes in pieces.
     #[test]
     fn any_pes_packets_give_the_same_segments(
         which in 0..4,
-        sizes in proptest::collection::vec(1_usize..4000, 1..12),
+        sizes in proptest::collection::vec(40_usize..4000, 1..12),
     ) {
         let elementary = match which { 0 => h264(true), 1 => h264(false), 2 => hevc(), _ => ac3() };
         is_same(&elementary, &elementary.packed(&splits(&elementary, &sizes)), None);
