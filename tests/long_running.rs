@@ -33,8 +33,9 @@ impl Run {
              video = {{ codec = \"copy\" }}\naudio = {{ codec = \"copy\" }}\n"
         );
         fs::write(folder.join("live.toml"), text).unwrap();
-        let child = Command::new("sh")
-            .args(["-c", &format!("{setup}exec \"$@\""), "sh"])
+        // These tests may run under nohup, which ignores it.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP", "sh", "-c", &format!("{setup}exec \"$@\""), "sh"])
             .args([env!("CARGO_BIN_EXE_segcast"), "run", "live.toml"])
             .current_dir(folder)
             .env("LONG_RUNNING_TEST", folder)

@@ -32,6 +32,7 @@ pub(crate) mod latm;
 mod mpeg2;
 pub(crate) mod mpeg_audio;
 pub(crate) mod opus;
+pub(crate) mod parameter_sets;
 pub(crate) mod picture;
 pub(crate) mod record;
 pub(crate) mod sound;

@@ -623,6 +623,11 @@ impl Core {
     /// Ends the open part before this picture, or begins the first one of a segment with it.
     fn divide(&mut self, start: &PesStart, picture: &Picture, begin: Option<Head>, next: Next) {
         let Some(parts) = &mut self.parts else { return };
+        let codec = self.video.as_ref().map(|video| video.codec);
+        if let Some(codec) = codec.filter(|_| picture.has_parameter_sets) {
+            self.outlet.repeat().keep(codec);
+        }
+        let repeated = codec.filter(|_| !picture.has_parameter_sets);
         if begin.is_some() {
             parts.begin(picture);
         } else if let Some(part) = parts.go_on(picture, next.decoded)
@@ -632,10 +637,11 @@ impl Core {
                 self.outlet.split(
                     start,
                     picture.random_access.is_some(),
-                    Then::Part(part, Arc::clone(program)),
+                    Then::Part(part, Arc::clone(program), repeated),
                 );
             } else {
                 self.outlet.part(part, program);
+                repeated.into_iter().for_each(|codec| self.outlet.repeat().at(start, codec));
             }
             if part.duration > part.longest && !std::mem::replace(&mut self.is_long_told, true) {
                 self.trouble(start, AnomalyKind::PartTooLong);

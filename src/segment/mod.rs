@@ -33,6 +33,7 @@ mod grid;
 mod lanes;
 mod outlet;
 mod parts;
+mod repeat;
 mod segmenter;
 mod spacing;
 mod timing;

@@ -9,8 +9,10 @@ use bytes::Bytes;
 
 use super::cutter::Event;
 use super::lanes::{Lanes, Owner};
+use super::repeat::Repeat;
 use super::timing::{End, is_jump};
 use super::{Extent, Head, Part};
+use crate::codec::Codec;
 use crate::time::Ticks;
 use crate::ts::{self, Anomaly, AnomalyKind, PACKET_LEN, PesStart, Pid, Program};
 
@@ -79,8 +81,8 @@ struct Split {
 pub enum Then {
     /// The newest segment.
     Segment,
-    /// The newest segment's next part, behind this one.
-    Part(Part, Arc<Program>),
+    /// The newest segment's next part, behind this one. Parameter sets are repeated in it, if its coding is given.
+    Part(Part, Arc<Program>, Option<Codec>),
     /// Nothing that is kept.
     Nothing,
 }
@@ -96,6 +98,7 @@ pub struct Outlet {
     waiting: Option<Waiting>,
     lead: Lead,
     split: Option<Split>,
+    repeat: Repeat,
     /// Offset of the first, and number, of the packets that go nowhere.
     left_out: Option<(u64, u64)>,
     chunk: Bytes,
@@ -118,7 +121,10 @@ impl Outlet {
     /// The streams are those of `program`, and segments begin with pictures of `reference`.
     pub fn arrange(&mut self, program: &Program, reference: Option<Pid>) {
         self.lanes.arrange(program);
-        self.reference = reference;
+        if reference != self.reference {
+            self.reference = reference;
+            self.repeat = Repeat::default();
+        }
     }
 
     /// The reference stream's PES packet goes to the newest segment, if one is open.
@@ -170,16 +176,25 @@ impl Outlet {
             self.send(whole(Bytes::copy_from_slice(&tail)));
         }
         match &then {
-            Then::Part(part, program) => self.part(*part, program),
+            Then::Part(part, program, _) => self.part(*part, program),
             Then::Segment | Then::Nothing => {
                 self.route(ts::Event::PesEnd { pid: start.pid });
                 if let Then::Segment = then { self.join(&start) } else { self.leave(&start) }
             }
         }
-        self.send(whole(halves.head.into()));
+        let head = Bytes::from(halves.head);
+        if let Then::Part(.., Some(codec)) = then {
+            self.repeat.at(&PesStart { at, ..start }, codec);
+        }
+        self.send(whole(head));
         if !rest.is_empty() {
             self.send(ts::Run { pid: start.pid, at: at + PACKET_LEN as u64, bytes: rest });
         }
+    }
+
+    /// The parameter sets of the reference stream, and where they are repeated.
+    pub(super) const fn repeat(&mut self) -> &mut Repeat {
+        &mut self.repeat
     }
 
     /// No more of the reference stream's PES packet is waited for: the stream is away.
@@ -238,6 +253,12 @@ impl Outlet {
         let end = run.at + run.bytes.len() as u64;
         if let Some(split) = self.split.take_if(|split| split.start.pid == run.pid && end > split.start.at) {
             return self.send_split(run, split);
+        }
+        if Some(run.pid) == self.reference {
+            if let Some(place) = self.repeat.take_in(&run) {
+                return self.repeat.inserted(run, place).into_iter().for_each(|run| self.send(run));
+            }
+            self.repeat.look(&run);
         }
         let Some(lane) = self.lanes.get(run.pid) else { return };
         match lane.owner {
@@ -408,6 +429,7 @@ impl Outlet {
         self.tell_left_out();
         self.flush();
         self.split = None;
+        self.repeat = Repeat::default();
         self.lanes = Lanes::default();
         self.reference = None;
         self.chunk = Bytes::new();

@@ -28,7 +28,7 @@ pub use event::{Event, Inside, PesStart, Run};
 pub use packet::{AdaptationField, PACKET_LEN, Packet, Pcr, Pid, SYNC_BYTE, packets};
 pub use programs::Selection;
 pub use psi::{Pat, Program, Service, Stream, find, packetize, pat_section};
-pub(crate) use split::split;
+pub(crate) use split::{insert, split};
 
 /// Why bytes are not what they were read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

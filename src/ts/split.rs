@@ -1,5 +1,5 @@
-//! One transport packet divided in two, where an access unit begins in it: its end stays with the PES packet in hand, the
-//! access unit gets a PES packet of its own.
+//! One transport packet made into several: divided where an access unit begins in it (its end stays with the PES packet in
+//! hand, the access unit gets a PES packet of its own), or with units inserted at the front of its access unit.
 
 use super::packet::{PACKET_LEN, Packet, SYNC_BYTE};
 use super::{Pid, event::PesStart};
@@ -53,6 +53,49 @@ pub(crate) fn split(packet: &[u8; PACKET_LEN], start: &PesStart, is_random_acces
         _ => head.extend_from_slice(&written(parsed.pid(), true, counter, &[1, flags], &all)),
     }
     Some(Halves { tail, head })
+}
+
+/// Packets in place of `packet`, which begins a PES packet: its access unit has `units` in it, behind its first `lead`
+/// bytes. Their continuity counters lead up to that of the packet that follows in the stream; the first has
+/// discontinuity_indicator set, as there are more of them. None, if the packet begins none, or is scrambled.
+pub(crate) fn insert(
+    packet: &[u8; PACKET_LEN],
+    units: &[u8],
+    lead: impl Fn(&[u8]) -> usize,
+) -> Option<Vec<u8>> {
+    let parsed = Packet::parse(packet).ok()?;
+    let payload = parsed.payload().ok()?;
+    if !parsed.is_unit_start() || packet[3] & 0xc0 != 0 || !payload.starts_with(&[0, 0, 1]) {
+        return None;
+    }
+    let header_len = 9 + usize::from(*payload.get(8)?);
+    let lead = lead(payload.get(header_len..)?);
+    let (before, behind) = payload.split_at_checked(header_len + lead)?;
+    let mut first = before.to_vec();
+    let len = usize::from(u16::from_be_bytes([first[4], first[5]]));
+    // Of video, zero says nothing of how long it is.
+    let len = if len == 0 { 0 } else { u16::try_from(len + units.len()).unwrap_or(0) };
+    first[4..6].copy_from_slice(&len.to_be_bytes());
+    first.extend_from_slice(units);
+    let (head, rest) = first.split_at(first.len().min(ROOM - FLAGS));
+    let more = rest.chunks(ROOM).collect::<Vec<_>>();
+    // The packet itself keeps its counter, unless nothing is left in it.
+    let count = more.len() + usize::from(!behind.is_empty());
+    let mut counter = parsed.continuity_counter().wrapping_sub(count as u8);
+    let field = &packet[HEADER..PACKET_LEN - payload.len()];
+    let mut out = written(parsed.pid(), true, counter, &[1, DISCONTINUITY], head).to_vec();
+    for payload in more {
+        counter = counter.wrapping_add(1);
+        out.extend_from_slice(&written(parsed.pid(), false, counter, &[], payload));
+    }
+    if !behind.is_empty() {
+        let mut last = *packet;
+        last[1] &= !0x40;
+        last[3] |= 0x30;
+        fill(&mut last, field, behind);
+        out.extend_from_slice(&last);
+    }
+    Some(out)
 }
 
 fn written(pid: Pid, is_start: bool, counter: u8, field: &[u8], payload: &[u8]) -> [u8; PACKET_LEN] {
@@ -152,6 +195,54 @@ mod tests {
             *byte = n as u8;
         }
         packet
+    }
+
+    #[test]
+    fn what_is_inserted_stands_behind_the_lead_of_the_access_unit() {
+        let head = [0, 0, 1, 0xe0, 0, 0, 0x84, 0x80, 5, 0x21, 0, 1, 0, 1];
+        for (field, units, len) in
+            [(&[][..], 30, 0), (&[0], 170, 300), (&[7, 0x10, 1, 2, 3, 4, 5, 6], 700, 0)]
+        {
+            let mut packet = packet(field);
+            packet[1] |= 0x40;
+            let at = 4 + field.len();
+            packet[at..at + head.len()].copy_from_slice(&head);
+            packet[at + 5] = len as u8;
+            packet[at + 4] = (len >> 8) as u8;
+            let units = vec![0xab; units];
+            let payload = Packet::parse(&packet).unwrap().payload().unwrap();
+            for lead in [0, 6, payload.len() - head.len()] {
+                let out = insert(&packet, &units, |_| lead).unwrap();
+                let packets: Vec<_> =
+                    out.chunks(PACKET_LEN).map(|packet| Packet::parse(packet).unwrap()).collect();
+                let starts: Vec<_> = packets.iter().map(|packet| packet.is_unit_start()).collect();
+                assert!(starts[0] && !starts[1..].contains(&true));
+                assert!(packets[0].adaptation_field().unwrap().is_discontinuity());
+                let counters: Vec<_> = packets.iter().map(|packet| packet.continuity_counter()).collect();
+                let until = (6 - packets.len() as i32..=5).map(|counter| counter as u8 & 0x0f);
+                assert_eq!(counters, until.collect::<Vec<_>>());
+                let pes: Vec<u8> =
+                    packets.iter().flat_map(|packet| packet.payload().unwrap().to_vec()).collect();
+                let (before, behind) = payload.split_at(head.len() + lead);
+                assert_eq!(pes[6..], [&before[6..], &units, behind].concat());
+                let stated = usize::from(u16::from_be_bytes([pes[4], pes[5]]));
+                assert_eq!(stated, if len == 0 { 0 } else { len + units.len() });
+                let pcr = packets.last().unwrap().adaptation_field().ok().and_then(|field| field.pcr());
+                assert_eq!(pcr.is_some(), field.len() == 8 && !behind.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_inserted_where_no_pes_packet_begins_or_it_is_scrambled() {
+        let mut packet = packet(&[]);
+        assert_eq!(insert(&packet, &[1], |_| 0), None);
+        packet[1] |= 0x40;
+        assert_eq!(insert(&packet, &[1], |_| 0), None, "no start code");
+        packet[4..13].copy_from_slice(&[0, 0, 1, 0xe0, 0, 0, 0x84, 0, 0]);
+        assert!(insert(&packet, &[1], |_| 0).is_some());
+        packet[3] |= 0x80;
+        assert_eq!(insert(&packet, &[1], |_| 0), None);
     }
 
     #[test]

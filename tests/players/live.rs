@@ -1,7 +1,8 @@
 //! A live channel, from segcast's own origin.
 
 use crate::clip::clip;
-use crate::player::{PLAYERS, Player, Report, all_play, seconds, shared};
+use crate::machine::shared;
+use crate::player::{PLAYERS, Player, Report, all_play, seconds};
 use crate::server::Server;
 
 /// Players that keep three segments away from the live edge find them.
@@ -40,8 +41,9 @@ fn assert_calm(server: &Server) {
 
 #[test]
 fn a_live_transport_stream_plays() {
-    let _machine = shared();
-    plays_everywhere(&pattern(""), ".ts");
+    shared(|| {
+        plays_everywhere(&pattern(""), ".ts");
+    });
 }
 
 /// From the worst variant to the best one, in players that can be told to.
@@ -63,8 +65,9 @@ pub fn switches(server: &Server) {
 
 #[test]
 fn a_variant_is_switched_to_without_a_stall() {
-    let _machine = shared();
-    switches(&pattern(""));
+    shared(|| {
+        switches(&pattern(""));
+    });
 }
 
 /// An encoder that begins anew every three seconds, timestamps and all. It is a bit faster than the clock, and so makes up
@@ -99,6 +102,7 @@ pub fn plays_over_discontinuities(output: &str) {
 
 #[test]
 fn discontinuities_are_played_over() {
-    let _machine = shared();
-    plays_over_discontinuities("");
+    shared(|| {
+        plays_over_discontinuities("");
+    });
 }

@@ -13,6 +13,7 @@ mod folder;
 mod harness;
 mod live;
 mod low_latency;
+mod machine;
 mod page;
 mod player;
 mod preview;

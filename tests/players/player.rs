@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -220,16 +219,4 @@ pub fn scripts(folder: &str) -> PathBuf {
 pub fn seconds() -> u32 {
     std::env::var("TEST_PLAYER_SECONDS")
         .map_or(5, |text| text.parse().expect("TEST_PLAYER_SECONDS is a number"))
-}
-
-static MACHINE: RwLock<()> = RwLock::new(());
-
-/// The machine, shared with other tests.
-pub fn shared() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// The machine for one test: what is measured there would be late beside others.
-pub fn alone() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

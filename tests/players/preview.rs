@@ -1,8 +1,9 @@
 //! The page that a channel shows at `/`.
 
 use crate::folder::Folder;
+use crate::machine::{alone, shared};
 use crate::page::Page;
-use crate::player::{alone, scripts, shared};
+use crate::player::scripts;
 use crate::server::Server;
 
 const PHONE: [&str; 4] = ["--width", "390", "--height", "844"];
@@ -62,66 +63,72 @@ fn assert_tells_all(page: &Page) {
 
 #[test]
 fn the_page_shows_a_channel_on_a_desktop() {
-    let _machine = shared();
-    let page = Page::open_and_keep(&pattern("", "").url(""), "desktop", &["--seconds", "3"]);
-    assert_is_good(&page);
-    assert_is_reached(&page);
-    assert_tells_all(&page);
+    shared(|| {
+        let page = Page::open_and_keep(&pattern("", "").url(""), "desktop", &["--seconds", "3"]);
+        assert_is_good(&page);
+        assert_is_reached(&page);
+        assert_tells_all(&page);
+    });
 }
 
 #[test]
 fn the_page_shows_a_channel_on_a_phone() {
-    let _machine = shared();
-    let options = [&PHONE[..], &["--seconds", "3"]].concat();
-    let page = Page::open_and_keep(&pattern("", "").url(""), "phone", &options);
-    assert_is_good(&page);
-    assert_tells_all(&page);
+    shared(|| {
+        let options = [&PHONE[..], &["--seconds", "3"]].concat();
+        let page = Page::open_and_keep(&pattern("", "").url(""), "phone", &options);
+        assert_is_good(&page);
+        assert_tells_all(&page);
+    });
 }
 
 #[test]
 fn the_page_plays_by_a_script_where_the_browser_has_no_hls() {
-    let _machine = shared();
-    let server = pattern("", &format!("player = \"{}\"", player()));
-    let options = ["--without-native", "--seconds", "3"];
-    let page = Page::open_and_keep(&server.url(""), "script", &options);
-    assert_is_good(&page);
-    assert_tells_all(&page);
-    assert!(page.fact("Watch", "Player").starts_with("hls.js"), "{page:#?}");
-    assert!(page.number("Watch", "Latency") < 8.0, "{page:#?}");
+    shared(|| {
+        let server = pattern("", &format!("player = \"{}\"", player()));
+        let options = ["--without-native", "--seconds", "3"];
+        let page = Page::open_and_keep(&server.url(""), "script", &options);
+        assert_is_good(&page);
+        assert_tells_all(&page);
+        assert!(page.fact("Watch", "Player").starts_with("hls.js"), "{page:#?}");
+        assert!(page.number("Watch", "Latency") < 8.0, "{page:#?}");
+    });
 }
 
 /// A page must not ask for addresses with a login in them: browsers refuse that.
 #[test]
 fn the_page_plays_where_the_login_stands_in_its_address() {
-    let _machine = shared();
-    let login = format!("user = \"viewer\"\npassword = \"s3cret\"\nplayer = \"{}\"", player());
-    for part in ["", "part = \"200ms\""] {
-        let mut server = Server::pattern(&format!("segment = \"1s\"\nwindow = 8\n{part}"), &login);
-        server.until_ready();
-        let url = server.url("").replace("http://", "http://viewer:s3cret@");
-        let page = Page::open(&url, &["--seconds", "3"]);
-        assert!(page.errors.is_empty() && page.played_s > 1.0, "{page:#?}");
-        assert!(page.number("high", "Segments") > 0.0, "{page:#?}");
-    }
+    shared(|| {
+        let login = format!("user = \"viewer\"\npassword = \"s3cret\"\nplayer = \"{}\"", player());
+        for part in ["", "part = \"200ms\""] {
+            let mut server = Server::pattern(&format!("segment = \"1s\"\nwindow = 8\n{part}"), &login);
+            server.until_ready();
+            let url = server.url("").replace("http://", "http://viewer:s3cret@");
+            let page = Page::open(&url, &["--seconds", "3"]);
+            assert!(page.errors.is_empty() && page.played_s > 1.0, "{page:#?}");
+            assert!(page.number("high", "Segments") > 0.0, "{page:#?}");
+        }
+    });
 }
 
 #[test]
 fn a_page_that_cannot_play_says_so() {
-    let _machine = shared();
-    let server = pattern("", "player = \"\"");
-    let page = Page::open(&server.url(""), &["--without-native", "--seconds", "1"]);
-    assert!(page.outline.contains("cannot play HLS"), "{page:#?}");
-    assert_eq!(page.errors, ["nothing plays"]);
+    shared(|| {
+        let server = pattern("", "player = \"\"");
+        let page = Page::open(&server.url(""), &["--without-native", "--seconds", "1"]);
+        assert!(page.outline.contains("cannot play HLS"), "{page:#?}");
+        assert_eq!(page.errors, ["nothing plays"]);
+    });
 }
 
 /// As a new user has it: the address, as soon as it is printed; and the moment from which there is a stream.
 #[test]
 fn the_quickstarts_page_plays_within_three_seconds() {
-    let _machine = alone();
-    let mut server = Server::quickstart(&player());
-    server.until_ready();
-    let page = Page::open_and_keep(&server.url(""), "quickstart", &["--seconds", "3"]);
-    println!("quickstart: plays after {:.2?} s, {}", page.startup_s, page.fact("Watch", "Latency"));
-    assert!(page.errors.is_empty() && page.violations.is_empty(), "{page:#?}");
-    assert!(page.startup_s.is_some_and(|startup| startup <= 3.0) && page.played_s > 1.0, "{page:#?}");
+    alone(|| {
+        let mut server = Server::quickstart(&player());
+        server.until_ready();
+        let page = Page::open_and_keep(&server.url(""), "quickstart", &["--seconds", "3"]);
+        println!("quickstart: plays after {:.2?} s, {}", page.startup_s, page.fact("Watch", "Latency"));
+        assert!(page.errors.is_empty() && page.violations.is_empty(), "{page:#?}");
+        assert!(page.startup_s.is_some_and(|startup| startup <= 3.0) && page.played_s > 1.0, "{page:#?}");
+    });
 }

@@ -3,7 +3,8 @@
 use std::process::{Command, Output, Stdio};
 
 use crate::live::pattern;
-use crate::player::{seconds, shared};
+use crate::machine::shared;
+use crate::player::seconds;
 use crate::server::Server;
 
 const FPS: u32 = 25;
@@ -52,11 +53,12 @@ fn gstreamer_plays(server: &Server) {
 }
 
 pub fn is_read_everywhere(output: &str) {
-    let _machine = shared();
-    let server = pattern(output);
-    std::thread::scope(|scope| {
-        scope.spawn(|| ffmpeg_reads(&server));
-        scope.spawn(|| gstreamer_plays(&server));
+    shared(|| {
+        let server = pattern(output);
+        std::thread::scope(|scope| {
+            scope.spawn(|| ffmpeg_reads(&server));
+            scope.spawn(|| gstreamer_plays(&server));
+        });
     });
 }
 

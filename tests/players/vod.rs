@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::clip::clip;
-use crate::player::{PLAYERS, all_play, shared};
+use crate::machine::shared;
+use crate::player::{PLAYERS, all_play};
 use crate::server::Server;
 
 /// Longer than the clip: it is played to its end.
@@ -19,17 +20,21 @@ fn segment(input: &Path, folder: &Path, arguments: &[&str]) {
 }
 
 pub fn plays_to_its_end(arguments: &[&str], extension: &str) {
-    let _machine = shared();
-    let folder = tempfile::tempdir().unwrap();
-    let input = clip(folder.path().join("clip.ts"), "testsrc2", 5);
-    let vod = folder.path().join("vod");
-    segment(&input, &vod, arguments);
-    let server = Server::files(&vod);
-    for report in all_play(&PLAYERS, &server.url("index.m3u8"), AMPLE_S) {
-        let report = report.plays_smoothly();
-        assert!(report.is_ended && (report.position_s - 5.0).abs() < 0.2, "{report:#?}");
-        assert!(report.fetched.iter().filter(|path| path.ends_with(extension)).count() >= 3, "{report:#?}");
-    }
+    shared(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let input = clip(folder.path().join("clip.ts"), "testsrc2", 5);
+        let vod = folder.path().join("vod");
+        segment(&input, &vod, arguments);
+        let server = Server::files(&vod);
+        for report in all_play(&PLAYERS, &server.url("index.m3u8"), AMPLE_S) {
+            let report = report.plays_smoothly();
+            assert!(report.is_ended && (report.position_s - 5.0).abs() < 0.2, "{report:#?}");
+            assert!(
+                report.fetched.iter().filter(|path| path.ends_with(extension)).count() >= 3,
+                "{report:#?}"
+            );
+        }
+    });
 }
 
 #[test]

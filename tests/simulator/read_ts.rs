@@ -130,19 +130,57 @@ fn ticks(bytes: &[u8]) -> i64 {
     number >> 3 & 0x1_c000_0000 | number >> 2 & 0x3fff_8000 | number >> 1 & 0x7fff
 }
 
+/// What stands between the delimiter of a keyframe and its first slice, behind start codes of four bytes.
+fn parameter_sets(frame: &Frame) -> Vec<u8> {
+    let head = frame.payload.first().map_or(&[][..], |slice| &frame.bytes[..slice.start - 3]);
+    let is_code = |at: usize| head[..at].ends_with(&[0, 0, 1]);
+    let mut starts: Vec<usize> = (3..=head.len()).filter(|at| is_code(*at)).collect();
+    starts.push(head.len() + 3);
+    let mut sets = Vec::new();
+    for pair in starts.windows(2) {
+        let unit = &head[pair[0]..pair[1] - 3];
+        let is_set = matches!(unit[0], 0x67 | 0x68 | 0x40 | 0x42 | 0x44);
+        if is_set {
+            sets.extend_from_slice(&[0, 0, 0, 1]);
+            sets.extend_from_slice(unit);
+        }
+    }
+    sets
+}
+
+/// The frame with `sets` behind its delimiter.
+fn with_sets(frame: &Frame, sets: &[u8]) -> Vec<u8> {
+    let lead = frame.payload.first().map_or(0, |slice| slice.start - 3);
+    // The first start code has four bytes.
+    let (before, behind) = frame.bytes.split_at(if lead > 1 { lead } else { 0 });
+    [before, sets, behind].concat()
+}
+
 /// Finds the frames in a stream by their names.
 fn find(playlist: &mut Playlist, stream: &Stream, frames: &[Frame]) {
     let mut last_start = None;
+    let mut sets = Vec::new();
     for (at, track, id) in names(&stream.bytes) {
         let frame = frames.get(frames.partition_point(|frame| frame.id < id));
         let Some(frame) = frame.filter(|frame| (frame.track, frame.id) == (track, id)) else {
             playlist.fail(Rule::Frames, format!("a frame {id} of track {track} that was never sent"));
             continue;
         };
-        let from = at.checked_sub(frame.name_at);
-        let found = from.and_then(|from| stream.bytes.get(from..from + frame.bytes.len()));
-        let is_exact = found == Some(&frame.bytes[..]);
-        let start = from.unwrap_or(0);
+        if frame.is_key && frame.track == 0 {
+            sets = parameter_sets(frame);
+        }
+        let is_here = |bytes: &[u8], name_at: usize| {
+            let from = at.checked_sub(name_at)?;
+            (stream.bytes.get(from..from + bytes.len()) == Some(bytes)).then_some(from)
+        };
+        // Where a part begins, parameter sets are repeated.
+        let repeated = || {
+            let has_sets = frame.track == 0 && !sets.is_empty();
+            has_sets.then(|| is_here(&with_sets(frame, &sets), frame.name_at + sets.len()))?
+        };
+        let from = is_here(&frame.bytes, frame.name_at).or_else(repeated);
+        let is_exact = from.is_some();
+        let start = from.or(at.checked_sub(frame.name_at)).unwrap_or(0);
         let segment = stream.segment(start);
         // The PES packet's timestamps are those of the first frame that begins in it.
         let pes = stream.starts.partition_point(|(from, _)| *from <= start).checked_sub(1);

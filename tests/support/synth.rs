@@ -42,10 +42,13 @@ impl Default for Synth {
 }
 
 /// SPS and PPS of a 320x180 Baseline stream, an access unit delimiter before them.
-const SETS: &[u8] = &[
+pub const SETS: &[u8] = &[
     0, 0, 0, 1, 0x09, 0x10, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x0d, 0xd9, 0x01, 0x41, 0x9f, 0x9f, 0x01, 0x10, 0,
     0, 3, 0, 0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x42, 0xa4, 0x80, 0, 0, 0, 1, 0x68, 0xcb, 0x83, 0xcb, 0x20,
 ];
+
+/// Of the access unit delimiter in front of them.
+pub const DELIMITER_LEN: usize = 6;
 
 impl Synth {
     /// The stream.
