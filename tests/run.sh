@@ -96,14 +96,9 @@ tests() {
         [[ $file == destinations ]] || targets+=(--test "$file")
     done
     cargo test --quiet --no-fail-fast --lib --bins "${targets[@]}" || status=1
-    cargo test --quiet --no-fail-fast --test destinations -- --test-threads 4 || status=1
+    cargo test --quiet --no-fail-fast --test destinations -- --test-threads 8 || status=1
     cargo test --quiet --doc || status=1
     return "$status"
-}
-
-# All of them are built. What is in them has just been run, and is the same.
-core_alone() {
-    cargo test --quiet --no-default-features --no-run
 }
 
 documentation() {
@@ -144,7 +139,6 @@ step "documentation" documentation
 step "test media" testdata/make.sh
 step "servers of the tests" tests/servers.sh
 step "tests" tests
-step "tests, core alone" core_alone
 step "instructions" benches/instructions.sh
 if [[ $fuzz_seconds -gt 0 ]]; then
     fuzz_features=()

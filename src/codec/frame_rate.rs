@@ -81,7 +81,8 @@ impl FrameRate {
             self.waiting.reserve_exact(REORDER + 1);
             self.steps.reserve_exact(WINDOW);
         }
-        let at = self.waiting.partition_point(|waiting| *waiting <= pts);
+        // Most belong near the end.
+        let at = self.waiting.iter().rposition(|waiting| *waiting <= pts).map_or(0, |before| before + 1);
         self.waiting.insert(at, pts);
         if self.waiting.len() > REORDER {
             let earliest = self.waiting.remove(0);

@@ -592,8 +592,13 @@ impl Core {
 
     fn replay(&mut self) {
         self.held_bytes = 0;
-        for event in std::mem::take(&mut self.held) {
+        let mut held = std::mem::take(&mut self.held);
+        for event in held.drain(..) {
             self.take(event);
+        }
+        if self.held.is_empty() {
+            // Its room is used again.
+            self.held = held;
         }
     }
 

@@ -258,7 +258,9 @@ impl Outlet {
             if let Some(place) = self.repeat.take_in(&run) {
                 return self.repeat.inserted(run, place).into_iter().for_each(|run| self.send(run));
             }
-            self.repeat.look(&run);
+            if self.repeat.is_looking() {
+                self.repeat.look(&run);
+            }
         }
         let Some(lane) = self.lanes.get(run.pid) else { return };
         match lane.owner {

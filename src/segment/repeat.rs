@@ -38,6 +38,11 @@ impl Repeat {
         self.next.take_if(|place| end > place.at)
     }
 
+    /// Whether parameter sets are to come.
+    pub(super) const fn is_looking(&self) -> bool {
+        self.sets.is_open()
+    }
+
     /// Looks through packets of the stream for the parameter sets that are to be kept.
     pub(super) fn look(&mut self, run: &Run) {
         let mut packets = run.packets();

@@ -14,7 +14,7 @@ use super::framing::{Framing, Front};
 use super::packet::{PACKET_LEN, Packet, SYNC_BYTE};
 use super::programs::{Programs, Selection};
 use super::psi::{Pat, Program};
-use super::section::{Gathered, Gatherer, repair_crc};
+use super::table::{Found, Table};
 use super::track::{Outcome, Take, Track};
 use crate::time::Ticks;
 
@@ -22,38 +22,11 @@ use crate::time::Ticks;
 const MAX_SLOTS: usize = 255;
 /// Events gathered before they are handed out: scanning goes on in long strides.
 const BATCH: usize = 64;
-/// Sections with a wrong CRC after which one is believed all the same, if none had a right one.
-const MAX_WRONG_CRCS: u8 = 10;
 
 #[derive(Debug)]
 enum Slot {
     Table(Box<Table>),
     Track(Box<Track>),
-}
-
-/// A PID that carries a PAT or PMT.
-#[derive(Debug)]
-struct Table {
-    pid: Pid,
-    gatherer: Gatherer,
-    counter: Option<u8>,
-    has_right_crc: bool,
-    wrong_crcs: u8,
-    /// The last section with a wrong CRC, while none had a right one.
-    doubtful: Option<Vec<u8>>,
-}
-
-impl Table {
-    fn new(pid: Pid) -> Self {
-        Self {
-            pid,
-            gatherer: Gatherer::default(),
-            counter: None,
-            has_right_crc: false,
-            wrong_crcs: 0,
-            doubtful: None,
-        }
-    }
 }
 
 /// Packets to be read: a stretch of the stream, and where it lies in it.
@@ -103,6 +76,8 @@ pub struct Demuxer {
     table: Box<[u8; Pid::COUNT]>,
     slots: Vec<Slot>,
     queue: VecDeque<Event>,
+    /// Empty but for its room, between the packets of tables.
+    found: Vec<Found>,
     outcome: Outcome,
     clock: Option<Ticks>,
     /// Offset at which the first program that may be chosen was known.
@@ -141,6 +116,7 @@ impl Demuxer {
             table: Box::new([0; Pid::COUNT]),
             slots: Vec::new(),
             queue: VecDeque::new(),
+            found: Vec::new(),
             outcome: Outcome::default(),
             clock: None,
             candidate_at: None,
@@ -293,12 +269,12 @@ impl Demuxer {
             return;
         }
         let doubtful = |slot: &mut Slot| match slot {
-            Slot::Table(table) => Some((table.pid, table.doubtful.take()?)),
+            Slot::Table(table) => Some((table.pid(), table.take_doubtful()?)),
             Slot::Track(_) => None,
         };
         // The PAT's slot is the first; the PMTs' are there behind it.
         while let Some((pid, section)) = self.slots.iter_mut().find_map(doubtful) {
-            self.believe(section, pid, at);
+            self.take_section(&section, pid, at);
         }
         if self.programs.is_waiting() {
             self.choose(at, true, false);
@@ -422,65 +398,24 @@ impl Demuxer {
 
     fn take_table(&mut self, slot: u8, packet: Packet<'_>, at: u64) {
         let Some(Slot::Table(table)) = self.slots.get_mut(usize::from(slot) - 1) else { return };
-        if packet.is_in_error() || packet.is_scrambled() || !packet.has_payload() {
-            return;
-        }
-        let pid = table.pid;
-        let found = packet.continuity_counter();
-        let expected = table.counter.map_or(found, |last| (last + 1) & 0x0f);
-        // Some multiplexers never count: a section that begins anew is read, sent twice or not.
-        if table.counter == Some(found) && !packet.is_unit_start() {
-            return;
-        }
-        if found != expected {
-            table.gatherer.reset();
-            if table.counter != Some(found) {
-                let kind = AnomalyKind::ContinuityGap { expected, found };
-                self.queue.push_back(Event::Anomaly(Anomaly { at, pid: Some(pid), kind }));
-            }
-        }
-        table.counter = Some(found);
-        let mut sections = Vec::new();
-        let payload = packet.payload().unwrap_or_default();
-        table.gatherer.push(payload, packet.is_unit_start(), |gathered| sections.push(gathered));
-        for gathered in sections {
-            self.take_gathered(slot, gathered, pid, at);
-        }
-    }
-
-    fn take_gathered(&mut self, slot: u8, gathered: Gathered, pid: Pid, at: u64) {
-        let table = match self.slots.get_mut(usize::from(slot) - 1) {
-            Some(Slot::Table(table)) if table.pid == pid => Some(table),
-            _ => None,
-        };
-        let kind = match gathered {
-            Gathered::Section(section) => {
-                if let Some(table) = table {
-                    table.has_right_crc = true;
-                    table.doubtful = None;
-                }
-                return self.take_section(&section, pid, at);
-            }
-            Gathered::BadCrc(section) => {
-                if let Some(table) = table.filter(|table| !table.has_right_crc) {
-                    table.wrong_crcs = table.wrong_crcs.saturating_add(1);
-                    if table.wrong_crcs > MAX_WRONG_CRCS {
-                        self.believe(section, pid, at);
-                    } else {
-                        table.doubtful = Some(section);
+        let pid = table.pid();
+        let mut all = std::mem::take(&mut self.found);
+        table.take(packet, |found| all.push(found));
+        for found in all.drain(..) {
+            match found {
+                Found::Again => {
+                    if pid == Pid::PAT {
+                        self.programs.take_pat_again();
                     }
+                    self.choose(at, false, false);
                 }
-                AnomalyKind::SectionCrc
+                Found::Section(section) => self.take_section(&section, pid, at),
+                Found::Wrong(kind) => {
+                    self.queue.push_back(Event::Anomaly(Anomaly { at, pid: Some(pid), kind }));
+                }
             }
-            Gathered::Malformed => AnomalyKind::Section,
-        };
-        self.queue.push_back(Event::Anomaly(Anomaly { at, pid: Some(pid), kind }));
-    }
-
-    /// Takes a section with a wrong CRC, because there is no other.
-    fn believe(&mut self, mut section: Vec<u8>, pid: Pid, at: u64) {
-        repair_crc(&mut section);
-        self.take_section(&section, pid, at);
+        }
+        self.found = all;
     }
 
     fn take_section(&mut self, section: &[u8], pid: Pid, at: u64) {
@@ -524,10 +459,15 @@ impl Demuxer {
     /// `at`. What stays keeps its state.
     fn arrange(&mut self, at: u64) {
         let mut old = std::mem::take(&mut self.slots);
+        for slot in &mut old {
+            if let Slot::Table(table) = slot {
+                table.forget();
+            }
+        }
         self.table.fill(0);
         let tables: Vec<_> = std::iter::once(Pid::PAT).chain(self.programs.pmt_pids()).collect();
         for pid in tables {
-            let kept = take_if(&mut old, |slot| matches!(slot, Slot::Table(table) if table.pid == pid));
+            let kept = take_if(&mut old, |slot| matches!(slot, Slot::Table(table) if table.pid() == pid));
             let new = || Slot::Table(Box::new(Table::new(pid)));
             self.add(pid, || kept.unwrap_or_else(new));
         }

@@ -20,6 +20,7 @@ mod programs;
 mod psi;
 pub mod section;
 mod split;
+mod table;
 mod track;
 
 pub use anomaly::{Anomaly, AnomalyKind};

@@ -122,7 +122,7 @@ impl Programs {
     /// Takes a PAT section. Returns whether the list of programs changed.
     pub fn take_pat(&mut self, pat: Pat) -> bool {
         if self.sections.contains(&pat) {
-            self.rounds = self.rounds.saturating_add(1);
+            self.take_pat_again();
             return false;
         }
         self.rounds = 0;
@@ -137,6 +137,11 @@ impl Programs {
         self.sections.sort_by_key(|pat| pat.section.0);
         self.list();
         true
+    }
+
+    /// A PAT section that is known came again.
+    pub fn take_pat_again(&mut self) {
+        self.rounds = self.rounds.saturating_add(1);
     }
 
     fn list(&mut self) {

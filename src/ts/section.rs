@@ -28,6 +28,11 @@ impl Gatherer {
         self.is_gathering = false;
     }
 
+    /// Whether a section has begun that is not whole.
+    pub const fn is_gathering(&self) -> bool {
+        self.is_gathering
+    }
+
     /// Takes one packet's payload and hands every section that it completes to `found`.
     pub fn push(&mut self, payload: &[u8], is_unit_start: bool, mut found: impl FnMut(Gathered)) {
         if !is_unit_start {
