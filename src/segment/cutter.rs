@@ -266,6 +266,13 @@ impl Core {
     }
 
     fn take(&mut self, event: ts::Event) {
+        let event = match event {
+            // Most events, and nothing waits for a decision most of the time.
+            ts::Event::Packets(run) if self.candidate.is_none() && self.undecided.is_none() => {
+                return self.outlet.send(run);
+            }
+            event => event,
+        };
         self.has_access_units |= matches!(event, ts::Event::AccessUnit { .. });
         match event {
             ts::Event::Anomaly(anomaly) => self.outlet.say(Event::Anomaly(anomaly)),

@@ -249,7 +249,8 @@ impl Outlet {
         };
     }
 
-    fn send(&mut self, mut run: ts::Run) {
+    /// Sends packets to the segment that they belong to.
+    pub fn send(&mut self, mut run: ts::Run) {
         let end = run.at + run.bytes.len() as u64;
         if let Some(split) = self.split.take_if(|split| split.start.pid == run.pid && end > split.start.at) {
             return self.send_split(run, split);
