@@ -5,6 +5,8 @@ use crate::time::{Rate, Ticks};
 
 /// The longest that a picture (or an audio PES packet) is believed to last.
 pub const MAX_FRAME: Ticks = Ticks::new(Ticks::PER_SECOND);
+/// The longest that one picture of a slow series, such as slides, is believed to last.
+const MAX_SLOW_FRAME: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
 /// Bytes of sound that the measure of its rate looks back on, more or less.
 const MEMORY_BYTES: u64 = 256 << 10;
 /// Steps that the duration of a picture is taken from: the middle one of them.
@@ -24,6 +26,8 @@ pub struct Cadence {
     /// The last steps of the decoding times, which show it better, and how many there were.
     steps: [Ticks; STEPS],
     step_count: usize,
+    /// The last two steps, where both were longer than [`MAX_FRAME`]: a slow series, not a gap.
+    slow: [Ticks; 2],
     /// How long a picture lasts, by the two.
     span: Ticks,
     sound: Option<Sound>,
@@ -79,7 +83,7 @@ impl Cadence {
     fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
-            None => self.span,
+            None => self.span.max(self.slow[0].min(self.slow[1])),
         };
         last.max(Ticks::new(1))
     }
@@ -109,6 +113,8 @@ impl Cadence {
     pub fn measure(&mut self, picture: &Picture) {
         if let Some(last) = self.last_dts {
             let step = picture.dts - last;
+            let is_slow = step > MAX_FRAME && step <= MAX_SLOW_FRAME;
+            self.slow = if is_slow { [self.slow[1], step] } else { [Ticks::ZERO; 2] };
             if step > Ticks::ZERO && step <= MAX_FRAME {
                 let index = self.step_count % STEPS;
                 let has_changed = std::mem::replace(&mut self.steps[index], step) != step;
@@ -203,6 +209,24 @@ mod tests {
         assert_eq!(end_of(&[8; 1000]), Some(8000 * 1920));
         assert_eq!(end_of(&[4]), Some(1920), "nothing tells how many they are");
         assert_eq!(end_of(&[]), None);
+    }
+
+    #[test]
+    fn the_last_picture_of_a_slow_series_lasts_as_long_as_the_others() {
+        const SECOND: i64 = Ticks::PER_SECOND;
+        let end_of = |times: &[i64]| {
+            let mut cadence = Cadence::default();
+            for time in times {
+                cadence.measure(&packet(*time, 100));
+                cadence.go_on_to(&packet(*time, 100));
+            }
+            cadence.end().map_or(0, Ticks::count)
+        };
+        assert_eq!(end_of(&[0, 2 * SECOND, 4 * SECOND]), 6 * SECOND);
+        assert_eq!(end_of(&[0, 8 * SECOND, 16 * SECOND]), 24 * SECOND);
+        // A hole in video of 25 frames a second.
+        assert_eq!(end_of(&[0, 3600, 7200, 7200 + 3 * SECOND]), 10_800 + 3 * SECOND);
+        assert_eq!(end_of(&[0, 20 * SECOND, 40 * SECOND]), 40 * SECOND + 1);
     }
 
     #[test]
