@@ -18,8 +18,9 @@ use rustix::process::Signal;
 use segcast::playlist::Media;
 use support::boxes::fragments;
 use support::command::{Running, media, names, run, segcast};
-use support::sparse::without;
+use support::sparse::{lossy, without};
 
+const VIDEO: u16 = 0x100;
 const AUDIO: u16 = 0x101;
 const RATE_HZ: f64 = 48_000.0;
 
@@ -139,6 +140,27 @@ fn a_track_is_at_its_own_time_and_as_long_as_the_video() {
         for kind in ["vod", "event"] {
             let (_folder, output) = cut(span.clone(), &["--playlist", kind]);
             is_missing(&entries(&output), &span);
+        }
+    }
+}
+
+/// A hole that begins inside a PES packet leaves the beginning of a frame that is never whole.
+#[test]
+fn a_hole_in_a_pes_packet_begins_where_its_last_whole_frame_ends() {
+    let stream = fs::read(media("h264-aac.ts")).unwrap();
+    for n in 0..8 {
+        let from = 4.5 + f64::from(n) / 10.0;
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in.ts"), folder.path().join("out"));
+        fs::write(&input, lossy(&stream, AUDIO, VIDEO, from..from + 2.0)).unwrap();
+        let mut command = segcast(["segment", "--format", "cmaf", "--segment", "2s", "--output"]);
+        run(command.arg(&output).arg(&input)).good();
+        let entries = entries(&output);
+        assert!(entries.iter().any(|entry| entry.is_gap), "{from}: {entries:?}");
+        let holes = entries.iter().filter(|entry| !entry.is_gap);
+        for entry in holes {
+            let last = entry.frames.last().unwrap() + 1024.0 / RATE_HZ;
+            assert!((last - entry.at.end).abs() < 0.12, "{from}: {entry:?}");
         }
     }
 }

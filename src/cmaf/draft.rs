@@ -397,6 +397,9 @@ impl Draft {
     fn write(&mut self, generation: &mut Generation, track: usize, mut taken: Taken) -> Vec<Bytes> {
         // Only a track of which nothing came is not open yet.
         self.open_track(track, sound_head(&self.head, taken.start - self.place.shift));
+        if generation.tracks[track].role == Role::Audio {
+            self.begin_later(track, taken.start - self.place.shift);
+        }
         self.describe(generation, track);
         let described = self.outputs[track].init.as_deref().unwrap_or_default();
         taken.fragments.retain(|(id, whole)| {
@@ -413,6 +416,24 @@ impl Draft {
         let slices = write(state.sequence, taken.fragments, generation.now);
         output.slices.extend_from_slice(&slices);
         slices
+    }
+
+    /// The first sample of a track of sound is at `start`: what opened the track may have been a frame that was never
+    /// whole.
+    fn begin_later(&mut self, track: usize, start: Ticks) {
+        let output = &mut self.outputs[track];
+        if output.end.is_some() || output.start.is_none_or(|opened| opened >= start) {
+            return;
+        }
+        output.start = Some(start);
+        output.is_placed = false;
+        let head = self.queue.iter_mut().find_map(|event| match event {
+            Event::Open { track: of, head, .. } if *of == track => Some(head),
+            _ => None,
+        });
+        if let Some(head) = head {
+            *head = sound_head(head, start);
+        }
     }
 
     /// Fixes what the segment's fragments are described by, and tells it if it is another than before.

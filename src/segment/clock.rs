@@ -36,6 +36,8 @@ pub struct Clock {
     silence: Ticks,
     /// Audio that usually arrives between two pictures.
     usual: Ticks,
+    /// The same without the time from one picture to the next: what the multiplex holds back.
+    held: Ticks,
 }
 
 impl Clock {
@@ -67,10 +69,11 @@ impl Clock {
         has_jumped
     }
 
-    /// A picture arrived.
-    pub fn picture(&mut self) {
-        let decayed = self.usual - Ticks::new(self.usual.count() / 32);
-        self.usual = decayed.max(self.silence.min(MOST_USUAL));
+    /// A picture arrived, which is presented `step` after the ones before.
+    pub fn picture(&mut self, step: Ticks) {
+        let decayed = |usual: Ticks| usual - Ticks::new(usual.count() / 32);
+        self.usual = decayed(self.usual).max(self.silence.min(MOST_USUAL));
+        self.held = decayed(self.held).max((self.silence - step.max(Ticks::ZERO)).min(MOST_USUAL));
         self.silence = Ticks::ZERO;
     }
 
@@ -104,6 +107,12 @@ impl Clock {
         self.last.is_some_and(|last| last - pts > INTERLEAVE)
     }
 
+    /// Returns whether the next picture cannot be expected among the audio that arrived, unless it is one of a slow series:
+    /// a segment that has to end is not kept open for that.
+    pub fn is_over(&self) -> bool {
+        self.silence > patience(self.held)
+    }
+
     /// Returns whether pictures are away for so long that it is no matter of interleaving or of a low frame rate.
     pub fn is_absent(&self) -> bool {
         self.silence > self.patience().max(LEAST_ABSENCE)
@@ -126,8 +135,13 @@ impl Clock {
     }
 
     fn patience(&self) -> Ticks {
-        (self.usual + Ticks::new(self.usual.count() / 2)).max(self.usual + MARGIN).max(LEAST_PATIENCE)
+        patience(self.usual)
     }
+}
+
+/// How much audio without a picture is no stall, where so much is usual.
+fn patience(usual: Ticks) -> Ticks {
+    (usual + Ticks::new(usual.count() / 2)).max(usual + MARGIN).max(LEAST_PATIENCE)
 }
 
 #[cfg(test)]
@@ -162,7 +176,7 @@ mod tests {
         assert!(!clock.is_stalled());
         ticks(&mut clock, SECOND / 2, SECOND);
         assert!(clock.is_stalled());
-        clock.picture();
+        clock.picture(Ticks::ZERO);
         ticks(&mut clock, SECOND, 2 * SECOND);
         assert!(!clock.is_stalled(), "as much as before the last picture");
     }
@@ -180,7 +194,7 @@ mod tests {
     fn a_gap_of_the_audio_is_no_silence() {
         let mut clock = Clock::default();
         ticks(&mut clock, 0, SECOND);
-        clock.picture();
+        clock.picture(Ticks::ZERO);
         clock.go_on_to(&audio(6 * SECOND), LIMIT);
         assert!(!clock.is_absent());
     }

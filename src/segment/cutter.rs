@@ -574,8 +574,14 @@ impl Core {
                 next.shown = start.pts.filter(|pts| *pts > picture.pts);
             }
             is_known = has_jumped || if *needs_shown { next.shown.is_some() } else { next.decoded.is_some() };
-        } else if let ts::Event::Pes(start) = &event {
-            is_known = self.is_overdue(start);
+        } else if let ts::Event::Pes(start) = &event
+            && self.is_overdue(start)
+        {
+            is_known = true;
+            // None is shown before the audio that has arrived.
+            if let Some(Candidate { picture, next, .. }) = &mut self.candidate {
+                next.shown = next.shown.or(start.pts.filter(|pts| *pts > picture.pts));
+            }
         }
         self.hold(event);
         if is_known {

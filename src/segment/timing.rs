@@ -281,7 +281,7 @@ impl Timing {
             judgement.is_stale = true;
             return judgement;
         }
-        self.clock.picture();
+        self.clock.picture(self.cadence.max_pts().map_or(Ticks::ZERO, |max| picture.pts - max));
         if std::mem::take(&mut self.follows_audio) {
             judgement.follows_audio = Some(false);
         }
@@ -314,7 +314,7 @@ impl Timing {
         };
         // A short absence is waited out, unless the segment would become too long.
         let is_pressing = self.policy == OnMissingRandomAccess::Cut && at - start + PRESSING >= self.limit();
-        if !(self.clock.is_absent() || is_pressing && self.clock.is_stalled()) {
+        if !(self.clock.is_absent() || is_pressing && self.clock.is_over()) {
             return judgement;
         }
         let expected = self.cadence.max_pts().unwrap_or(start).max(start);
@@ -685,6 +685,37 @@ mod tests {
         starts(&mut timing, 50, 0..125, 0);
         assert_eq!(audio(&mut timing, 1, 20), [6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0]);
         assert_eq!(starts(&mut timing, 50, 500..560, 0), [(20.0, false), (22.0, false)]);
+    }
+
+    /// Where segments begin, in seconds, with pictures `step` apart, the first of each `gop` a random access point, and audio
+    /// of a third of a second beside them.
+    fn slow(target_s: u64, step: i64, gop: i64, count: i64) -> (Vec<f64>, Duration) {
+        let mut timing = timing(target_s);
+        let mut begun = Vec::new();
+        for at in (0..count * step).step_by(Ticks::PER_SECOND as usize / 3) {
+            let n = at / step;
+            if at - n * step < Ticks::PER_SECOND / 3 {
+                let random_access = (n % gop == 0).then_some(RandomAccess::Closed);
+                let picture = picture_at(n * step, random_access);
+                let next = timing.needs_next(&picture).then(|| Ticks::new((n + 1) * step));
+                begun.extend(timing.judge(&picture, next).begin);
+            }
+            begun.extend(timing.tick(Ticks::new(at), Some(1000)).begin);
+        }
+        (
+            times(begun.iter().map(|head| (head.start.count() as f64 / 90_000.0, false)).collect()),
+            timing.longest(),
+        )
+    }
+
+    #[test]
+    fn segments_beside_slides_are_no_longer_than_promised() {
+        const SECOND: i64 = Ticks::PER_SECOND;
+        for (target, step, gop) in [(2, 8, 1), (2, 10, 1), (2, 2, 4), (4, 2, 8), (6, 8, 1)] {
+            let (begun, longest) = slow(target, step * SECOND, gop, 12);
+            let most = begun.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+            assert!(begun.len() > 2 && most < longest.as_secs_f64() + 0.5, "{target} {step}: {begun:?}");
+        }
     }
 
     #[test]

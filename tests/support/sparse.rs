@@ -27,6 +27,23 @@ pub fn without(stream: &[u8], pid: u16, span: Range<f64>) -> Vec<u8> {
     kept
 }
 
+/// Removes the packets of `pid` that lie in `span`, which is seconds by the PES packets of `clock` from their first PTS: the
+/// first one of them may lie inside a PES packet. Continuity counters have a gap.
+pub fn lossy(stream: &[u8], pid: u16, clock: u16, span: Range<f64>) -> Vec<u8> {
+    let mut first = None;
+    let mut now = 0.0;
+    let mut kept = Vec::with_capacity(stream.len());
+    for packet in stream.chunks_exact(188) {
+        if let Some(pts) = pts(packet).filter(|_| pid_of(packet) == clock) {
+            now = (pts as f64 - *first.get_or_insert(pts) as f64) / 90_000.0;
+        }
+        if pid_of(packet) != pid || !span.contains(&now) {
+            kept.extend_from_slice(packet);
+        }
+    }
+    kept
+}
+
 fn pid_of(packet: &[u8]) -> u16 {
     u16::from_be_bytes([packet[1] & 0x1f, packet[2]])
 }
