@@ -314,7 +314,8 @@ impl Timing {
         };
         // A short absence is waited out, unless the segment would become too long.
         let is_pressing = self.policy == OnMissingRandomAccess::Cut && at - start + PRESSING >= self.limit();
-        if !(self.clock.is_absent() || is_pressing && self.clock.is_over()) {
+        let is_due = is_pressing && self.clock.is_over();
+        if !(self.clock.is_absent() || is_due) {
             return judgement;
         }
         let expected = self.cadence.max_pts().unwrap_or(start).max(start);
@@ -328,7 +329,8 @@ impl Timing {
             judgement.end = self.break_here();
             self.is_without_video = true;
             self.open(&self.silent(at), true, &mut judgement);
-        } else if self.grid.is_some_and(|grid| grid.is_due(at, Ticks::ZERO)) && at - start >= self.shortest()
+        } else if is_due
+            || self.grid.is_some_and(|grid| grid.is_due(at, Ticks::ZERO)) && at - start >= self.shortest()
         {
             let picture = self.silent(at);
             judgement.end = Some(End { shown: at, decoded: picture.dts });
