@@ -57,13 +57,13 @@ impl Generation {
             Role::Video | Role::Muxed => Reach::of_video(),
         };
         let states = tracks.iter().map(|track| State { reach: reach(track), ..State::default() }).collect();
-        let described = program.streams.clone();
+        let described = program.media().into_iter().cloned().collect();
         (Self { described, streams, tracks: tracks.into(), states, now: None }, anomalies)
     }
 
-    /// Whether `program` has the same streams.
+    /// Whether `program` has the same streams of video and audio.
     pub fn is_of(&self, program: &Program) -> bool {
-        self.described == program.streams
+        self.described.iter().eq(program.media())
     }
 
     /// The place of the stream with this PID.

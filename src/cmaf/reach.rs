@@ -15,6 +15,8 @@ const LAG: Ticks = Ticks::new(Ticks::PER_SECOND);
 const STOPPED: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 /// A first frame more segments ahead than this is another clock, not the end of a gap.
 const MAX_SEGMENTS: i64 = 4;
+/// Frames that end longer than this before the cutter's segment go by another clock: no gap lies between the two.
+const MAX_BEHIND: Ticks = Ticks::new(60 * Ticks::PER_SECOND);
 /// By how much EXTINF may exceed the target duration (RFC 8216 §4.3.3.1: it is rounded).
 pub const ROUNDING: Ticks = Ticks::new(Ticks::PER_SECOND * 49 / 100);
 
@@ -67,6 +69,9 @@ impl Reach {
         self.extend(duration, end);
         let lag = self.lag.unwrap_or(LAG);
         let gap = Gap { start: self.position?, end: until - lag };
+        if until - end > MAX_BEHIND {
+            return None;
+        }
         if until - end >= lag + STOPPED && gap.len() >= STOPPED {
             self.lag = Some(lag);
             return self.take(gap);
@@ -91,6 +96,7 @@ impl Reach {
     pub fn pass(&mut self, begin: Ticks, until: Ticks, longest: Duration) -> Gap {
         self.note(until, longest);
         let start = *self.position.get_or_insert(begin);
+        let start = if begin - start > MAX_BEHIND { begin } else { start };
         let end = (until - self.lag.filter(|_| !self.is_video).unwrap_or(Ticks::ZERO)).max(start);
         // A track that never had a frame is waited for once.
         let is_late = !self.is_video && (until - start <= LAG || end - start < SHORTEST);
@@ -104,7 +110,7 @@ impl Reach {
         let empty = Self { is_video: self.is_video, ..Self::default() };
         let (position, until) = std::mem::replace(self, empty).position_and_end()?;
         let gap = Gap { start: position, end: until };
-        (gap.len() >= STOPPED).then_some(gap)
+        (gap.len() >= STOPPED && gap.len() <= MAX_BEHIND).then_some(gap)
     }
 
     /// Divides a gap into entries that the target duration allows.
@@ -180,6 +186,19 @@ mod tests {
             assert_eq!(frames(&mut reach, start, end, n * 2000 + 2000), (None, None), "{n}");
         }
         assert_eq!(reach.finish(), None);
+    }
+
+    #[test]
+    fn frames_by_another_clock_have_no_gap_before_the_others() {
+        const DAY: i64 = 86_400_000;
+        let mut reach = Reach::default();
+        assert_eq!(frames(&mut reach, 0, 2000, 2000), (None, None));
+        for n in 1..100 {
+            let found = frames(&mut reach, n * 2000, n * 2000 + 2000, DAY + n * 2000);
+            assert_eq!(found, (None, None), "{n}");
+        }
+        assert!(reach.pass(at(DAY + 200_000), at(DAY + 202_000), TWO).len() <= at(2000));
+        assert!(reach.finish().is_none_or(|gap| gap.len() <= at(2000)));
     }
 
     #[test]

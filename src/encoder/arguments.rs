@@ -43,10 +43,10 @@ pub(super) fn of_group(ladder: &Ladder, group: &[usize], clock_font: Option<&Pat
             }
         }
         Input::Url { url, args } => {
-            line.words(&jump_correction(&renditions)).own(args).words(&["-i", url]);
+            line.words(&jump_correction(&renditions, args)).own(args).words(&["-i", url]);
         }
         Input::Stdin { args } | Input::Command { args, .. } => {
-            line.words(&jump_correction(&renditions)).own(args).words(&["-i", "pipe:0"]);
+            line.words(&jump_correction(&renditions, args)).own(args).words(&["-i", "pipe:0"]);
         }
     }
     let audio_source = match &ladder.input {
@@ -99,15 +99,15 @@ impl Line {
 
 /// ffmpeg takes a step of one track's timestamps by more than 10 s for a jump of the clock and shifts all tracks by it:
 /// after a gap in the video, audio and video lie as far apart as the gap was long. Tracks that are copied keep their
-/// timestamps, whose jumps the segmenter knows better; where something is encoded, frames are repeated over the gap, so
-/// a limit remains.
-fn jump_correction(renditions: &[&Rendition]) -> [&'static str; 2] {
+/// timestamps, whose jumps the segmenter knows better. Where something is encoded, frames are repeated over the gap, and
+/// where ffmpeg reads no faster than timestamps go on, it sleeps over a jump: a limit remains for both.
+fn jump_correction(renditions: &[&Rendition], args: &[String]) -> [&'static str; 2] {
     const OPTION: &str = "-dts_delta_threshold";
     let is_copied = |rendition: &&Rendition| {
         let video = rendition.video.as_ref().is_none_or(|video| video.codec == "copy");
         video && rendition.audio.as_ref().is_none_or(|audio| audio.codec == "copy")
     };
-    [OPTION, if renditions.iter().all(is_copied) { "1000000" } else { "60" }]
+    [OPTION, if renditions.iter().all(is_copied) && !is_paced(args) { "1000000" } else { "60" }]
 }
 
 /// Whether the user says how fast the input is read.

@@ -26,6 +26,16 @@ impl AudioPids {
         Self { all: audio.map(|stream| stream.pid).collect(), pid: None, last: None }
     }
 
+    /// The table is another; the stream whose clock counts stays, if it is still listed.
+    pub fn arrange(&mut self, program: &Program, reference: Option<Pid>) {
+        let Self { all, .. } = Self::of(program, reference);
+        if self.pid.is_some_and(|pid| !all.contains(&pid)) {
+            self.pid = None;
+            self.last = None;
+        }
+        self.all = all;
+    }
+
     /// Returns whether `start` is of the stream whose clock counts.
     pub fn is_of(&self, start: &PesStart) -> bool {
         self.all.contains(&start.pid)

@@ -429,16 +429,18 @@ impl Core {
 
     fn take_program(&mut self, program: Arc<Program>) {
         self.settle();
-        let is_other = |known: &Arc<Program>| {
-            (known.number, known.pcr_pid, &known.streams)
-                != (program.number, program.pcr_pid, &program.streams)
-        };
-        if self.program.as_ref().is_none_or(is_other) {
+        let reference = program.reference();
+        let goes_on = self.program.as_ref().is_some_and(|known| {
+            known.number == program.number && reference.is_some() && known.reference() == reference
+        });
+        if goes_on {
+            self.change_streams(&program);
+        } else {
             if let Some(end) = self.timing.break_here() {
                 self.end_segment(end);
             }
             self.forget_formats(&program);
-            let reference = program.reference().map(|stream| stream.pid);
+            let reference = reference.map(|stream| stream.pid);
             if reference != self.reference {
                 self.reference = reference;
                 self.forget_frames();
@@ -451,6 +453,18 @@ impl Core {
         }
         self.program = Some(Arc::clone(&program));
         self.outlet.say(Event::Program(program));
+    }
+
+    /// The table is another, and the reference stream goes on. Where tracks become others (RFC 8216 §4.3.2.3), the timeline
+    /// breaks with the next random access point; of what is no track, such as SCTE-35, viewers need not know.
+    fn change_streams(&mut self, program: &Program) {
+        let Some(known) = &self.program else { return };
+        if known.media() != program.media() {
+            self.timing.break_at_next();
+        }
+        self.forget_formats(program);
+        self.outlet.arrange(program, self.reference);
+        self.clock.arrange(program, self.reference);
     }
 
     /// A stream that `program` describes otherwise than before is another one: its format is no change of format.

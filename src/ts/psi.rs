@@ -130,6 +130,14 @@ impl Program {
         self.streams.iter().any(|stream| stream.codec.is_video())
     }
 
+    /// Its streams of video and audio, by PID.
+    pub fn media(&self) -> Vec<&Stream> {
+        let is_media = |stream: &&Stream| stream.codec.is_video() || stream.codec.is_audio();
+        let mut media: Vec<_> = self.streams.iter().filter(is_media).collect();
+        media.sort_by_key(|stream| stream.pid);
+        media
+    }
+
     /// Whether `pid` carries one of its streams or its PCR.
     pub fn has_pid(&self, pid: Pid) -> bool {
         self.pcr_pid == pid || self.streams.iter().any(|stream| stream.pid == pid)
