@@ -8,7 +8,10 @@ mod support {
     pub mod synth;
 }
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use segcast::segment::{self, Output, Segmenter};
 use segcast::ts::section::crc32;
 use segcast::ts::{
     AnomalyKind, Demuxer, Event, PACKET_LEN, Packet, Pid, Program, Selection, packetize, packets,
@@ -291,6 +294,49 @@ fn a_pmt_that_moves_to_another_pid_is_followed() {
 }
 
 /// More packets than are kept, then the tables.
+/// Packets of video in all segments, and which segments begin after a discontinuity, of a stream whose PMT lists `streams`
+/// from its second half on.
+fn cut_with(streams: &[(u8, Pid)]) -> (usize, Vec<bool>) {
+    let all = Synth { pictures: 200, gop: 25, audio_bytes: Some(300), ..Synth::default() }.bytes();
+    let mut all = split(&all);
+    let half = all.split_off(all.len() / 2);
+    all.extend(replaced(half, PMT, &pmt(1, streams)));
+    let options = segment::Options { target: Duration::from_secs(1), ..segment::Options::default() };
+    let mut segmenter = Segmenter::new(&options);
+    let mut outputs: Vec<_> = segmenter.push(all.concat().into()).collect();
+    outputs.extend(segmenter.finish());
+    let segments: Vec<_> = outputs
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Segment(segment) => Some(segment),
+            _ => None,
+        })
+        .collect();
+    let bytes = segments.iter().map(|segment| segment.chunks.to_bytes());
+    let video = bytes.map(|bytes| packets(&bytes).filter(|packet| packet.pid() == VIDEO).count()).sum();
+    (video, segments.iter().map(|segment| segment.extent.head.is_discontinuity).collect())
+}
+
+#[test]
+fn a_change_of_the_pmt_loses_nothing_and_breaks_only_where_tracks_change() {
+    const SCTE_35: (u8, Pid) = (0x86, Pid::new(0x1f0));
+    let (video, audio, other) = ((0x1b, VIDEO), (0x0f, AUDIO), (0x0f, Pid::new(0x102)));
+    let (count, breaks) = cut_with(&[video, audio]);
+    assert!(count > 200 && breaks.len() == 8 && !breaks.contains(&true), "{count} {breaks:?}");
+    for (streams, has_break) in [
+        (&[video, audio, SCTE_35][..], false),
+        (&[audio, video], false),
+        (&[video, audio, other], true),
+        (&[video, other], true),
+        (&[video], true),
+    ] {
+        let (found, breaks) = cut_with(streams);
+        assert_eq!(found, count, "{streams:?}");
+        let found = breaks.iter().filter(|is_break| **is_break).count();
+        assert_eq!((breaks.len(), found), (8, usize::from(has_break)), "{streams:?} {breaks:?}");
+    }
+}
+
 fn long_before_the_tables() -> Packets {
     let stream = Synth { pictures: 250, picture_bytes: 40_000, ..Synth::default() }.bytes();
     let (tables, mut media): (Packets, Packets) =
