@@ -70,6 +70,11 @@ impl Cadence {
         self.widest_stride.max(self.span)
     }
 
+    /// How far apart pictures usually are.
+    pub fn usual_step(&self) -> Ticks {
+        self.span.max(self.slow[0].min(self.slow[1]))
+    }
+
     /// When what has come is over: how long the last picture lasts is a guess.
     pub fn end(&self) -> Option<Ticks> {
         Some(self.max_pts? + self.last_span())
@@ -83,7 +88,7 @@ impl Cadence {
     fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
-            None => self.span.max(self.slow[0].min(self.slow[1])),
+            None => self.usual_step(),
         };
         last.max(Ticks::new(1))
     }

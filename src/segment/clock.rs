@@ -14,6 +14,8 @@ const MOST_USUAL: Ticks = Ticks::new(2 * Ticks::PER_SECOND);
 const LEAST_ABSENCE: Ticks = Ticks::new(Ticks::PER_SECOND / 2 * 3);
 /// A longer step, or one back, begins another run of the audio.
 const RUN_STEP: Ticks = Ticks::new(3 * Ticks::PER_SECOND);
+/// A longer step is a hole in the audio, however it is multiplexed.
+const STEADY_STEP: Ticks = Ticks::new(Ticks::PER_SECOND);
 /// What one PES packet of audio adds to the silence at most: after a gap of its own, audio does not show that pictures
 /// were away.
 const MOST_STEP: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
@@ -32,6 +34,8 @@ pub struct Clock {
     cadence: Cadence,
     /// Since when the audio runs on without a gap.
     run_start: Ticks,
+    /// Since when it runs on without even a short one.
+    steady_since: Ticks,
     /// Audio since the last picture.
     silence: Ticks,
     /// Audio that usually arrives between two pictures.
@@ -54,10 +58,14 @@ impl Clock {
         self.first.get_or_insert(at);
         let Some(last) = self.last.replace(at) else {
             self.run_start = at;
+            self.steady_since = at;
             return false;
         };
         let step = at - last;
         let has_jumped = step < Ticks::ZERO - BACK_TOLERANCE || step > limit;
+        if has_jumped || step > STEADY_STEP {
+            self.steady_since = at;
+        }
         if has_jumped || step > RUN_STEP {
             self.run_start = at;
             self.cadence.restart();
@@ -132,6 +140,12 @@ impl Clock {
     /// Returns whether the audio ran on from about `from` to about `to`.
     pub fn has_run(&self, from: Ticks, to: Ticks) -> bool {
         self.last.is_some_and(|last| self.run_start <= from + INTERLEAVE && last + INTERLEAVE >= to)
+    }
+
+    /// Returns whether audio is there from about `from` to about `to`, without a hole.
+    pub fn is_steady(&self, from: Ticks, to: Ticks) -> bool {
+        let slack = STEADY_STEP + STEADY_STEP;
+        self.last.is_some_and(|last| self.steady_since <= from + STEADY_STEP && last + slack >= to)
     }
 
     fn patience(&self) -> Ticks {

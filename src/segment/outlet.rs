@@ -23,6 +23,9 @@ const MAX_LEAD_BYTES: u64 = 8 << 20;
 /// A stream's first PES packets belong to the first segment if they lie at most so far before it.
 const LEAD_SPAN: Ticks = Ticks::new(Ticks::PER_SECOND);
 
+/// A longer step may be that of all streams, which the reference stream has not made yet.
+const OUTAGE: Ticks = Ticks::new(2 * Ticks::PER_SECOND);
+
 /// Streams that are sent at the same time are presented at most this far apart.
 const BESIDE: Ticks = Ticks::new(3 * Ticks::PER_SECOND);
 
@@ -239,7 +242,7 @@ impl Outlet {
         if let (Some(last), Some(pts)) = (lane.pts, start.pts) {
             // After a gap of its own it is where the reference stream is.
             let is_beside = reference.is_some_and(|at| (pts - at).count().abs() <= BESIDE.count());
-            lane.is_ahead |= is_jump(pts - last) && !is_beside;
+            lane.is_ahead |= (is_jump(pts - last) || pts - last > OUTAGE) && !is_beside;
         }
         lane.pts = start.pts.or(lane.pts);
         lane.is_in_pes = true;

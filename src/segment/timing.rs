@@ -15,6 +15,8 @@ use crate::time::{Rate, Ticks};
 const BACK_TOLERANCE: Ticks = Ticks::new(Ticks::PER_SECOND / 2);
 /// A longer step of the decoding times is a jump, unless another stream ran on meanwhile.
 const FORWARD_LIMIT: Ticks = Ticks::new(10 * Ticks::PER_SECOND);
+/// A longer step is no frame rate, where others are much shorter: something is missing.
+const OUTAGE: Ticks = Ticks::new(Ticks::PER_SECOND);
 /// Audio that is no farther ahead of the pictures than this shows no absence: it may be sent after them.
 const AHEAD: Ticks = Ticks::new(Ticks::PER_SECOND / 10);
 /// How long before its limit a segment is cut by the audio clock as soon as pictures stall.
@@ -389,10 +391,22 @@ impl Timing {
         let step = picture.dts - self.cadence.last_dts()?;
         self.start?;
         if !is_jump(step) {
-            return None;
+            return self.is_outage(picture, step).then_some(step.count());
         }
         let last = self.cadence.max_pts()?;
         (step < Ticks::ZERO || !self.clock.has_run(last, picture.pts)).then_some(step.count())
+    }
+
+    /// Returns whether so much of all streams is missing before this picture that no segment may span it: EXTINF must not
+    /// exceed the target duration.
+    fn is_outage(&self, picture: &Picture, step: Ticks) -> bool {
+        let (Some(start), Some(last), Some(_)) = (self.start, self.cadence.max_pts(), self.promised) else {
+            return false;
+        };
+        self.policy == OnMissingRandomAccess::Cut
+            && step > OUTAGE.max(Ticks::new(self.cadence.usual_step().count().saturating_mul(3)))
+            && picture.pts - start > self.limit()
+            && !self.clock.is_steady(last, picture.pts)
     }
 
     fn leave_timeline(&mut self) {
@@ -718,6 +732,34 @@ mod tests {
             let most = begun.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
             assert!(begun.len() > 2 && most < longest.as_secs_f64() + 0.5, "{target} {step}: {begun:?}");
         }
+    }
+
+    /// Seven seconds of pictures with audio beside them, or without, then all of it later by `hole` seconds.
+    fn with_hole(hole: i64, has_audio: bool) -> Vec<(f64, bool)> {
+        let mut timing = timing(2);
+        let mut begun = Vec::new();
+        for n in 0..400 {
+            let pts = n * FRAME + if n < 175 { 0 } else { hole * Ticks::PER_SECOND };
+            if has_audio {
+                begun.extend(timing.tick(Ticks::new(pts), Some(300)).begin);
+            }
+            let picture = picture_at(pts, (n % 50 == 0).then_some(RandomAccess::Closed));
+            let next = timing.needs_next(&picture).then(|| Ticks::new(pts + FRAME));
+            begun.extend(timing.judge(&picture, next).begin);
+        }
+        begun.iter().map(|head| (head.start.count() as f64 / 90_000.0, head.is_discontinuity)).collect()
+    }
+
+    #[test]
+    fn an_outage_of_all_streams_that_no_segment_may_span_is_a_discontinuity() {
+        for (hole, has_audio) in [(2, true), (3, true), (9, true), (3, false), (9, false)] {
+            let begun = with_hole(hole, has_audio);
+            let hole = hole as f64;
+            let before = [(0.0, false), (2.0, false), (4.0, false), (6.0, false)];
+            assert_eq!(begun[..4], before, "{hole} {has_audio}");
+            assert_eq!(begun[4..6], [(8.0 + hole, true), (10.0 + hole, false)], "{hole} {has_audio}");
+        }
+        assert!(with_hole(1, true).iter().all(|(_, is_break)| !is_break));
     }
 
     #[test]
