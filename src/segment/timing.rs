@@ -465,9 +465,13 @@ impl Timing {
         (is_beyond || is_break || is_due || is_forced).then_some(Reason { is_beyond, is_break, is_forced })
     }
 
-    /// Whether a random access point at `pts` belongs to the next line.
+    /// Whether a random access point at `pts` belongs to the next line, or the next one would come too late.
     fn is_due(&self, pts: Ticks, start: Ticks) -> bool {
-        pts - start >= self.shortest() && self.grid.is_some_and(|grid| grid.is_due(pts, self.tolerance()))
+        let is_last = self.promised.is_some()
+            && self.policy == OnMissingRandomAccess::Cut
+            && pts + self.spacing.usual() - start > self.limit();
+        let is_near = || self.grid.is_some_and(|grid| grid.is_due(pts, self.tolerance()));
+        pts - start >= self.shortest() && (is_last || is_near())
     }
 
     fn open(&mut self, picture: &Picture, is_discontinuity: bool, judgement: &mut Judgement) {
@@ -597,6 +601,15 @@ mod tests {
         let mut timing = timing(4);
         assert_eq!(times(starts(&mut timing, 60, 0..600, 0)), [0.0, 4.8, 7.2, 12.0, 16.8, 19.2]);
         assert_eq!(timing.longest(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_point_is_taken_where_the_next_one_would_be_too_late() {
+        // Points 0.96 s apart drift through the lines, and two of them make no segment of a second.
+        let mut timing = timing(1);
+        let begun = times(starts(&mut timing, 24, 0..960, 0));
+        assert_eq!(begun, (0..40).map(|n| n as f64 * 24.0 / 25.0).collect::<Vec<_>>());
+        assert_eq!(timing.longest(), Duration::from_secs(1));
     }
 
     #[test]
