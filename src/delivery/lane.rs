@@ -272,7 +272,8 @@ impl Lane {
     /// Whether the map at `key` is needed by a segment that waits, or by a playlist that may be shown.
     pub(super) fn needs_map(&self, key: &str) -> bool {
         let is_waited_for = |one: &Waiting| one.map.as_ref().is_some_and(|(own, _)| own == key);
-        self.segments.values().any(is_waited_for) || self.views.iter().any(|view| view.needs_map(key, &self.missing))
+        self.segments.values().any(is_waited_for)
+            || self.views.iter().any(|view| view.needs_map(key, &self.missing))
     }
 
     pub(super) fn has_views(&self) -> bool {

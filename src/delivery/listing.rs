@@ -19,7 +19,13 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) fn new(seed: u64) -> Self {
-        Self { wanted: None, shown: None, shown_at: Duration::ZERO, is_under_way: false, backoff: Backoff::new(seed) }
+        Self {
+            wanted: None,
+            shown: None,
+            shown_at: Duration::ZERO,
+            is_under_way: false,
+            backoff: Backoff::new(seed),
+        }
     }
 
     /// It is to say this.
