@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -47,6 +48,15 @@ impl Run {
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("run.log")).unwrap()
+    }
+
+    /// What the origin answers.
+    fn get(port: u16, path: &str) -> String {
+        let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+        let mut answer = String::new();
+        let asked = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let _ = socket.write_all(asked.as_bytes()).and_then(|()| socket.read_to_string(&mut answer));
+        answer
     }
 
     fn playlist(&self) -> String {
@@ -289,4 +299,40 @@ fn a_source_that_is_down_is_logged_once() {
     assert_eq!(log.matches("begin again").count(), 1, "{log}");
     run.signal("TERM");
     assert_eq!(run.end().code(), Some(0), "{}", run.log());
+}
+
+/// A source whose video stops after four seconds, the first time.
+const STOPS: &str = "\
+if [ -e again ]; then seconds=1000; else seconds=4; touch again; fi
+exec ffmpeg -v error -re -f lavfi -i testsrc2=size=160x90:rate=25:duration=$seconds \
+  -re -f lavfi -i sine=sample_rate=48000 -t 1000 -max_interleave_delta 500000 \
+  -c:v libx264 -preset ultrafast -tune zerolatency -g 25 -c:a aac -f mpegts -
+";
+
+#[test]
+fn an_encoder_whose_video_stops_while_audio_continues_is_restarted() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("source.sh"), STOPS).unwrap();
+    let port = tcp_port();
+    let origin = format!("[origin]\nlisten = \"127.0.0.1:{port}\"\nlinger = \"0s\"");
+    let input = "command = \"sh source.sh\"\nargs = [\"-max_interleave_delta\", \"500000\"]";
+    let mut run = Run::start(folder.path(), input, &origin);
+    let status = || Run::get(port, "/status");
+    run.until("video is missing", |_| status().contains("\"video_missing\":true"));
+    assert!(status().contains("\"video_restarts\":0"), "{}", status());
+    assert!(Run::get(port, "/readyz").contains(" 503 "));
+    run.until("the encoder is restarted", |_| status().contains("\"video_restarts\":1"));
+    run.until("video arrives again", |run| {
+        let (status, playlist) = (status(), run.playlist());
+        let behind = playlist.split_once("#EXT-X-DISCONTINUITY\n").map_or("", |(_, behind)| behind);
+        let fields = ["\"encoder_restarts\":1", "\"video_missing\":false", "\"ready\":true"];
+        behind.matches("#EXTINF").count() >= 3 && fields.iter().all(|field| status.contains(field))
+    });
+    let log = run.log();
+    let line = log.lines().find(|line| line.contains("video missing while audio continues")).unwrap();
+    for field in ["rendition=\"v\"", "missing_s=30", "patience_s=60"] {
+        assert!(line.contains(field), "no {field} in {line}");
+    }
+    assert_eq!(log.matches("video missing while audio continues").count(), 1, "{log}");
+    stops_in_order(&mut run);
 }

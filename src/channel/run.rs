@@ -133,7 +133,7 @@ async fn run_with(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut has_events = true;
     while has_events || channel.is_at_work() || channel.await_next_life() {
-        let next_life = channel.encoders.lives.next();
+        let (next_life, video_due) = (channel.encoders.lives.next(), channel.video_due());
         tokio::select! {
             Some((rung, given)) = received.recv() => match given {
                 Given::Items(items) => channel.take(items),
@@ -153,6 +153,9 @@ async fn run_with(
                     }
                     Err(error) => channel.fail_to_begin(&error),
                 }
+            }
+            () = sleep_until(video_due.unwrap_or_else(Instant::now)), if video_due.is_some() => {
+                channel.restart_without_video();
             }
             Some(()) = endings.recv() => channel.drop_failed().await,
             _ = tick.tick(), if channel.places.stage.is_some() => channel.report(),
@@ -345,8 +348,7 @@ impl Channel {
         }
     }
 
-    /// Counts an anomaly by its kind; the first of a kind is said aloud.
-    /// Shows in the status whether video arrives.
+    /// Notes whether video of a rendition arrives.
     fn video(&mut self, rendition: usize, kind: AnomalyKind) {
         let is_missing = match kind {
             AnomalyKind::VideoMissing => true,
@@ -354,8 +356,10 @@ impl Channel {
             _ => return,
         };
         self.reporter.video(rendition, is_missing);
+        self.encoders.video(rendition, is_missing);
     }
 
+    /// Counts an anomaly by its kind; the first of a kind is said aloud.
     fn note(&mut self, rendition: usize, kind: &'static str, anomaly: &dyn fmt::Display) {
         self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];
