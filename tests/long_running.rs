@@ -10,7 +10,9 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use segcast::playlist::Media;
 
 /// No process runs longer than this, whatever goes wrong.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -334,5 +336,64 @@ fn an_encoder_whose_video_stops_while_audio_continues_is_restarted() {
         assert!(line.contains(field), "no {field} in {line}");
     }
     assert_eq!(log.matches("video missing while audio continues").count(), 1, "{log}");
+    stops_in_order(&mut run);
+}
+
+/// A source without an end, at its own speed.
+const ENDLESS: &str = "\
+exec ffmpeg -v error -re -f lavfi -i testsrc2=size=160x90:rate=25 -re -f lavfi -i sine=sample_rate=48000 \
+  -c:v libx264 -preset ultrafast -tune zerolatency -g 25 -c:a aac -f mpegts -
+";
+
+/// What the dates of a playlist step by, in seconds, where one does not follow from the one before.
+fn date_steps(playlist: &str) -> Vec<i64> {
+    let Ok(media) = Media::parse(playlist) else { return Vec::new() };
+    let (mut expected, mut steps) = (None::<SystemTime>, Vec::new());
+    for segment in &media.segments {
+        if let (Some(date), Some(expected)) = (segment.date_time, expected) {
+            let seconds =
+                |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+            steps.push((seconds(date) - seconds(expected)).round() as i64);
+        }
+        expected = segment.date_time.or(expected).map(|date| date + segment.duration);
+    }
+    steps
+}
+
+/// libfaketime lies about the wall clock, not about the monotonic one, to segcast and to ffmpeg.
+#[test]
+fn dates_follow_a_step_of_the_wall_clock_without_a_break() {
+    let libraries = fs::read_dir("/usr/lib").unwrap().flatten();
+    let library =
+        libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1")).find(|path| path.is_file());
+    let library = library.expect("libfaketime, which tests/run.sh installs");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("source.sh"), ENDLESS).unwrap();
+    let time = folder.path().join("time");
+    let set = |offset: &str| {
+        fs::write(time.with_extension("new"), offset).unwrap();
+        fs::rename(time.with_extension("new"), &time).unwrap();
+    };
+    set("+0");
+    let (library, file) = (library.display(), time.display());
+    let setup = format!(
+        "export LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={file} FAKETIME_NO_CACHE=1 \
+         FAKETIME_DONT_FAKE_MONOTONIC=1; "
+    );
+    let mut run = Run::start_with(folder.path(), "command = \"sh source.sh\"", "", &setup);
+    run.until("segments are there", |run| run.playlist().matches("#EXTINF").count() >= 3);
+    assert_eq!(date_steps(&run.playlist()), [0; 0]);
+    for (offset, by) in [("+3600", 3600), ("-30", -3630)] {
+        set(offset);
+        run.until("dates follow", |run| !date_steps(&run.playlist()).is_empty());
+        let playlist = run.playlist();
+        assert_eq!(date_steps(&playlist), [by], "{playlist}");
+        assert!(!playlist.contains("#EXT-X-DISCONTINUITY\n"), "{playlist}");
+        run.until("the step leaves the window", |run| date_steps(&run.playlist()).is_empty());
+    }
+    let log = run.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("wall clock stepped")).collect();
+    assert_eq!(told.len(), 2, "{log}");
+    assert!(told[0].contains("by_s=3600") || told[0].contains("by_s=3599.9"), "{}", told[0]);
     stops_in_order(&mut run);
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod absence;
+mod clock;
 mod encoders;
 mod formats;
 mod ingest;

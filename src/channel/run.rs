@@ -1,12 +1,14 @@
 //! The channel's loop.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::clock::Clock;
 use super::encoders::Encoders;
 use super::ingest::{Given, Readers};
 use super::lives::{self, waits};
@@ -26,7 +28,7 @@ use crate::origin::Origin;
 use crate::segment::{self, Extent, OnMissingRandomAccess, Part, Segment};
 use crate::ts::{AnomalyKind, Selection};
 
-/// How often the origin is told how the channel is doing.
+/// How often the origin is told how the channel is doing, and the wall clock is looked at.
 const REPORTS: Duration = Duration::from_secs(1);
 
 /// Runs a channel to its end: the source's, or the one that `stop` asks for. Must be called within a tokio
@@ -122,7 +124,8 @@ async fn run_with(
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();
     let (longest, shared) = watch::channel(None);
-    let (mut readers, mut received) = Readers::new(shared);
+    let clock = Arc::new(Clock::new());
+    let (mut readers, mut received) = Readers::new(shared, Arc::clone(&clock));
     let packagers: Vec<_> = options.lineups.iter().map(|one| Packager::new(one, &cutting(options))).collect();
     readers.read(running, packagers.into_iter().map(Box::new).enumerate().collect());
 
@@ -158,7 +161,10 @@ async fn run_with(
                 channel.restart_without_video();
             }
             Some(()) = endings.recv() => channel.drop_failed().await,
-            _ = tick.tick(), if channel.places.stage.is_some() => channel.report(),
+            _ = tick.tick() => {
+                channel.follow(&clock);
+                channel.report();
+            }
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                 Stop::No => {}
                 Stop::Finish => channel.finish_as_asked(),
@@ -335,6 +341,18 @@ impl Channel {
         tracing::info!("{}: a page at {url}, the stream at {url}{entry}", options.name);
         self.places.serve(stage, url);
         Serving::start(origin, linger)
+    }
+
+    /// Lets dates follow the wall clock where that has stepped.
+    fn follow(&mut self, clock: &Clock) {
+        if let Some(by_ms) = clock.look() {
+            let by_s = by_ms as f64 / 1e3;
+            tracing::warn!(
+                by_s,
+                "wall clock stepped, EXT-X-PROGRAM-DATE-TIME follows from the next segment on"
+            );
+            self.presentation.step_clock(by_ms);
+        }
     }
 
     /// Tells the origin how the channel is doing.
