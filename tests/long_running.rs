@@ -5,11 +5,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use segcast::playlist::Media;
 
 /// No process runs longer than this, whatever goes wrong.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -48,6 +51,15 @@ impl Run {
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("run.log")).unwrap()
+    }
+
+    /// What the origin answers.
+    fn get(port: u16, path: &str) -> String {
+        let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+        let mut answer = String::new();
+        let asked = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let _ = socket.write_all(asked.as_bytes()).and_then(|()| socket.read_to_string(&mut answer));
+        answer
     }
 
     fn playlist(&self) -> String {
@@ -290,4 +302,99 @@ fn a_source_that_is_down_is_logged_once() {
     assert_eq!(log.matches("begin again").count(), 1, "{log}");
     run.signal("TERM");
     assert_eq!(run.end().code(), Some(0), "{}", run.log());
+}
+
+/// A source whose video stops after four seconds, the first time.
+const STOPS: &str = "\
+if [ -e again ]; then seconds=1000; else seconds=4; touch again; fi
+exec ffmpeg -v error -re -f lavfi -i testsrc2=size=160x90:rate=25:duration=$seconds \
+  -re -f lavfi -i sine=sample_rate=48000 -t 1000 -max_interleave_delta 500000 \
+  -c:v libx264 -preset ultrafast -tune zerolatency -g 25 -c:a aac -f mpegts -
+";
+
+#[test]
+fn an_encoder_whose_video_stops_while_audio_continues_is_restarted() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("source.sh"), STOPS).unwrap();
+    let port = tcp_port();
+    let origin = format!("[origin]\nlisten = \"127.0.0.1:{port}\"\nlinger = \"0s\"");
+    let input = "command = \"sh source.sh\"\nargs = [\"-max_interleave_delta\", \"500000\"]";
+    let mut run = Run::start(folder.path(), input, &origin);
+    let status = || Run::get(port, "/status");
+    run.until("video is missing", |_| status().contains("\"video_missing\":true"));
+    assert!(status().contains("\"video_restarts\":0"), "{}", status());
+    assert!(Run::get(port, "/readyz").contains(" 503 "));
+    run.until("the encoder is restarted", |_| status().contains("\"video_restarts\":1"));
+    run.until("video arrives again", |run| {
+        let (status, playlist) = (status(), run.playlist());
+        let behind = playlist.split_once("#EXT-X-DISCONTINUITY\n").map_or("", |(_, behind)| behind);
+        let fields = ["\"encoder_restarts\":1", "\"video_missing\":false", "\"ready\":true"];
+        behind.matches("#EXTINF").count() >= 3 && fields.iter().all(|field| status.contains(field))
+    });
+    let log = run.log();
+    let line = log.lines().find(|line| line.contains("video missing while audio continues")).unwrap();
+    for field in ["rendition=\"v\"", "missing_s=30", "patience_s=60"] {
+        assert!(line.contains(field), "no {field} in {line}");
+    }
+    assert_eq!(log.matches("video missing while audio continues").count(), 1, "{log}");
+    stops_in_order(&mut run);
+}
+
+/// A source without an end, at its own speed.
+const ENDLESS: &str = "\
+exec ffmpeg -v error -re -f lavfi -i testsrc2=size=160x90:rate=25 -re -f lavfi -i sine=sample_rate=48000 \
+  -c:v libx264 -preset ultrafast -tune zerolatency -g 25 -c:a aac -f mpegts -
+";
+
+/// What the dates of a playlist step by, in seconds, where one does not follow from the one before.
+fn date_steps(playlist: &str) -> Vec<i64> {
+    let Ok(media) = Media::parse(playlist) else { return Vec::new() };
+    let (mut expected, mut steps) = (None::<SystemTime>, Vec::new());
+    for segment in &media.segments {
+        if let (Some(date), Some(expected)) = (segment.date_time, expected) {
+            let seconds =
+                |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+            steps.push((seconds(date) - seconds(expected)).round() as i64);
+        }
+        expected = segment.date_time.or(expected).map(|date| date + segment.duration);
+    }
+    steps
+}
+
+/// libfaketime lies about the wall clock, not about the monotonic one, to segcast and to ffmpeg.
+#[test]
+fn dates_follow_a_step_of_the_wall_clock_without_a_break() {
+    let libraries = fs::read_dir("/usr/lib").unwrap().flatten();
+    let library =
+        libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1")).find(|path| path.is_file());
+    let library = library.expect("libfaketime, which tests/run.sh installs");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("source.sh"), ENDLESS).unwrap();
+    let time = folder.path().join("time");
+    let set = |offset: &str| {
+        fs::write(time.with_extension("new"), offset).unwrap();
+        fs::rename(time.with_extension("new"), &time).unwrap();
+    };
+    set("+0");
+    let (library, file) = (library.display(), time.display());
+    let setup = format!(
+        "export LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={file} FAKETIME_NO_CACHE=1 \
+         FAKETIME_DONT_FAKE_MONOTONIC=1; "
+    );
+    let mut run = Run::start_with(folder.path(), "command = \"sh source.sh\"", "", &setup);
+    run.until("segments are there", |run| run.playlist().matches("#EXTINF").count() >= 3);
+    assert_eq!(date_steps(&run.playlist()), [0; 0]);
+    for (offset, by) in [("+3600", 3600), ("-30", -3630)] {
+        set(offset);
+        run.until("dates follow", |run| !date_steps(&run.playlist()).is_empty());
+        let playlist = run.playlist();
+        assert_eq!(date_steps(&playlist), [by], "{playlist}");
+        assert!(!playlist.contains("#EXT-X-DISCONTINUITY\n"), "{playlist}");
+        run.until("the step leaves the window", |run| date_steps(&run.playlist()).is_empty());
+    }
+    let log = run.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("wall clock stepped")).collect();
+    assert_eq!(told.len(), 2, "{log}");
+    assert!(told[0].contains("by_s=3600") || told[0].contains("by_s=3599.9"), "{}", told[0]);
+    stops_in_order(&mut run);
 }

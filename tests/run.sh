@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up and runs every test: tests/run.sh, from anywhere.
 #
-# What is missing is installed (ffmpeg, fonts, a C compiler, valgrind, cargo-fuzz, nightly Rust for it, and by
+# What is missing is installed (ffmpeg, fonts, a C compiler, valgrind, faketime, cargo-fuzz, nightly Rust for it, and by
 # tests/servers.sh the servers that tests put streams to). Every step runs even if one before it failed; the summary says which did, and the
 # exit code is 1 then.
 # FUZZ_SECONDS=N fuzzes every target of the core for N seconds (default 3; 0 leaves fuzzing out). FUZZ_ALL=yes fuzzes what
@@ -46,6 +46,7 @@ prerequisites() {
     need fonts-dejavu-core has_dejavu
     need build-essential command -v c++
     [[ $(uname) != Linux ]] || need valgrind command -v valgrind
+    [[ $(uname) != Linux ]] || need faketime command -v faketime
     install_missing
     need_cargo
     cargo fmt --version 2>/dev/null || rustup component add rustfmt

@@ -12,12 +12,12 @@ mod support {
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use segcast::playlist::Media;
 use support::boxes::fragments;
-use support::command::{Running, media, names, run, segcast};
+use support::command::{Running, media, names, run, run_with, segcast};
 use support::sparse::{lossy, without};
 
 const VIDEO: u16 = 0x100;
@@ -242,4 +242,100 @@ fn a_track_that_comes_later_gets_its_playlist_in_a_running_channel() {
         let is_there = output.join("v").join(&segment.uri).metadata().is_ok_and(|file| file.len() > 0);
         assert_eq!(is_there, !segment.is_gap, "{segment:?}");
     }
+}
+
+/// Eight seconds of two videos and audio, without the first video's frames of `left_out`.
+fn two_videos(folder: &Path, left_out: Range<f64>) -> PathBuf {
+    let (whole, path) = (folder.join("two.ts"), folder.join("in.ts"));
+    let source = |size: &str| format!("testsrc2=size={size}:rate=25:duration=8");
+    let mut command = Command::new("ffmpeg");
+    command.args([
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        &source("320x180"),
+        "-f",
+        "lavfi",
+        "-i",
+        &source("160x90"),
+    ]);
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=sample_rate=48000:duration=8",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-map",
+        "2",
+    ]);
+    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-c:a", "aac"]).arg(&whole);
+    assert!(command.stdin(Stdio::null()).status().unwrap().success());
+    fs::write(&path, without(&fs::read(&whole).unwrap(), 0x100, left_out)).unwrap();
+    path
+}
+
+/// How many frames of a stream ffprobe finds.
+fn frames(path: &Path, stream: &str) -> usize {
+    let mut command = Command::new("ffprobe");
+    command.args([
+        "-v",
+        "quiet",
+        "-select_streams",
+        stream,
+        "-show_entries",
+        "packet=flags",
+        "-of",
+        "csv=p=0",
+    ]);
+    let output = command.arg(path).stdin(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.trim().is_empty()).count()
+}
+
+/// The first video that is listed never arrives: cuts are made by the other one, from its first frame on.
+#[test]
+fn where_the_first_video_never_arrives_the_other_one_is_cut_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = two_videos(folder.path(), -1.0..99.0);
+    for chunked in [false, true] {
+        for (format, playlist) in [("cmaf", "video.m3u8"), ("ts", "index.m3u8")] {
+            let output = folder.path().join(format!("{format}-{chunked}"));
+            let mut command = segcast(["segment", "--format", format, "--segment", "2s", "--output"]);
+            if chunked {
+                // From a pipe, as a live playlist whose window holds all of it.
+                command.arg(&output).args(["--playlist", "event", "-"]);
+                run_with(&mut command, &fs::read(&input).unwrap()).good();
+            } else {
+                run(command.arg(&output).arg(&input)).good();
+            }
+            let media = Media::parse(&text(&output, playlist)).unwrap();
+            let durations: Vec<f64> = media.segments.iter().map(|one| one.duration.as_secs_f64()).collect();
+            assert_eq!(durations, [2.0; 4], "{format}");
+            assert!(media.segments.iter().all(|segment| !segment.is_discontinuity), "{format}");
+            let counts: Vec<usize> = media
+                .segments
+                .iter()
+                .map(|segment| match format {
+                    "cmaf" => decode(&output, &segment.uri).len(),
+                    _ => frames(&output.join(&segment.uri), "i:0x101"),
+                })
+                .collect();
+            assert_eq!(counts, [50; 4], "{format}");
+        }
+    }
+}
+
+/// One that arrives late, but soon enough, stays the one that cuts are made by.
+#[test]
+fn where_the_first_video_arrives_within_two_seconds_it_is_cut_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = two_videos(folder.path(), -1.0..1.9);
+    let output = folder.path().join("out");
+    let mut command = segcast(["segment", "--format", "cmaf", "--segment", "2s", "--output"]);
+    run(command.arg(&output).arg(&input)).good();
+    assert!(text(&output, "index.m3u8").contains("RESOLUTION=320x180"), "{}", text(&output, "index.m3u8"));
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
+use super::absence::Absence;
 use super::ingest::Ending;
 use super::lives::{Lives, Telling};
 use super::outcome::Outcome;
@@ -21,6 +22,8 @@ use crate::live;
 pub struct Encoders {
     pub control: Control,
     pub lives: Lives,
+    /// Of video that is missing; none where it is no reason to restart.
+    absence: Option<Absence>,
     /// What each rung is called.
     rungs: Vec<String>,
     /// The renditions that are made of each rung's stream.
@@ -44,6 +47,7 @@ impl Encoders {
         Self {
             control,
             lives: Lives::new(options.restart()),
+            absence: options.restarts_without_video().then(Absence::new),
             rungs: ladder.renditions.iter().map(|rung| rung.name.clone()).collect(),
             lineups: options.lineups.clone(),
             outcomes: vec![Outcome::default(); ladder.renditions.len()],
@@ -62,6 +66,7 @@ impl Encoders {
     /// A segment of this rendition has come.
     pub fn give(&mut self, rendition: usize) {
         self.given.insert(rendition);
+        self.absence.iter_mut().for_each(|absence| absence.segment(Instant::now()));
         if let Some(silent) = self.lives.recover() {
             tracing::info!(
                 "the stream goes on: its encoders had been away for {:.1} s",
@@ -81,6 +86,12 @@ impl Encoders {
             Telling::Quiet => tracing::debug!("{}", chain(error)),
             telling => tracing::error!("{}{}", chain(error), telling.repeated()),
         }
+    }
+
+    /// Video of a rendition stopped arriving, or arrives again.
+    pub fn video(&mut self, rendition: usize, is_missing: bool) {
+        let Some(absence) = &mut self.absence else { return };
+        if is_missing { absence.begin(rendition, Instant::now()) } else { absence.end(rendition) }
     }
 
     fn all(&self) -> Vec<usize> {
@@ -122,6 +133,34 @@ impl Channel {
         true
     }
 
+    /// When encoders are restarted whose video is missing, if they are.
+    pub fn video_due(&self) -> Option<Instant> {
+        let due = self.encoders.absence.as_ref()?.due()?;
+        let may_restart = !self.encoders.lives.is_broken() && self.may_begin_again(&self.encoders.all());
+        may_restart.then_some(due)
+    }
+
+    /// Restarts the encoders, because video has been missing for too long.
+    pub fn restart_without_video(&mut self) {
+        let verdict = self.encoders.absence.as_mut().and_then(|absence| absence.judge(Instant::now()));
+        let Some(verdict) = verdict else { return };
+        let patience_s = verdict.next.as_secs();
+        for (rendition, missing) in verdict.missing {
+            let name = self.summary.renditions[rendition].name.as_str();
+            let missing_s = missing.as_secs();
+            tracing::warn!(
+                rendition = name,
+                missing_s,
+                patience_s,
+                "video missing while audio continues, restarting the encoders"
+            );
+            self.reporter.note(rendition, format!("video missing for {missing_s} s, encoder restarted"));
+            self.reporter.restart_without_video(rendition);
+        }
+        self.encoders.lives.break_down();
+        self.encoders.control.finish();
+    }
+
     /// The next life of the encoders begins: what each stream goes on with.
     pub fn begin_again(&mut self, control: Control) -> BTreeMap<usize, Box<Packager>> {
         for rendition in self.encoders.all_renditions() {
@@ -130,6 +169,7 @@ impl Channel {
         let encoders = &mut self.encoders;
         encoders.control = control;
         encoders.lives.begin();
+        encoders.absence.iter_mut().for_each(Absence::restart);
         encoders.outcomes.fill(Outcome::default());
         encoders.paces.clear();
         encoders.given.clear();

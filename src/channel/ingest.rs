@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::clock::Clock;
 use super::package::{Item, Packager};
 use super::{MAX_BYTES_UNPLAYABLE, MAX_BYTES_WITHOUT_PACKETS, MAX_BYTES_WITHOUT_PROGRAM, MAX_SEGMENT_BYTES};
 use crate::encoder;
@@ -48,11 +49,12 @@ struct Shared {
     anchors: Arc<Mutex<BTreeMap<u32, Ticks>>>,
     /// The target duration, once it is out there.
     longest: watch::Receiver<Option<Duration>>,
+    clock: Arc<Clock>,
 }
 
 impl Shared {
-    fn new(longest: watch::Receiver<Option<Duration>>) -> Self {
-        Self { anchors: Arc::default(), longest }
+    fn new(longest: watch::Receiver<Option<Duration>>, clock: Arc<Clock>) -> Self {
+        Self { anchors: Arc::default(), longest, clock }
     }
 
     fn bring_to(&mut self, cutter: &mut Cutter) {
@@ -87,9 +89,12 @@ pub struct Readers {
 
 impl Readers {
     /// None yet; what they will give comes with the other half.
-    pub fn new(longest: watch::Receiver<Option<Duration>>) -> (Self, mpsc::Receiver<(usize, Given)>) {
+    pub fn new(
+        longest: watch::Receiver<Option<Duration>>,
+        clock: Arc<Clock>,
+    ) -> (Self, mpsc::Receiver<(usize, Given)>) {
         let (given, received) = mpsc::channel(QUEUE);
-        (Self { tasks: JoinSet::new(), shared: Shared::new(longest), given }, received)
+        (Self { tasks: JoinSet::new(), shared: Shared::new(longest, clock), given }, received)
     }
 
     /// Reads all outputs, each with the packager of its rung.
@@ -130,7 +135,8 @@ async fn ingest(
                 break;
             }
         };
-        let arrived = SystemTime::now();
+        let arrived = shared.clock.steady();
+        stream.packager.set_ahead_ms(shared.clock.ahead_ms());
         shared.bring_to(stream.packager.cutter());
         let items = stream.push(chunk, arrived);
         shared.take_from(stream.packager.cutter());
@@ -141,7 +147,7 @@ async fn ingest(
             break;
         }
     }
-    let (items, ending) = stream.end();
+    let (items, ending) = stream.end(shared.clock.steady());
     if given.send((rung, Given::Items(items))).await.is_ok() {
         // Whoever does not listen any more has ended.
         let _ = given.send((rung, Given::End(ending, stream.packager))).await;
@@ -179,7 +185,7 @@ impl Stream {
             || self.is_endless()
     }
 
-    fn end(&mut self) -> (Vec<(usize, Item)>, Ending) {
+    fn end(&mut self, now: SystemTime) -> (Vec<(usize, Item)>, Ending) {
         let (is_hopeless, is_endless) = (self.is_hopeless(), self.is_endless());
         let unplayable = self.packager.unplayable();
         let cutter = self.packager.cutter();
@@ -205,7 +211,7 @@ impl Stream {
             Some(what) if is_hopeless => Ending::Hopeless(what),
             Some(what) => Ending::Nothing(what),
         };
-        (self.packager.break_off(SystemTime::now()), ending)
+        (self.packager.break_off(now), ending)
     }
 }
 
@@ -223,7 +229,7 @@ mod tests {
         for chunk in bytes.chunks(10_000) {
             stream.push(Bytes::copy_from_slice(chunk), SystemTime::UNIX_EPOCH);
         }
-        stream.end().1
+        stream.end(SystemTime::UNIX_EPOCH).1
     }
 
     #[test]

@@ -19,6 +19,8 @@
 //! # }
 //! ```
 
+mod absence;
+mod clock;
 mod encoders;
 mod formats;
 mod ingest;
@@ -33,6 +35,7 @@ mod run;
 mod serving;
 mod summary;
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::{delivery, destination, encoder, live, origin};
@@ -71,6 +74,17 @@ impl Options {
             Restart::Never => Restart::Never,
             _ => self.restart,
         }
+    }
+
+    /// Whether encoders are restarted where video stays away. A file has no other, and would begin at its start.
+    fn restarts_without_video(&self) -> bool {
+        let is_file = match &self.ladder.input {
+            encoder::ladder::Input::Url { url, .. } => {
+                Path::new(url.strip_prefix("file:").unwrap_or(url)).is_file()
+            }
+            _ => false,
+        };
+        self.restart() != Restart::Never && !is_file
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is made of one encoder's stream: segments of one or several playlists, all of one cut.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -103,6 +103,8 @@ pub struct Packager {
     fragments: Option<Fragments>,
     /// Whether anything that can be played was listed so far.
     is_playable: bool,
+    /// How far the wall clock is ahead of the clock that arrivals are timed by.
+    ahead_ms: i64,
 }
 
 /// What came, by rendition.
@@ -116,12 +118,18 @@ impl Packager {
             whole: lineup.ts.map(Whole::new),
             fragments: lineup.cmaf.clone().map(Fragments::new),
             is_playable: false,
+            ahead_ms: 0,
         }
     }
 
     /// The cutter, for its questions and limits.
     pub const fn cutter(&mut self) -> &mut Cutter {
         &mut self.cutter
+    }
+
+    /// The wall clock is so far ahead of the clock that arrivals are timed by.
+    pub const fn set_ahead_ms(&mut self, ahead_ms: i64) {
+        self.ahead_ms = ahead_ms;
     }
 
     /// The streams that are there, while none of them can be played: nothing is made of them.
@@ -138,7 +146,7 @@ impl Packager {
     pub fn push(&mut self, chunk: Bytes, arrived: SystemTime) -> Items {
         let mut items = Items::new();
         if let Some(fragments) = &mut self.fragments {
-            fragments.set_now(arrived);
+            fragments.set_now(arrived, self.ahead_ms);
         }
         for event in self.cutter.push(chunk) {
             take(event, &mut self.whole, &mut self.fragments, self.first, arrived, &mut items);
@@ -154,7 +162,7 @@ impl Packager {
     pub fn break_off(&mut self, now: SystemTime) -> Items {
         let mut items = Items::new();
         if let Some(fragments) = &mut self.fragments {
-            fragments.set_now(now);
+            fragments.set_now(now, self.ahead_ms);
         }
         let is_unplayable = self.unplayable().is_some();
         for event in self.cutter.break_off() {
@@ -246,9 +254,11 @@ impl Fragments {
         Self { slots, fragmenter, has_prft: cmaf.has_prft }
     }
 
-    fn set_now(&mut self, now: SystemTime) {
+    fn set_now(&mut self, steady: SystemTime, ahead_ms: i64) {
         if self.has_prft {
-            self.fragmenter.set_now(now.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let ahead = Duration::from_millis(ahead_ms.unsigned_abs());
+            let now = if ahead_ms < 0 { steady.checked_sub(ahead) } else { steady.checked_add(ahead) };
+            self.fragmenter.set_now(now.and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok()));
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::{Error, Options};
-use crate::delivery::{self, Delivery, Entrance, chain};
+use crate::delivery::{self, Delivery, Entrance, Look, chain};
 use crate::destination::{self, Destination, Kind};
 use crate::live::{self, Presentation};
 use crate::playlist;
@@ -55,7 +55,12 @@ pub struct Search<'a> {
     is_waiting: bool,
     /// What was said of each destination, and when.
     said: BTreeMap<usize, (Kind, Instant)>,
+    /// Destinations that did not answer, for the next search to go on with.
+    late: BTreeMap<usize, Begun>,
 }
+
+/// A destination, and what is known of it so far.
+type Begun = (Arc<dyn Destination>, Look);
 
 /// Why there is no place to begin at.
 pub enum Nowhere {
@@ -68,7 +73,7 @@ pub enum Nowhere {
 impl<'a> Search<'a> {
     /// Delivery is timed from `began`, and `ended` hears of each that gives up.
     pub const fn new(options: &'a Options, began: Instant, ended: mpsc::UnboundedSender<()>) -> Self {
-        Self { options, began, ended, is_waiting: false, said: BTreeMap::new() }
+        Self { options, began, ended, is_waiting: false, said: BTreeMap::new(), late: BTreeMap::new() }
     }
 
     /// Sees that destinations take files, and goes on where an earlier run left off.
@@ -80,19 +85,26 @@ impl<'a> Search<'a> {
     /// [`Nowhere`]; [`Nowhere::Refused`] also if a destination refuses that is required.
     pub async fn prepare(&mut self) -> Result<Prepared, Nowhere> {
         let options = self.options;
-        let mut looked = look_at_all(options).await;
+        let mut looked = look_at_all(options, std::mem::take(&mut self.late), BTreeMap::new()).await;
         let is = |one: fn(&Entrance) -> bool| looked.iter().flatten().any(one);
         if self.is_waiting
             && is(|one| matches!(one, Entrance::Open(..)))
             && is(|one| matches!(one, Entrance::Late(..)))
         {
             // Those that were away together come back together: what all of them show is gone on with, not the first's.
-            drop(looked);
+            let (mut late, mut open) = (BTreeMap::new(), BTreeMap::new());
+            for (n, looked) in looked.into_iter().enumerate() {
+                match looked {
+                    Ok(Entrance::Late(destination, look, _)) => drop(late.insert(n, (destination, look))),
+                    Ok(entrance) => drop(open.insert(n, entrance)),
+                    Err(_) => {}
+                }
+            }
             sleep(COMPANY).await;
-            looked = look_at_all(options).await;
+            looked = look_at_all(options, late, open).await;
         }
         let open = looked.iter().filter_map(|looked| match looked {
-            Ok(Entrance::Open(_, found)) => Some(found),
+            Ok(Entrance::Open(_, looked)) => Some(&looked.found),
             _ => None,
         });
         let open: Vec<_> = open.collect();
@@ -102,8 +114,9 @@ impl<'a> Search<'a> {
         let (mut deliveries, mut refused, mut silent) = (Vec::new(), None, None);
         for (n, (served, looked)) in options.destinations.iter().zip(looked).enumerate() {
             match looked {
-                Ok(Entrance::Late(_, source)) if !has_place => {
+                Ok(Entrance::Late(destination, look, source)) if !has_place => {
                     silent.get_or_insert(self.say(n, source));
+                    self.late.insert(n, (destination, look));
                 }
                 Ok(entrance) => {
                     let (began, ended) = (self.began, self.ended.clone());
@@ -151,18 +164,30 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Looks at all at the same time, so that one that does not answer holds up nobody for longer than the limit.
-async fn look_at_all(options: &Options) -> Vec<Result<Entrance, destination::Error>> {
+/// Looks at all at the same time, so that one that does not answer holds up nobody for longer than the limit. Goes on with
+/// the looks that are `late`, and leaves alone those that are `open`.
+async fn look_at_all(
+    options: &Options,
+    mut late: BTreeMap<usize, Begun>,
+    mut open: BTreeMap<usize, Entrance>,
+) -> Vec<Result<Entrance, destination::Error>> {
     let mut looking = JoinSet::new();
     for (n, served) in options.destinations.iter().enumerate() {
-        let opened = served.target.open().map(Arc::from);
+        if let Some(entrance) = open.remove(&n) {
+            looking.spawn(async move { (n, Ok(entrance)) });
+            continue;
+        }
+        let begun = match late.remove(&n) {
+            Some(begun) => Ok(begun),
+            None => served.target.open().map(|opened| (Arc::from(opened), Look::default())),
+        };
         let presentation = options.presentation.clone();
         // Where there is no other place, nobody waits for it.
         let is_alone = options.destinations.len() == 1 && options.origin.is_none();
         let most = if is_alone { served.timeout } else { PROBE_LIMIT };
         let limit = served.timeout.min(most);
         let keeps = served.keeps_expired;
-        looking.spawn(async move { (n, look(opened, presentation, keeps, limit).await) });
+        looking.spawn(async move { (n, look(begun, presentation, keeps, limit).await) });
     }
     let mut looked = looking.join_all().await;
     looked.sort_by_key(|(n, _)| *n);
@@ -171,15 +196,15 @@ async fn look_at_all(options: &Options) -> Vec<Result<Entrance, destination::Err
 
 /// Looks at a destination. What may go well another time is no error.
 async fn look(
-    opened: Result<Arc<dyn Destination>, destination::Error>,
+    begun: Result<Begun, destination::Error>,
     presentation: live::Options,
     keeps: bool,
     limit: Duration,
 ) -> Result<Entrance, destination::Error> {
-    let destination = opened?;
-    match delivery::enter(Arc::clone(&destination), presentation, keeps, limit).await {
-        Ok(found) => Ok(Entrance::Open(destination, found)),
-        Err(error) if error.kind() == Kind::Transient => Ok(Entrance::Late(destination, error)),
-        Err(error) => Err(error),
+    let (destination, look) = begun?;
+    match delivery::enter(Arc::clone(&destination), look, presentation, keeps, limit).await {
+        (_, Ok(looked)) => Ok(Entrance::Open(destination, looked)),
+        (look, Err(error)) if error.kind() == Kind::Transient => Ok(Entrance::Late(destination, look, error)),
+        (_, Err(error)) => Err(error),
     }
 }

@@ -60,6 +60,11 @@ impl Reporter {
         self.renditions[rendition].told.is_video_missing = is_missing;
     }
 
+    /// The encoder of a rendition is restarted because its video is missing.
+    pub fn restart_without_video(&mut self, rendition: usize) {
+        self.renditions[rendition].told.video_restarts += 1;
+    }
+
     /// How fast an encoder is, in seconds of media a second.
     pub fn speed(&mut self, rendition: usize, speed: Option<f64>) {
         let permille = speed.map(|speed| (speed * 1000.0).clamp(0.0, 1e9) as u32);

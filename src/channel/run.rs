@@ -1,12 +1,14 @@
 //! The channel's loop.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::clock::Clock;
 use super::encoders::Encoders;
 use super::ingest::{Given, Readers};
 use super::lives::{self, waits};
@@ -26,7 +28,7 @@ use crate::origin::Origin;
 use crate::segment::{self, Extent, OnMissingRandomAccess, Part, Segment};
 use crate::ts::{AnomalyKind, Selection};
 
-/// How often the origin is told how the channel is doing.
+/// How often the origin is told how the channel is doing, and the wall clock is looked at.
 const REPORTS: Duration = Duration::from_secs(1);
 
 /// Runs a channel to its end: the source's, or the one that `stop` asks for. Must be called within a tokio
@@ -122,7 +124,8 @@ async fn run_with(
     // What was asked for meanwhile is looked at too.
     stop.mark_changed();
     let (longest, shared) = watch::channel(None);
-    let (mut readers, mut received) = Readers::new(shared);
+    let clock = Arc::new(Clock::new());
+    let (mut readers, mut received) = Readers::new(shared, Arc::clone(&clock));
     let packagers: Vec<_> = options.lineups.iter().map(|one| Packager::new(one, &cutting(options))).collect();
     readers.read(running, packagers.into_iter().map(Box::new).enumerate().collect());
 
@@ -133,7 +136,7 @@ async fn run_with(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut has_events = true;
     while has_events || channel.is_at_work() || channel.await_next_life() {
-        let next_life = channel.encoders.lives.next();
+        let (next_life, video_due) = (channel.encoders.lives.next(), channel.video_due());
         tokio::select! {
             Some((rung, given)) = received.recv() => match given {
                 Given::Items(items) => channel.take(items),
@@ -154,8 +157,14 @@ async fn run_with(
                     Err(error) => channel.fail_to_begin(&error),
                 }
             }
+            () = sleep_until(video_due.unwrap_or_else(Instant::now)), if video_due.is_some() => {
+                channel.restart_without_video();
+            }
             Some(()) = endings.recv() => channel.drop_failed().await,
-            _ = tick.tick(), if channel.places.stage.is_some() => channel.report(),
+            _ = tick.tick() => {
+                channel.follow(&clock);
+                channel.report();
+            }
             Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                 Stop::No => {}
                 Stop::Finish => channel.finish_as_asked(),
@@ -334,6 +343,18 @@ impl Channel {
         Serving::start(origin, linger)
     }
 
+    /// Lets dates follow the wall clock where that has stepped.
+    fn follow(&mut self, clock: &Clock) {
+        if let Some(by_ms) = clock.look() {
+            let by_s = by_ms as f64 / 1e3;
+            tracing::warn!(
+                by_s,
+                "wall clock stepped, EXT-X-PROGRAM-DATE-TIME follows from the next segment on"
+            );
+            self.presentation.step_clock(by_ms);
+        }
+    }
+
     /// Tells the origin how the channel is doing.
     pub fn report(&self) {
         if let Some(stage) = &self.places.stage {
@@ -345,8 +366,7 @@ impl Channel {
         }
     }
 
-    /// Counts an anomaly by its kind; the first of a kind is said aloud.
-    /// Shows in the status whether video arrives.
+    /// Notes whether video of a rendition arrives.
     fn video(&mut self, rendition: usize, kind: AnomalyKind) {
         let is_missing = match kind {
             AnomalyKind::VideoMissing => true,
@@ -354,8 +374,10 @@ impl Channel {
             _ => return,
         };
         self.reporter.video(rendition, is_missing);
+        self.encoders.video(rendition, is_missing);
     }
 
+    /// Counts an anomaly by its kind; the first of a kind is said aloud.
     fn note(&mut self, rendition: usize, kind: &'static str, anomaly: &dyn fmt::Display) {
         self.reporter.note(rendition, anomaly.to_string());
         let so_far = &mut self.summary.renditions[rendition];

@@ -27,6 +27,12 @@ impl Deletions {
         Self { retention: Retention::default(), under_way: 0, backoff: Backoff::new(seed), keeps }
     }
 
+    /// Nothing is deleted here from now on.
+    pub(super) fn keep(&mut self) {
+        self.keeps = true;
+        self.retention = Retention::default();
+    }
+
     /// Takes up what an earlier run has left here.
     pub(super) fn take_up(
         &mut self,
@@ -105,8 +111,7 @@ impl Deletions {
         }
         self.backoff.fail(now, error);
         if self.backoff.refused_since().is_some_and(|since| now.saturating_sub(since) >= GRACE) {
-            self.keeps = true;
-            self.retention = Retention::default();
+            self.keep();
             return true;
         }
         self.retention.expire(key, self.backoff.until().unwrap_or(now));

@@ -127,6 +127,11 @@ impl Ledger {
         }
     }
 
+    /// The destination refuses to delete: expired segments stay.
+    pub(super) fn keep_expired(&mut self) {
+        self.deletions.keep();
+    }
+
     /// The destination takes files now.
     pub(super) fn entered(&mut self, now: Duration) {
         self.worked(now);

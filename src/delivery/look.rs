@@ -1,7 +1,9 @@
 //! Whether a destination takes files, and what an earlier run left there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::chain;
 use crate::chunks::Chunks;
@@ -14,64 +16,123 @@ const PROBE: &str = ".segcast-probe";
 /// Bytes of the file by which it is seen how fast.
 const PROBE_BYTES: usize = 64 << 10;
 
+/// How long it may take to delete that file where a step failed for good.
+const CLEAN_UP: Duration = Duration::from_secs(2);
+
 /// The renditions' playlists at one destination, as an earlier run left them.
 pub type Found = Vec<Option<playlist::Media>>;
 
-/// Puts a file and deletes it, which tells how fast that goes, and claims the playlists; what an earlier run's say. With
-/// `keeps` nothing will ever be deleted there, so a destination that refuses it is good enough.
-///
-/// # Errors
-/// What the destination does not do, or that another process writes those playlists.
-pub async fn look(
-    destination: &dyn Destination,
-    options: &live::Options,
-    keeps: bool,
-) -> Result<Found, Error> {
-    // Another channel may be put in the same folder under other names, and look at the same time.
-    let own = options.renditions.first().map_or("", |first| &first.playlist).replace(['/', '.'], "-");
-    let key = format!("{PROBE}-{own}");
-    let began = Instant::now();
-    destination.put(&key, Chunks::from("segcast\n".to_owned())).await?;
-    let latency = began.elapsed();
-    let began = Instant::now();
-    destination.put(&key, Chunks::from(Bytes::from(vec![0; PROBE_BYTES]))).await?;
-    let rate = PROBE_BYTES as f64 / began.elapsed().as_secs_f64().max(1e-6) / 1e6;
-    let found = take_over(destination, options, &key).await;
-    match destination.delete(&key).await {
-        Err(error) if keeps => tracing::info!(
-            "delete refused, which keep = true does not need destination={} error={}",
-            destination.name(),
-            chain(&error)
-        ),
-        deleted => deleted?,
-    }
-    let (name, latency_ms) = (destination.name(), latency.as_secs_f64() * 1e3);
-    tracing::info!("{name}: takes files, a small one in {latency_ms:.1} ms, a large one at {rate:.1} MB/s");
-    found
+/// What a destination is like before anything of the channel is put there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// What an earlier run left.
+    pub found: Found,
+    /// Whether it refuses to delete: expired segments stay.
+    pub refuses_delete: bool,
 }
 
-/// Claims the playlists. Returns what an earlier run's say, while the file at `probe` is there.
-async fn take_over(
-    destination: &dyn Destination,
-    options: &live::Options,
-    probe: &str,
-) -> Result<Found, Error> {
-    for listing in &options.multivariants {
-        destination.claim(&listing.key).await?;
+/// A look at one destination: a file is put and deleted, which tells how fast that goes, playlists are claimed, and those
+/// of an earlier run are read. Where a step fails, the next [`run`](Self::run) repeats that step and none before it.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// How long a small file took.
+    latency: Option<Duration>,
+    /// Megabytes a second of a large one.
+    rate: Option<f64>,
+    /// Playlists claimed, the multivariant ones first.
+    claimed: usize,
+    /// Playlists read.
+    found: Found,
+}
+
+impl Look {
+    /// Takes the steps that are left. With `keeps` nothing will ever be deleted there.
+    ///
+    /// # Errors
+    /// What the destination does not do, or that another process writes those playlists.
+    pub async fn run(
+        &mut self,
+        destination: &dyn Destination,
+        options: &live::Options,
+        keeps: bool,
+    ) -> Result<Looked, Error> {
+        let probe = probe(options);
+        self.prepare(destination, options, &probe).await?;
+        let refuses_delete = is_delete_refused(destination, &probe, keeps).await?;
+        let (name, latency) = (destination.name(), self.latency.unwrap_or_default());
+        let (latency_ms, rate) = (latency.as_secs_f64() * 1e3, self.rate.unwrap_or_default());
+        tracing::info!(
+            "{name}: takes files, a small one in {latency_ms:.1} ms, a large one at {rate:.1} MB/s"
+        );
+        Ok(Looked { found: std::mem::take(&mut self.found), refuses_delete })
     }
-    let mut found = Vec::new();
-    for rendition in &options.renditions {
-        destination.claim(&rendition.playlist).await?;
-        let text = match destination.get(&rendition.playlist).await {
-            Err(error) if error.kind() == Kind::Refused => {
-                can_get(destination, probe, error).await?;
-                None
-            }
-            got => got?,
-        };
-        found.push(text.and_then(|text| read(&rendition.playlist, &text)));
+
+    /// Deletes what the steps so far have left, where nobody looks again. Why that is so says more than whether it works.
+    pub(super) async fn clean_up(&self, destination: &dyn Destination, options: &live::Options) {
+        if self.latency.is_some() {
+            let _ = timeout(CLEAN_UP, destination.delete(&probe(options))).await;
+        }
     }
-    Ok(found)
+
+    /// All that is done while the file at `probe` is there.
+    async fn prepare(
+        &mut self,
+        destination: &dyn Destination,
+        options: &live::Options,
+        probe: &str,
+    ) -> Result<(), Error> {
+        if self.latency.is_none() {
+            let began = Instant::now();
+            destination.put(probe, Chunks::from("segcast\n".to_owned())).await?;
+            self.latency = Some(began.elapsed());
+        }
+        if self.rate.is_none() {
+            let began = Instant::now();
+            destination.put(probe, Chunks::from(Bytes::from(vec![0; PROBE_BYTES]))).await?;
+            self.rate = Some(PROBE_BYTES as f64 / began.elapsed().as_secs_f64().max(1e-6) / 1e6);
+        }
+        let listings = options.multivariants.iter().map(|listing| &listing.key);
+        let playlists = || options.renditions.iter().map(|rendition| &rendition.playlist);
+        for key in listings.chain(playlists()).skip(self.claimed) {
+            destination.claim(key).await?;
+            self.claimed += 1;
+        }
+        for key in playlists().skip(self.found.len()) {
+            let text = match destination.get(key).await {
+                Err(error) if error.kind() == Kind::Refused => {
+                    can_get(destination, probe, error).await?;
+                    None
+                }
+                got => got?,
+            };
+            self.found.push(text.and_then(|text| read(key, &text)));
+        }
+        Ok(())
+    }
+}
+
+/// The name of the probe's file: another channel may be put in the same folder under other names, and look at the same
+/// time.
+fn probe(options: &live::Options) -> String {
+    let own = options.renditions.first().map_or("", |first| &first.playlist).replace(['/', '.'], "-");
+    format!("{PROBE}-{own}")
+}
+
+/// Deletes the file at `probe`. Returns whether that is refused: viewers lose nothing by it.
+async fn is_delete_refused(destination: &dyn Destination, probe: &str, keeps: bool) -> Result<bool, Error> {
+    let Err(error) = destination.delete(probe).await else { return Ok(false) };
+    let (name, text) = (destination.name(), chain(&error));
+    match error.kind() {
+        _ if keeps => {
+            tracing::info!("delete refused, which keep = true does not need destination={name} error={text}");
+        }
+        Kind::Refused | Kind::Missing | Kind::Invalid => tracing::warn!(
+            "delete refused, expired segments stay there: allow it and restart, or set keep = true \
+             destination={name} error={text}"
+        ),
+        Kind::Transient | Kind::Closed => return Err(error),
+    }
+    Ok(true)
 }
 
 /// S3 answers 403 for what is not there to those who may not list the bucket. Who gets the probe's file back may get
@@ -140,7 +201,6 @@ fn read(key: &str, text: &[u8]) -> Option<playlist::Media> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use super::*;
     use crate::destination::Pending;
@@ -206,6 +266,10 @@ mod tests {
         }
     }
 
+    async fn look(strict: &Strict, keeps: bool) -> Result<Looked, Error> {
+        Look::default().run(strict, &options(), keeps).await
+    }
+
     fn options() -> live::Options {
         live::Options {
             kind: live::Kind::Event,
@@ -221,14 +285,103 @@ mod tests {
     #[tokio::test]
     async fn who_may_not_list_is_told_403_of_what_is_absent() {
         let strict = Strict { refuses_absent: true, ..Strict::default() };
-        assert_eq!(look(&strict, &options(), false).await.unwrap(), vec![None]);
+        assert_eq!(look(&strict, false).await.unwrap().found, vec![None]);
         assert!(strict.files.lock().unwrap().is_empty(), "the probe leaves nothing behind");
     }
 
     #[tokio::test]
-    async fn delete_is_needed_only_where_something_is_to_be_deleted() {
+    async fn a_destination_that_refuses_delete_is_good_enough() {
         let strict = Strict { refuses_delete: true, ..Strict::default() };
-        assert_eq!(look(&strict, &options(), true).await.unwrap(), vec![None]);
-        assert_eq!(look(&strict, &options(), false).await.unwrap_err().kind(), Kind::Refused);
+        for keeps in [true, false] {
+            let looked = look(&strict, keeps).await.unwrap();
+            assert_eq!(looked, Looked { found: vec![None], refuses_delete: true });
+        }
+    }
+
+    /// A destination whose n-th operation fails.
+    struct Faulty {
+        fails: usize,
+        kind: Kind,
+        done: Mutex<Vec<String>>,
+    }
+
+    impl Faulty {
+        fn step<T: Send + 'static>(&self, step: String, value: T) -> Pending<'_, T> {
+            let mut done = self.done.lock().unwrap();
+            done.push(step);
+            let error = (done.len() == self.fails).then(|| Error::new(self.kind, "do it", "no".into()));
+            Box::pin(async move { error.map_or(Ok(value), Err) })
+        }
+    }
+
+    impl Destination for Faulty {
+        fn name(&self) -> String {
+            "faulty".to_owned()
+        }
+
+        fn claim(&self, key: &str) -> Pending<'_, ()> {
+            self.step(format!("claim {key}"), ())
+        }
+
+        fn put(&self, _: &str, body: Chunks) -> Pending<'_, ()> {
+            self.step(format!("put {} bytes", body.size_bytes()), ())
+        }
+
+        fn delete(&self, _: &str) -> Pending<'_, ()> {
+            self.step("delete".to_owned(), ())
+        }
+
+        fn get(&self, key: &str) -> Pending<'_, Option<Bytes>> {
+            self.step(format!("get {key}"), None)
+        }
+    }
+
+    const STEPS: [&str; 8] = [
+        "put 8 bytes",
+        "put 65536 bytes",
+        "claim index.m3u8",
+        "claim a.m3u8",
+        "claim b.m3u8",
+        "get a.m3u8",
+        "get b.m3u8",
+        "delete",
+    ];
+
+    fn two_renditions() -> live::Options {
+        let playlist = |name: &str| live::Rendition { playlist: name.to_owned(), ..Default::default() };
+        let listing = live::Listing { key: "index.m3u8".to_owned(), ..Default::default() };
+        live::Options {
+            multivariants: vec![listing],
+            renditions: vec![playlist("a.m3u8"), playlist("b.m3u8")],
+            ..options()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_that_passed_is_not_repeated_because_another_one_failed() {
+        for fails in 1..=STEPS.len() {
+            let faulty = Faulty { fails, kind: Kind::Transient, done: Mutex::default() };
+            let mut look = Look::default();
+            let error = look.run(&faulty, &two_renditions(), false).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Transient);
+            let looked = look.run(&faulty, &two_renditions(), false).await.unwrap();
+            assert_eq!(looked.found, vec![None, None]);
+            let expected = [&STEPS[..fails], &STEPS[fails - 1..]].concat();
+            assert_eq!(*faulty.done.lock().unwrap(), expected, "step {fails} failed");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fails_for_good_leaves_no_probe() {
+        for fails in 1..STEPS.len() - 2 {
+            let faulty = Faulty { fails, kind: Kind::Refused, done: Mutex::default() };
+            let mut look = Look::default();
+            let error = look.run(&faulty, &two_renditions(), false).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Refused);
+            look.clean_up(&faulty, &two_renditions()).await;
+            // Where not even the first file was taken, there is nothing to delete.
+            let last: &[&str] = if fails == 1 { &[] } else { &["delete"] };
+            assert_eq!(*faulty.done.lock().unwrap(), [&STEPS[..fails], last].concat());
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! - `spool`: where segments wait, in memory and in a folder, within bounds.
 //! - [`Delivery`]: the task that does a ledger's jobs at a [`Destination`](crate::destination::Destination).
 //! - [`probe`]: whether a destination takes files, and how fast; for people.
-//! - [`look`]: whether a destination takes files, and what an earlier run left there.
+//! - [`Look`]: whether a destination takes files, and what an earlier run left there.
 //! - [`Status`]: how a destination is doing.
 //!
 //! Each destination of a channel has a ledger, a task and connections of its own. One that is slow or gone costs
@@ -38,7 +38,7 @@ use self::ledger::Limits;
 use crate::destination::Target;
 
 pub use ledger::GRACE;
-pub use look::{Found, farthest, look};
+pub use look::{Found, Look, Looked, farthest};
 pub use notice::REMINDERS;
 pub use spool::{Held, Spool, Store};
 pub use status::{Latency, Load, Status};

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use self::memory::{Dice, Memory, Weather};
-use super::{Delivery, Entrance, Options, Segment, Spool, Store, farthest, look};
+use super::{Delivery, Entrance, Look, Options, Segment, Spool, Store, farthest};
 use crate::chunks::Chunks;
 use crate::destination::{Kind, Target, copy};
 use crate::live::viewer::Viewer;
@@ -90,17 +90,17 @@ impl Channel {
         life: u64,
         served: impl Fn(Target) -> Options,
     ) -> Self {
-        let mut found = Vec::new();
+        let mut looked = Vec::new();
         for place in places {
-            found.push(look(place, &options, false).await.unwrap());
+            looked.push(Look::default().run(place, &options, false).await.unwrap());
         }
-        let shown = Arc::new(farthest(&found.iter().collect::<Vec<_>>()));
+        let shown = Arc::new(farthest(&looked.iter().map(|looked| &looked.found).collect::<Vec<_>>()));
         let presentation = Presentation::resume(options.clone(), &shown);
         let began = Instant::now();
-        let deliveries = places.iter().zip(found).map(|(place, found)| {
+        let deliveries = places.iter().zip(looked).map(|(place, looked)| {
             let target = Target::Copy(copy::Options::new("memory"));
             let served = served(target);
-            let entrance = Entrance::Open(Arc::new(place.clone()), found);
+            let entrance = Entrance::Open(Arc::new(place.clone()), looked);
             let (ended, _) = mpsc::unbounded_channel();
             Delivery::start_seeded(&served, &options, entrance, &shown, began, ended, life)
         });

@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::look::{breaks, reach};
 use super::notice::Notice;
 use super::spool::Held;
-use super::{Found, Options, Status, look};
+use super::{Found, Look, Looked, Options, Status};
 use crate::chunks::Chunks;
 use crate::destination::{Destination, Error, Kind};
 use crate::live::{self, Snapshot};
@@ -52,9 +52,9 @@ pub struct Segment {
 /// How a destination is come to.
 pub enum Entrance {
     /// It has been looked at.
-    Open(Arc<dyn Destination>, Found),
-    /// It did not answer: it is looked at again until it does.
-    Late(Arc<dyn Destination>, Error),
+    Open(Arc<dyn Destination>, Looked),
+    /// It did not answer: the look goes on until it does.
+    Late(Arc<dyn Destination>, Look, Error),
 }
 
 /// The near end of a destination's task.
@@ -121,9 +121,10 @@ impl Delivery {
             shown: Arc::clone(shown),
             began,
             destination: match &entrance {
-                Entrance::Open(destination, _) | Entrance::Late(destination, _) => Arc::clone(destination),
+                Entrance::Open(destination, _) | Entrance::Late(destination, ..) => Arc::clone(destination),
             },
             is_open: false,
+            look: Look::default(),
             jobs: JoinSet::new(),
             entering: JoinSet::new(),
             checking: JoinSet::new(),
@@ -253,8 +254,10 @@ struct Worker {
     destination: Arc<dyn Destination>,
     /// Whether it has been looked at, and takes files.
     is_open: bool,
+    /// What is known of it before that, while it is not being looked at.
+    look: Look,
     jobs: JoinSet<(Job, Outcome)>,
-    entering: JoinSet<Result<Found, Error>>,
+    entering: JoinSet<(Look, Result<Looked, Error>)>,
     /// When a look began, and the keys that were found to be absent.
     checking: JoinSet<(Duration, Vec<String>)>,
     /// When it is looked next whether what is rarely put is still there.
@@ -273,8 +276,8 @@ impl Worker {
         state: &State,
     ) -> Result<(), Error> {
         match entrance {
-            Entrance::Open(_, found) => self.enter(&found)?,
-            Entrance::Late(_, error) => self.stay_out(error)?,
+            Entrance::Open(_, looked) => self.enter(&looked)?,
+            Entrance::Late(_, look, error) => self.stay_out(look, error)?,
         }
         let mut is_finishing = false;
         let mut report = Instant::now() + REPORTS;
@@ -292,9 +295,9 @@ impl Worker {
                 },
                 Some(done) = self.jobs.join_next() => self.done(done, state)?,
                 Some(entered) = self.entering.join_next() => {
-                    match entered.unwrap_or_else(|join| Err(self.broken(join))) {
-                        Ok(found) => self.enter(&found)?,
-                        Err(error) => self.stay_out(error)?,
+                    match entered.unwrap_or_else(|join| (Look::default(), Err(self.broken(join)))) {
+                        (_, Ok(looked)) => self.enter(&looked)?,
+                        (look, Err(error)) => self.stay_out(look, error)?,
                     }
                 }
                 Some(Ok((looked, absent))) = self.checking.join_next() => self.checked(looked, &absent),
@@ -349,8 +352,11 @@ impl Worker {
     }
 
     /// The destination takes files.
-    fn enter(&mut self, found: &Found) -> Result<(), Error> {
-        let now = self.now();
+    fn enter(&mut self, looked: &Looked) -> Result<(), Error> {
+        let (now, found) = (self.now(), &looked.found);
+        if looked.refuses_delete {
+            self.ledger.keep_expired();
+        }
         self.ledger.take_up(found, &self.shown, now);
         let is_beyond = |(rendition, here): (usize, &Option<Media>)| {
             let began = self.shown.get(rendition).and_then(Option::as_ref);
@@ -367,8 +373,9 @@ impl Worker {
     }
 
     /// The destination did not answer when it was looked at.
-    fn stay_out(&mut self, error: Error) -> Result<(), Error> {
+    fn stay_out(&mut self, look: Look, error: Error) -> Result<(), Error> {
         let now = self.now();
+        self.look = look;
         self.backoff.fail(now, &error);
         self.ledger.not_entered(error, now)
     }
@@ -378,7 +385,8 @@ impl Worker {
             if self.entering.is_empty() && self.backoff.is_over(now) {
                 let destination = Arc::clone(&self.destination);
                 let (keeps, limit) = (self.options.keeps_expired, self.options.timeout);
-                self.entering.spawn(enter(destination, self.presentation.clone(), keeps, limit));
+                let look = std::mem::take(&mut self.look);
+                self.entering.spawn(enter(destination, look, self.presentation.clone(), keeps, limit));
             }
             return;
         }
@@ -430,19 +438,22 @@ impl Worker {
     }
 }
 
-/// Looks at a destination, within `limit`. It is the same one each time: what one look has left hanging there is not
-/// in the way of the next.
-///
-/// # Errors
-/// If it does not take files, or is another process's.
+/// Goes on with the look at a destination, within `limit`. It is the same destination each time: what one try has left
+/// hanging there is not in the way of the next. Returns the look, and what has come of it: an error if the destination does
+/// not take files, or is another process's.
 pub async fn enter(
     destination: Arc<dyn Destination>,
+    mut look: Look,
     presentation: live::Options,
     keeps: bool,
     limit: Duration,
-) -> Result<Found, Error> {
-    let looked = timeout(limit, look(destination.as_ref(), &presentation, keeps)).await;
-    looked.unwrap_or_else(|_| Err(silent("put anything at", &destination.name(), limit)))
+) -> (Look, Result<Looked, Error>) {
+    let looked = timeout(limit, look.run(destination.as_ref(), &presentation, keeps)).await;
+    let looked = looked.unwrap_or_else(|_| Err(silent("put anything at", &destination.name(), limit)));
+    if looked.as_ref().is_err_and(|error| error.kind() != Kind::Transient) {
+        look.clean_up(destination.as_ref(), &presentation).await;
+    }
+    (look, looked)
 }
 
 /// Returns those of `keys` that are not there. What cannot be told counts as there.

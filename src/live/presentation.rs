@@ -86,9 +86,15 @@ impl Presentation {
         }
     }
 
+    /// The wall clock was set forward by so many milliseconds, or back if that is negative. Segments to come have dates by
+    /// the new time, all renditions' from the same segment on. Arrivals are still those of a clock that does not step.
+    pub fn step_clock(&mut self, by_ms: i64) {
+        self.timeline.step_clock(by_ms);
+    }
+
     /// A segment of `rendition` begins; its first bytes came at `arrived`.
     pub fn open(&mut self, rendition: usize, head: &Head, arrived: SystemTime) {
-        self.now = self.now.max(arrived);
+        self.now = self.now.max(self.timeline.wall(arrived));
         if !self.runs[rendition].is_ended {
             self.begin(rendition, head, Some(arrived));
             self.show_edge(rendition);
@@ -308,6 +314,9 @@ impl Presentation {
             date_time: mark.date_time,
             ..playlist::Segment::default()
         };
+        if mark.has_stepped {
+            run.window.restate_date();
+        }
         let was_independent = run.window.is_independent();
         let entry = Entry::new(number, Some(key), segment).with_map(opened.map).with_parts(opened.parts);
         run.window.push(entry, extent.head.is_independent);
@@ -346,6 +355,9 @@ impl Presentation {
             date_time: mark.date_time,
             ..playlist::Segment::default()
         };
+        if mark.has_stepped {
+            run.window.restate_date();
+        }
         run.window.push(Entry::new(number, None, segment), true);
         run.next = run.next.saturating_add(1);
         if !run.has_media {

@@ -6,7 +6,8 @@
 //! EXT-X-DISCONTINUITY: at a jump of its own, else at the position where it is due, else as soon as it can.
 //!
 //! A [`Line`] maps PTS to wall time. The first rendition to begin one decides; the others join it where their
-//! PTS lie on it, so that equal PTS have equal dates.
+//! PTS lie on it, so that equal PTS have equal dates. Where the wall clock steps, dates of a line step too, from a PTS on
+//! that no rendition has reached: there is no break, for the media go on.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,8 @@ use crate::time::Ticks;
 
 /// How many lines are remembered for renditions that have not reached them yet.
 const LINES: usize = 16;
+/// How many steps of the wall clock are remembered, several for each line.
+const STEPS: usize = 8 * LINES;
 
 /// The breaks and lines of a channel, and how far each rendition has come.
 #[derive(Debug)]
@@ -24,9 +27,23 @@ pub(super) struct Timeline {
     /// Breaks that every rendition has passed.
     passed: u64,
     lines: VecDeque<Line>,
+    steps: VecDeque<ClockStep>,
+    /// What the wall clock has stepped forward, all told.
+    ahead_ms: i64,
     cursors: Vec<Cursor>,
     /// How far off a line a rendition's PTS may be and still be on it.
     tolerance: Ticks,
+    /// How much later than any segment so far the first one begins whose date follows a step of the wall clock. Renditions'
+    /// segments begin at nearly the same time; the next one is as good as a target duration away.
+    distance: Ticks,
+}
+
+/// A step of the wall clock, on one line.
+#[derive(Clone, Copy, Debug)]
+struct ClockStep {
+    line: u64,
+    from: Ticks,
+    by_ms: i64,
 }
 
 /// A stretch of PTS without a jump, pinned to the wall clock at its start.
@@ -47,6 +64,8 @@ struct Cursor {
     /// Breaks passed.
     breaks: u64,
     line: Option<Line>,
+    /// What the wall clock had stepped forward at the segment before, on that line.
+    shift_ms: i64,
     is_over: bool,
 }
 
@@ -57,6 +76,8 @@ pub(super) struct Mark {
     pub(super) is_discontinuity: bool,
     /// When its first picture was now.
     pub(super) date_time: Option<SystemTime>,
+    /// Whether that does not follow from the date of the segment before and its duration.
+    pub(super) has_stepped: bool,
 }
 
 impl Timeline {
@@ -64,15 +85,43 @@ impl Timeline {
     /// up to number `top` as soon as they can.
     pub(super) fn new(passed: &[u64], top: u64, target: Duration) -> Self {
         let least = passed.iter().copied().min().unwrap_or(top).min(top);
-        let cursor = |&breaks: &u64| Cursor { breaks, line: None, is_over: false };
+        let cursor = |&breaks: &u64| Cursor { breaks, line: None, shift_ms: 0, is_over: false };
         Self {
             breaks: (least..top).map(|_| 0).collect(),
             passed: least,
             lines: VecDeque::new(),
+            steps: VecDeque::new(),
+            ahead_ms: 0,
             cursors: passed.iter().map(cursor).collect(),
             // Renditions of one source cut within a segment of each other; the rest is for uneven lengths.
             tolerance: Ticks::from(target.saturating_mul(3)),
+            distance: Ticks::from(target / 2),
         }
+    }
+
+    /// The wall clock was set forward by so many milliseconds, or back.
+    pub(super) fn step_clock(&mut self, by_ms: i64) {
+        self.ahead_ms = self.ahead_ms.saturating_add(by_ms);
+        let steps = self.lines.iter().map(|line| (line.id, line.reach + self.distance));
+        self.steps.extend(steps.map(|(line, from)| ClockStep { line, from, by_ms }));
+        while self.steps.len() > STEPS {
+            // It lies far behind: the next one on its line is as good as the first.
+            let Some(first) = self.steps.pop_front() else { break };
+            if let Some(next) = self.steps.iter_mut().find(|next| next.line == first.line) {
+                next.by_ms = next.by_ms.saturating_add(first.by_ms);
+            }
+        }
+    }
+
+    /// What the wall clock shows when the clock that never steps shows `steady`.
+    pub(super) fn wall(&self, steady: SystemTime) -> SystemTime {
+        shifted(steady, self.ahead_ms).unwrap_or(steady)
+    }
+
+    /// What the wall clock has stepped forward before `at` on `line`, since that began.
+    fn shift_ms(&self, line: &Line, at: Ticks) -> i64 {
+        let before = self.steps.iter().filter(|step| step.line == line.id && step.from <= at);
+        before.fold(0, |sum, step| sum.saturating_add(step.by_ms))
     }
 
     /// A segment of `rendition` begins, the `position`th of this run.
@@ -93,7 +142,7 @@ impl Timeline {
         let cursor = self.cursors[rendition];
         if has_jumped || cursor.line.is_none() {
             let line = self.joined(&cursor, start).or_else(|| self.begin(cursor.breaks, start, arrived?));
-            self.cursors[rendition].line = line;
+            self.set_line(rendition, line, start);
         }
         self.extend(rendition, start);
     }
@@ -105,8 +154,21 @@ impl Timeline {
             self.pass(rendition);
             self.rejoin(rendition, start);
         }
-        let date_time = self.cursors[rendition].line.and_then(|line| line.date(start));
-        Mark { is_discontinuity: is_due || has_jumped, date_time }
+        let is_discontinuity = is_due || has_jumped;
+        let Some(line) = self.cursors[rendition].line else {
+            return Mark { is_discontinuity, ..Mark::default() };
+        };
+        let shift_ms = self.shift_ms(&line, start);
+        let has_stepped = std::mem::replace(&mut self.cursors[rendition].shift_ms, shift_ms) != shift_ms;
+        let date_time = line.date(start).and_then(|date| shifted(date, shift_ms));
+        Mark { is_discontinuity, date_time, has_stepped }
+    }
+
+    /// `rendition` goes on to `line` at `start`.
+    fn set_line(&mut self, rendition: usize, line: Option<Line>, start: Ticks) {
+        let shift_ms = line.map_or(0, |line| self.shift_ms(&line, start));
+        let cursor = &mut self.cursors[rendition];
+        (cursor.line, cursor.shift_ms) = (line, shift_ms);
     }
 
     /// The segment that was opened last has another map than the one before, and has not jumped: that is a break too,
@@ -122,7 +184,7 @@ impl Timeline {
     /// A break that is not a jump of its own: if its PTS lie on a newer line all the same, its dates come from there.
     fn rejoin(&mut self, rendition: usize, start: Ticks) {
         if let Some(line) = self.joined(&self.cursors[rendition], start) {
-            self.cursors[rendition].line = Some(line);
+            self.set_line(rendition, Some(line), start);
         }
     }
 
@@ -163,7 +225,7 @@ impl Timeline {
     }
 
     fn begin(&mut self, breaks: u64, start: Ticks, wall: SystemTime) -> Option<Line> {
-        let wall = in_step(wall, start);
+        let wall = in_step(self.wall(wall), start);
         let id = self.lines.back().map_or(1, |last| last.id + 1);
         if self.lines.len() == LINES {
             self.lines.pop_front();
@@ -192,6 +254,12 @@ fn in_step(wall: SystemTime, start: Ticks) -> SystemTime {
     wall.checked_sub(Duration::from_nanos(beyond.into()))
         .and_then(|wall| wall.checked_add(ahead))
         .unwrap_or(wall)
+}
+
+/// The time so many milliseconds after `time`, or before it.
+fn shifted(time: SystemTime, by_ms: i64) -> Option<SystemTime> {
+    let by = Duration::from_millis(by_ms.unsigned_abs());
+    if by_ms < 0 { time.checked_sub(by) } else { time.checked_add(by) }
 }
 
 impl Line {
@@ -316,6 +384,50 @@ mod tests {
         assert_eq!(picture.subsec_nanos() % 1_000_000, 0);
         assert_eq!(picture - sound, Duration::from_micros(5_334));
         assert!(picture.abs_diff(Duration::from_nanos(1_000_128_456_789)) < Duration::from_millis(1));
+    }
+
+    #[test]
+    fn after_a_step_of_the_wall_clock_equal_pts_have_equal_dates_and_the_next_segment_the_new_one() {
+        const HOUR_MS: i64 = 3_600_000;
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        let mut told = [Vec::new(), Vec::new()];
+        let mut segment = |line: &mut Timeline, r: usize, n: u64| {
+            // Sound begins a little later than pictures, and everything arrives by the clock that never steps.
+            let start = seconds(n as i64 * 4) + Ticks::new(r as i64 * 500);
+            line.open(r, n, start, false, Some(wall(1000 + n * 4)));
+            let mark = line.close(r, n, start, false);
+            let date = mark.date_time.unwrap().duration_since(UNIX_EPOCH).unwrap();
+            assert!(!mark.is_discontinuity);
+            told[r].push((date.as_secs(), mark.has_stepped));
+        };
+        (0..3).for_each(|n| segment(&mut line, 0, n));
+        (0..2).for_each(|n| segment(&mut line, 1, n));
+        line.step_clock(HOUR_MS);
+        segment(&mut line, 1, 2);
+        (3..5).for_each(|n| (0..2).for_each(|r| segment(&mut line, r, n)));
+        line.step_clock(-HOUR_MS - 2000);
+        (5..7).for_each(|n| (0..2).for_each(|r| segment(&mut line, r, n)));
+        let dates = [1000, 1004, 1008, 4612, 4616, 1018, 1022];
+        let steps = [false, false, false, true, false, true, false];
+        assert_eq!(told[0], dates.into_iter().zip(steps).collect::<Vec<_>>());
+        assert_eq!(told[0], told[1]);
+    }
+
+    #[test]
+    fn a_line_that_begins_after_a_step_has_the_new_date_from_its_start() {
+        let mut line = Timeline::new(&[0, 0], 0, TARGET);
+        step(&mut line, 0, 0, 100, false, 1000);
+        line.step_clock(60_000);
+        assert_eq!(step(&mut line, 0, 1, 5, true, 1004), (true, 1064));
+        assert_eq!(step(&mut line, 1, 0, 100, false, 1004), (false, 1000));
+        assert_eq!(step(&mut line, 1, 1, 5, true, 1006), (true, 1064));
+        // A clock that is set again and again costs no memory, and no date.
+        for n in 0..10_000 {
+            line.step_clock(if n % 2 == 0 { 5000 } else { -5000 });
+        }
+        assert_eq!(line.steps.len(), STEPS);
+        line.step_clock(1000);
+        assert_eq!(step(&mut line, 0, 2, 9, false, 1008), (false, 1069));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) struct Window {
     duration: Duration,
     /// Whether all segments so far were. Once false it stays so: the tag does not come and go.
     is_independent: bool,
-    /// Whether the next segment's date is written because the one before was not told truly.
+    /// Whether the next segment's date is written because it does not follow from the one before.
     is_date_due: bool,
 }
 
@@ -138,7 +138,8 @@ impl Window {
         self.is_independent &= is_independent;
     }
 
-    /// The segment pushed last does not end where its duration says: the next one tells its date.
+    /// The segment pushed last does not end where its duration says, or the wall clock has stepped: the next one tells its
+    /// date.
     pub(super) const fn restate_date(&mut self) {
         self.is_date_due = true;
     }

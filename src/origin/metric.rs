@@ -154,6 +154,8 @@ fn renditions(status: &Status, out: &mut Writer) -> fmt::Result {
     out.gauge("encoder_speed_ratio", "Seconds of media made in a second", speeds)?;
     let restarts = all().map(|(labels, one)| (labels, one.restarts));
     out.counter("encoder_restarts", "How often the encoder has begun again", restarts)?;
+    let restarts = all().map(|(labels, one)| (labels, one.video_restarts));
+    out.counter("video_restarts", "How often that was because video was missing", restarts)?;
     out.gauge(
         "spool_memory_bytes",
         "Bytes waiting in memory for destinations",

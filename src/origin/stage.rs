@@ -32,6 +32,9 @@ pub struct Stage {
     retention: Retention,
     /// Keys that were put since something was shown.
     fresh: Vec<String>,
+    /// Keys that no playlist has named yet, and when they go if none ever does. From the first playlist that names one on,
+    /// [`Retention`] alone says when it goes.
+    unnamed: BTreeMap<String, Duration>,
     fresh_parts: Vec<String>,
     /// Keys of parts by rendition and by the number of their segment.
     parts: BTreeMap<(usize, u64), Vec<String>>,
@@ -77,6 +80,7 @@ impl Stage {
             status,
             retention: Retention::default(),
             fresh: Vec::new(),
+            unnamed: BTreeMap::new(),
             fresh_parts: Vec::new(),
             parts: BTreeMap::new(),
         }
@@ -188,11 +192,16 @@ impl Stage {
     /// Lets go what no playlist has named for long enough.
     fn let_go(&mut self, now: Duration) {
         let late = now.saturating_add(UNNAMED_TARGETS * self.options.target);
-        for key in std::mem::take(&mut self.fresh) {
-            if !self.is_named(&key) {
-                self.retention.expire(key, late);
+        self.unnamed.extend(std::mem::take(&mut self.fresh).into_iter().map(|key| (key, late)));
+        let mut unnamed = std::mem::take(&mut self.unnamed);
+        unnamed.retain(|key, late| {
+            let is_waiting = !self.is_named(key);
+            if is_waiting && *late <= now {
+                self.scene.shelf.remove(key);
             }
-        }
+            is_waiting && *late > now
+        });
+        self.unnamed = unnamed;
         while let Some(key) = self.retention.take(now) {
             if !self.is_named(&key) {
                 self.scene.shelf.remove(&key);
@@ -252,4 +261,128 @@ fn promises(options: &live::Options) -> Arc<[Promise]> {
 fn audio_prefixes(options: &live::Options) -> Vec<String> {
     let is_sound = |one: &&live::Rendition| one.role.is_audio() && one.container == Container::Cmaf;
     options.renditions.iter().filter(is_sound).map(|one| one.segment_prefix.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::live::{Kind, Listing, Presentation, Rendition, Step};
+    use crate::segment::{Extent, Head};
+    use crate::time::Ticks;
+
+    const TARGET: Duration = Duration::from_secs(4);
+
+    fn options() -> live::Options {
+        let rendition = |name: &str| Rendition {
+            name: name.to_owned(),
+            playlist: format!("{name}/index.m3u8"),
+            segment_prefix: format!("{name}/{name}-"),
+            ..Rendition::default()
+        };
+        live::Options {
+            kind: Kind::Live { window: 6 },
+            target: TARGET,
+            multivariants: vec![Listing { key: "index.m3u8".to_owned(), ..Listing::default() }],
+            url_prefix: String::new(),
+            has_date_time: false,
+            has_parts: false,
+            renditions: vec![rendition("hi"), rendition("lo")],
+        }
+    }
+
+    /// What a viewer knows of a segment.
+    #[derive(Default)]
+    struct Seen {
+        duration: Duration,
+        /// The duration of the longest playlist that named it.
+        longest: Duration,
+        left: Option<Duration>,
+    }
+
+    /// An origin in virtual time, and when each of its segments may go by RFC 8216 §6.2.2.
+    struct Run {
+        presentation: Presentation,
+        stage: Stage,
+        now: Duration,
+        seen: BTreeMap<String, Seen>,
+    }
+
+    impl Run {
+        fn new() -> Self {
+            let (scenes, _) = watch::channel(Arc::default());
+            let (status, _) = watch::channel(Arc::default());
+            let stage = Stage::new("test", &options(), scenes, status, &Durations::default());
+            let presentation = Presentation::new(options());
+            Self { presentation, stage, now: Duration::ZERO, seen: BTreeMap::new() }
+        }
+
+        /// Closes a segment of each rendition. What is shown before the second one is closed may name neither.
+        fn segment(&mut self, duration: Duration) {
+            self.now += duration;
+            let start = Ticks::from(self.now);
+            let head = Head { start, decode_start: start, is_discontinuity: false, is_independent: true };
+            let decode_end = start + Ticks::from(duration);
+            let extent = Extent { head, duration, size_bytes: 1, longest: TARGET, decode_end };
+            (0..2).for_each(|rendition| self.presentation.open(rendition, &head, UNIX_EPOCH));
+            for rendition in 0..2 {
+                let before = self.presentation.snapshot();
+                let plan = self.presentation.close(rendition, &extent);
+                let put = plan.steps().iter().find_map(|step| match step {
+                    Step::PutSegment { key, .. } => Some(key.clone()),
+                    Step::PutPlaylist { .. } => None,
+                });
+                self.stage.put(&put.unwrap(), Chunks::from("x".to_owned()));
+                self.stage.show(&before, self.now);
+                let after = self.presentation.snapshot();
+                self.stage.show(&after, self.now);
+                self.see(&after);
+            }
+        }
+
+        fn see(&mut self, snapshot: &Snapshot) {
+            for rendition in 0..2 {
+                let Some(view) = snapshot.view(rendition) else { continue };
+                let named: BTreeMap<_, _> = view.named().collect();
+                for (key, duration) in &named {
+                    let seen = self.seen.entry((*key).to_owned()).or_default();
+                    (seen.duration, seen.longest) = (*duration, seen.longest.max(view.media().duration()));
+                }
+                let prefix = &options().renditions[rendition].segment_prefix;
+                let own = self.seen.iter_mut().filter(|(key, _)| key.starts_with(prefix));
+                for (_, seen) in own.filter(|(key, _)| !named.contains_key(key.as_str())) {
+                    seen.left.get_or_insert(self.now);
+                }
+            }
+            for (key, Seen { duration, longest, left }) in &self.seen {
+                let is_due = left.is_some_and(|left| left + *duration + *longest <= self.now);
+                let is_held = self.stage.scene.shelf.object(key).is_some();
+                assert_eq!(is_held, !is_due, "{key} at {:?}: left at {left:?}, {longest:?}", self.now);
+            }
+        }
+    }
+
+    #[test]
+    fn every_segment_stays_as_long_as_a_viewer_may_need_it_from_the_first_one_on() {
+        let mut run = Run::new();
+        // The playlist grows in segments first, then in seconds, then shrinks.
+        for duration in [2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2] {
+            run.segment(Duration::from_secs(duration));
+        }
+        (0..20).for_each(|_| run.segment(TARGET));
+        let gone = |name: &str| run.seen[&format!("{name}/{name}-00001.ts")].left;
+        assert_eq!(gone("hi"), gone("lo"));
+        assert!(gone("hi").is_some());
+    }
+
+    #[test]
+    fn what_no_playlist_ever_names_goes_in_time() {
+        let mut run = Run::new();
+        run.stage.put("hi/stray.ts", Chunks::from("x".to_owned()));
+        (0..10).for_each(|_| run.segment(TARGET));
+        assert!(run.stage.scene.shelf.object("hi/stray.ts").is_some());
+        run.segment(TARGET);
+        assert!(run.stage.scene.shelf.object("hi/stray.ts").is_none());
+    }
 }

@@ -63,6 +63,8 @@ pub struct Rendition {
     pub speed_permille: Option<u32>,
     /// How often its encoder has begun again.
     pub restarts: u64,
+    /// How often that was because its video was missing.
+    pub video_restarts: u64,
     /// Whether video does not arrive although the stream lists it and audio arrives.
     pub is_video_missing: bool,
     /// What was wrong with it last.
@@ -104,6 +106,7 @@ pub(super) struct RenditionReport<'a> {
     bytes: u64,
     encoder_speed: Option<f64>,
     encoder_restarts: u64,
+    video_restarts: u64,
     video_missing: bool,
     last_error: Option<&'a str>,
     segment_seconds: Vec<f64>,
@@ -157,6 +160,7 @@ impl Rendition {
             bytes: self.size_bytes,
             encoder_speed: self.speed_permille.map(|permille| f64::from(permille) / 1000.0),
             encoder_restarts: self.restarts,
+            video_restarts: self.video_restarts,
             video_missing: self.is_video_missing,
             last_error: self.last_error.as_deref(),
             segment_seconds: self.recent.iter().map(Duration::as_secs_f64).collect(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::audio_pids::AudioPids;
+use super::choice::{Absent, Choice};
 use super::outlet::{Ending, Outlet, Then};
 use super::parts::Parts;
 use super::timing::{End, Judgement, Picture, Timing, is_jump};
@@ -195,6 +196,11 @@ struct Core {
     outlet: Outlet,
     program: Option<Arc<Program>>,
     reference: Option<Pid>,
+    /// While it is not known which of several video streams arrives.
+    choice: Option<Choice>,
+    /// The reference stream that was chosen last, and in whose place.
+    chosen: Option<Pid>,
+    absent: Option<Absent>,
     /// What the reference stream says of itself, where it is video, and how its pictures follow each other.
     video: Option<Video>,
     frame_rate: FrameRate,
@@ -246,6 +252,9 @@ impl Core {
             outlet: Outlet::default(),
             program: None,
             reference: None,
+            choice: None,
+            chosen: None,
+            absent: None,
             video: None,
             frame_rate: FrameRate::default(),
             has_access_units: false,
@@ -266,6 +275,12 @@ impl Core {
     }
 
     fn take(&mut self, event: ts::Event) {
+        if let Some(choice) = &mut self.choice {
+            if choice.hold(event) {
+                self.choose();
+            }
+            return;
+        }
         let event = match event {
             // Most events, and nothing waits for a decision most of the time.
             ts::Event::Packets(run) if self.candidate.is_none() && self.undecided.is_none() => {
@@ -312,6 +327,24 @@ impl Core {
                 self.outlet.route(event);
             }
         }
+    }
+
+    /// Several video streams are listed: goes on with the one that arrives.
+    fn choose(&mut self) {
+        let Some((program, absent, held)) = self.choice.take().map(Choice::make) else { return };
+        self.chosen = program.reference().map(|stream| stream.pid);
+        self.absent = absent;
+        self.take_program(program);
+        held.into_iter().for_each(|event| self.take(event));
+    }
+
+    /// Whether `program` lists several video streams, and it is to be seen which arrives.
+    fn begins_choice(&mut self, program: &Arc<Program>) -> bool {
+        let reference = program.reference().map(|stream| stream.pid);
+        if reference != self.reference && reference != self.chosen {
+            self.choice = Choice::of(program);
+        }
+        self.choice.is_some()
     }
 
     /// Whether `event` is of a PES packet behind the one that is undecided, or tells that of one.
@@ -400,6 +433,9 @@ impl Core {
     }
 
     fn break_off(&mut self) {
+        while self.choice.is_some() {
+            self.choose();
+        }
         self.settle();
         let judgement = self.timing.begin_at_end();
         if let (Some(head), Some(pid)) = (judgement.begin, self.clock.pid) {
@@ -421,6 +457,8 @@ impl Core {
         self.outlet.break_off(ending);
         self.program = None;
         self.reference = None;
+        self.chosen = None;
+        self.absent = None;
         self.clock = AudioPids::default();
         self.forget_frames();
         self.formatted.clear();
@@ -429,6 +467,10 @@ impl Core {
 
     fn take_program(&mut self, program: Arc<Program>) {
         self.settle();
+        let program = self.absent.and_then(|absent| absent.ahead(&program)).unwrap_or(program);
+        if self.begins_choice(&program) {
+            return;
+        }
         let reference = program.reference();
         let goes_on = self.program.as_ref().is_some_and(|known| {
             known.number == program.number && reference.is_some() && known.reference() == reference

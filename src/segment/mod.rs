@@ -27,6 +27,7 @@
 
 mod audio_pids;
 mod cadence;
+mod choice;
 mod clock;
 mod cutter;
 mod grid;

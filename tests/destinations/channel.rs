@@ -259,6 +259,35 @@ async fn what_is_refused_and_required_ends_the_channel_at_once() {
     }
 }
 
+#[tokio::test]
+async fn a_channel_runs_at_an_ftp_server_without_rename_and_delete() {
+    for arguments in [["--without", "RNFR", "DELE"], ["--permissions", "elramwMT", "--without"]] {
+        let stage = Stage::unwatched(Place::new(Host::pyftpdlib(&arguments)));
+        let folder = host::files(&stage.places[0].host).unwrap();
+        let run = stage.run();
+        stage.until_on_air(&run, 0..1).await;
+        // Of both renditions, more than the playlist names and retention keeps.
+        let deadline = Instant::now() + Duration::from_secs(40);
+        until(deadline, "segments expire", async || stage::segments_in(&folder).len() > 2 * (6 + 9)).await;
+        run.finish().await.unwrap_or_else(|error| panic!("{}", said(&error)));
+        let log = stage.log();
+        for words in ["rename refused, files are written in place", "delete refused, expired segments stay"] {
+            assert_eq!(log.matches(words).count(), 1, "{words}: {log}");
+        }
+        assert_eq!(log.matches("WARN").count(), 2, "{log}");
+        let named = stage.places[0].segments().await;
+        let there = stage::segments_in(&folder);
+        assert!(named.len() == 2 * 6 && named.is_subset(&there), "{named:?} of {there:?}");
+        let mut others: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).collect();
+        others.retain(|entry| entry.file_type().unwrap().is_file());
+        let mut names: Vec<_> = others.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [".segcast-probe-hi-index-m3u8", "index.m3u8"]);
+        let Host::Pyftpdlib(ftpd) = &stage.places[0].host else { unreachable!() };
+        assert_eq!(ftpd.output().matches("<- DELE").count(), 1, "{}", ftpd.output());
+    }
+}
+
 /// Destinations that can never be, with what is said of them.
 async fn refused() -> Vec<Place> {
     let weed = Arc::new(Host::weed().await);

@@ -483,6 +483,63 @@ async fn servers_that_rename_over_nothing_will_do() {
     assert_eq!(names(&ftpd.live()), ["a.ts"]);
 }
 
+/// Servers that know no RNFR (500, 502) or no DELE, and those that know them and allow them to nobody (550).
+const WITHOUT_RENAME: [&[&str]; 4] = [
+    &["--without", "RNFR"],
+    &["--without", "RNFR", "DELE", "SIZE"],
+    &["--permissions", "elradmwMT"],
+    &["--permissions", "elramwMT"],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_refuse_rename_get_files_in_place() {
+    let pyftpdlib = WITHOUT_RENAME.map(|arguments| (Daemon::Pyftpdlib, arguments));
+    let others: [(Daemon, &[&str]); 3] = [
+        (Daemon::Vsftpd, &["cmds_denied=RNFR,DELE"]),
+        (Daemon::Proftpd, &["<Limit RNFR DELE>", "DenyAll", "</Limit>"]),
+        // It renames new files, and puts none in the place of another.
+        (Daemon::Pyftpdlib, &["--renames-over-nothing", "--permissions", "elrafmwMT"]),
+    ];
+    for (kind, arguments) in pyftpdlib.into_iter().chain(others) {
+        let ftpd = Ftpd::start(kind, false, arguments);
+        let destination = ftpd.open();
+        for round in ["a long first text", "2", "3"] {
+            let put = destination.put("hd/a.ts", text(round)).await;
+            put.unwrap_or_else(|error| panic!("{kind:?} {arguments:?}: {}", said(&error)));
+            assert_eq!(destination.get("hd/a.ts").await.unwrap().as_deref(), Some(round.as_bytes()));
+        }
+        let names = names(&ftpd.live().join("hd"));
+        // Only where the second rename is the first to be refused, and delete as well, a file has to stay.
+        let stays = usize::from(arguments.contains(&"--renames-over-nothing"));
+        assert_eq!(names.len(), 1 + stays, "{kind:?} {arguments:?}: {names:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_renamed_before_is_not_written_to_in_place() {
+    let mut ftpd = Ftpd::plain(Daemon::Pyftpdlib);
+    let destination = ftpd.open();
+    destination.put("a.ts", text("1")).await.unwrap();
+    ftpd.arguments = vec!["--permissions".to_owned(), "elradmwMT".to_owned()];
+    ftpd.restart();
+    let error = destination.put("a.ts", text("2")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+    assert_eq!(fs::read(ftpd.live().join("a.ts")).unwrap(), b"1");
+    assert_eq!(names(&ftpd.live()), ["a.ts"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_delete_says_so_and_only_so() {
+    for arguments in [&["--without", "DELE"][..], &["--permissions", "elrafmwMT"]] {
+        let ftpd = Ftpd::start(Daemon::Pyftpdlib, false, arguments);
+        let destination = ftpd.open();
+        destination.put("a.ts", text("1")).await.unwrap_or_else(|error| panic!("{}", said(&error)));
+        let error = destination.delete("a.ts").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused, "{}", said(&error));
+        assert_eq!(names(&ftpd.live()), ["a.ts"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_run_at_the_same_time() {
     for (kind, is_tls) in EVERY {

@@ -142,6 +142,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server does not know the command, or has it switched off.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Reply { code: 500 | 502 | 504, text, .. } if !text.contains("OOPS"))
+    }
+
     /// Whether the answer speaks of rights.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Reply { text, .. } if is_denied(text))
@@ -207,7 +212,15 @@ fn verdict(command: &str, code: u32, text: &str) -> (Kind, &'static str) {
 
 fn is_denied(text: &str) -> bool {
     // "Could not create file" is vsftpd's, whatever the reason.
-    let words = ["permission", "denied", "not allowed", "read-only", "not permitted", "could not create"];
+    let words = [
+        "permission",
+        "denied",
+        "not allowed",
+        "read-only",
+        "not permitted",
+        "could not create",
+        "privilege",
+    ];
     has(text, &words)
 }
 
@@ -246,6 +259,7 @@ mod tests {
             ("STOR", "550 No space left on device.", Kind::Transient),
             ("STOR", "550 Permission denied.", Kind::Refused),
             ("STOR", "553 Could not create file.", Kind::Refused),
+            ("DELE", "550 Not enough privileges.", Kind::Refused),
             ("STOR", "553 That name is not good", Kind::Invalid),
             ("STOR", "550 No such file or directory", Kind::Missing),
             ("STOR", "533 Protection level denied", Kind::Refused),
@@ -253,6 +267,16 @@ mod tests {
         ];
         for (command, body, kind) in cases {
             assert_eq!(answered(command, body).kind(), kind, "{command} {body}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_the_server_lacks_is_told_from_one_that_failed() {
+        for body in ["500 Command \"RNFR\" not understood.", "502 RNFR not implemented", "504 No"] {
+            assert!(answered("RNFR", body).is_unsupported(), "{body}");
+        }
+        for body in ["550 No such file", "500 OOPS: cannot change directory", "450 Busy", "501 Bad name"] {
+            assert!(!answered("RNFR", body).is_unsupported(), "{body}");
         }
     }
 

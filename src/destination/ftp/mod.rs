@@ -2,7 +2,7 @@
 //!
 //! - [`Options`]: what is configured.
 //! - `pool`: connections, kept and used again; `connection`: one of them, with the commands that we use.
-//! - `upload`: a file under a temporary name, then renamed.
+//! - `upload`: a file under a temporary name, then renamed; in place where the server refuses to rename.
 //! - `folder`: folders made as needed.
 //! - `tls`: the session that a control connection and its data connections share.
 //! - `failure`: what an answer means.
@@ -17,7 +17,7 @@ mod tls;
 mod upload;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU8};
 
 use bytes::Bytes;
 use suppaftp::Status;
@@ -79,6 +79,7 @@ pub(super) fn open(options: &Options) -> Result<Box<dyn Destination>, Error> {
         name,
         directory: options.directory.clone(),
         deletes_first: AtomicBool::new(false),
+        renames: AtomicU8::new(upload::UNKNOWN),
         folders: Folders::default(),
         attempts: Attempts::default(),
     };
@@ -99,6 +100,8 @@ struct Remote {
     directory: String,
     /// Whether a file is deleted before another one takes its name.
     deletes_first: AtomicBool,
+    /// Whether it renames files, as far as that is known: [`upload::UNKNOWN`] and what follows it.
+    renames: AtomicU8,
     folders: Folders,
     attempts: Attempts,
 }

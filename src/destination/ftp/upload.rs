@@ -1,4 +1,4 @@
-//! Putting a file: under a temporary name first, renamed once it is whole.
+//! Putting a file: under a temporary name first, renamed once it is whole; in place where the server refuses to rename.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -12,12 +12,20 @@ use super::connection::{Connection, Transfer, answered};
 use super::failure::Failure;
 use super::{DONE, Remote};
 use crate::chunks::Chunks;
+use crate::destination::attempt::Attempt;
 
 /// How long the server may take to close a data connection that we have closed, before its word is waited for alone.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long a file may come after its connection was closed. Longer on a bad network; but each further upload asks for it
 /// until then, and what comes later is swept another time.
 const JUST_SENT: Duration = Duration::from_secs(2);
+
+/// Whether the server renames is not known yet.
+pub(super) const UNKNOWN: u8 = 0;
+/// It has renamed a file.
+const RENAMES: u8 = 1;
+/// It refuses to, or refuses to put a new file in an old one's place: files are written where they are to be.
+const IN_PLACE: u8 = 2;
 
 /// Puts `body` at `path`, over what is there.
 pub(super) async fn put(
@@ -28,24 +36,81 @@ pub(super) async fn put(
 ) -> Result<(), Failure> {
     clear_away(remote, connection, path).await?;
     let attempt = remote.attempts.begin(path);
+    let refused = match remote.renames.load(Ordering::Relaxed) {
+        UNKNOWN => refused_rename(connection, attempt.path()).await,
+        _ => Ok(None),
+    };
+    if !matches!(refused, Ok(None)) || remote.renames.load(Ordering::Relaxed) == IN_PLACE {
+        // Nothing has been sent under the temporary name.
+        attempt.done();
+        return put_in_place(remote, connection, path, body, refused?).await;
+    }
     let transfer = open(remote, connection, path, attempt.path()).await?;
     let placed = async {
         send(connection, transfer, body).await?;
         verify(connection, attempt.path(), body.size_bytes()).await?;
         place(remote, connection, attempt.path(), path).await
     };
-    if let Err(failure) = placed.await {
-        if failure.is_answer() && connection.is_good_for_more() {
-            // What is half-sent may be what fills the disk.
-            let deleted = connection.command("DELE", attempt.path(), &DONE).await;
-            if answered(deleted)?.is_some() {
-                attempt.done();
+    let refused = match placed.await {
+        Ok(refused) => refused,
+        Err(failure) => {
+            if failure.is_answer() && connection.is_good_for_more() {
+                // What is half-sent may be what fills the disk.
+                discard(connection, attempt).await?;
             }
+            return Err(failure);
         }
-        return Err(failure);
+    };
+    if refused.is_some() {
+        discard(connection, attempt).await?;
+        return put_in_place(remote, connection, path, body, refused).await;
     }
     attempt.done();
+    // One that was just found not to replace files stays so for those that run at the same time.
+    let _ = remote.renames.compare_exchange(UNKNOWN, RENAMES, Ordering::Relaxed, Ordering::Relaxed);
     tidy(remote, connection).await?;
+    remote.folders.sweep(connection, path).await
+}
+
+/// Deletes what `attempt` has sent.
+async fn discard(connection: &mut Connection, attempt: Attempt<'_>) -> Result<(), Failure> {
+    let deleted = connection.command("DELE", attempt.path(), &DONE).await;
+    if answered(deleted)?.is_some() {
+        attempt.done();
+    }
+    Ok(())
+}
+
+/// How the server refuses to rename at all, if it does. It is asked ahead of the first upload, with a name that is not
+/// there: where nothing is renamed or deleted, a file under a temporary name would stay.
+async fn refused_rename(connection: &mut Connection, temporary: &str) -> Result<Option<Failure>, Failure> {
+    match connection.command("RNFR", temporary, &[Status::RequestFilePending]).await {
+        Err(failure) if failure.is_unsupported() || failure.is_denied() => Ok(Some(failure)),
+        asked => answered(asked).map(|_| None),
+    }
+}
+
+/// Writes `body` to `path` itself: until all of it is there, readers get a part of it. `refused` is how the server has
+/// just refused to rename.
+async fn put_in_place(
+    remote: &Remote,
+    connection: &mut Connection,
+    path: &str,
+    body: &Chunks,
+    refused: Option<Failure>,
+) -> Result<(), Failure> {
+    let transfer = open(remote, connection, path, path).await?;
+    send(connection, transfer, body).await?;
+    verify(connection, path, body.size_bytes()).await?;
+    if let Some(refused) = refused
+        && remote.renames.swap(IN_PLACE, Ordering::Relaxed) != IN_PLACE
+    {
+        tracing::warn!(
+            "rename refused, files are written in place: a viewer may get half a file destination={} \
+             error={refused}",
+            remote.name
+        );
+    }
     remote.folders.sweep(connection, path).await
 }
 
@@ -80,6 +145,8 @@ async fn delete_temporary(
             remote.attempts.absent_for(temporary, JUST_SENT);
             remote.attempts.set_aside(temporary);
         }
+        // It would be asked for in vain before each upload.
+        Err(failure) if failure.is_unsupported() || failure.is_denied() => remote.attempts.deleted(temporary),
         Err(failure) if failure.is_answer() => {}
         Err(failure) => return Err(failure),
     }
@@ -144,32 +211,45 @@ async fn verify(connection: &mut Connection, temporary: &str, sent_bytes: u64) -
     }
 }
 
-/// Gives the file at `temporary` its name, over one that is there.
+/// Gives the file at `temporary` its name, over one that is there. Returns the answer if the server refuses for good.
 async fn place(
     remote: &Remote,
     connection: &mut Connection,
     temporary: &str,
     path: &str,
-) -> Result<(), Failure> {
+) -> Result<Option<Failure>, Failure> {
     if remote.deletes_first.load(Ordering::Relaxed) {
         answered(connection.command("DELE", path, &DONE).await)?;
-        return rename(connection, temporary, path).await;
+        return rename(connection, temporary, path).await.map(|()| None);
     }
+    // What worked before may be refused by mistake.
+    let may_refuse = remote.renames.load(Ordering::Relaxed) == UNKNOWN;
     let refused = match rename(connection, temporary, path).await {
+        Err(failure) if may_refuse && (failure.is_unsupported() || failure.is_denied()) => {
+            return Ok(Some(failure));
+        }
+        Err(failure) if may_refuse && failure.command() == Some("RNFR") && failure.code() == Some(550) => {
+            let is_there = connection.has_file(temporary).await? == Some(true);
+            return if is_there { Ok(Some(failure)) } else { Err(failure) };
+        }
         // Where it was RNFR, what is there must not go: there is nothing to put in its place.
         Err(failure)
             if failure.command() == Some("RNTO") && matches!(failure.code(), Some(450 | 550 | 553)) =>
         {
             failure
         }
-        result => return result,
+        result => return result.map(|()| None),
     };
     if refused.is_denied() || connection.has_file(path).await? != Some(true) {
         return Err(refused);
     }
     // Some servers on Windows rename over nothing.
-    if answered(connection.command("DELE", path, &DONE).await)?.is_none() {
-        return Err(refused);
+    if let Err(failure) = connection.command("DELE", path, &DONE).await {
+        return match failure {
+            lost if !lost.is_answer() => Err(lost),
+            denied if denied.is_unsupported() || denied.is_denied() => Ok(Some(refused)),
+            _ => Err(refused),
+        };
     }
     rename(connection, temporary, path).await?;
     if !remote.deletes_first.swap(true, Ordering::Relaxed) {
@@ -179,7 +259,7 @@ async fn place(
             remote.name
         );
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn rename(connection: &mut Connection, from: &str, to: &str) -> Result<(), Failure> {

@@ -29,6 +29,7 @@ pub enum Host {
         ftpd: Ftpd,
         passive: RangeInclusive<u16>,
     },
+    Pyftpdlib(Ftpd),
     Sshd {
         sshd: Sshd,
         files: PathBuf,
@@ -62,6 +63,11 @@ impl Host {
         Self::Vsftpd { ftpd, passive }
     }
 
+    /// An FTP server with the ways of another one.
+    pub fn pyftpdlib(arguments: &[&str]) -> Self {
+        Self::Pyftpdlib(Ftpd::start(Daemon::Pyftpdlib, false, arguments))
+    }
+
     pub fn sshd() -> Self {
         let sshd = sshd();
         let files = sshd.files.path().join("files");
@@ -83,7 +89,9 @@ impl Host {
             Self::Folder { .. } => None,
             Self::Nginx(server) => Some(server.as_ref().unwrap().address()),
             Self::NginxWithTls(server) => Some(server.address()),
-            Self::Vsftpd { ftpd, .. } => Some(ftpd.server.as_ref().unwrap().address()),
+            Self::Vsftpd { ftpd, .. } | Self::Pyftpdlib(ftpd) => {
+                Some(ftpd.server.as_ref().unwrap().address())
+            }
             Self::Sshd { sshd, .. } => Some(([127, 0, 0, 1], sshd.port).into()),
             Self::Weed(weed) => Some(weed.server.address()),
             Self::Shared(host) => host.address(),
@@ -98,6 +106,7 @@ impl Host {
             Self::Nginx(_) => format!("url = 'http://{at}/on/air'\n"),
             Self::NginxWithTls(_) => format!("url = 'https://{at}/on/air'\n"),
             Self::Vsftpd { .. } => format!("url = 'ftp://anonymous@{at}/home/live'\npassword = 'secret'\n"),
+            Self::Pyftpdlib(_) => format!("url = 'ftp://deploy@{at}/home/live'\npassword = 'secret'\n"),
             Self::Sshd { sshd, files } => format!(
                 "url = 'sftp://{}@{at}{}'\nprivate_key = '{}'\nknown_hosts = '{}'\n",
                 sshd.options(Protocol::Sftp).user,
@@ -172,7 +181,7 @@ pub fn files(host: &Host) -> Option<PathBuf> {
     match host {
         Host::Folder { path, .. } => Some(path.join("live")),
         Host::Nginx(server) => Some(http::files(server.as_ref()?).join("on/air")),
-        Host::Vsftpd { ftpd, .. } => Some(ftpd.live()),
+        Host::Vsftpd { ftpd, .. } | Host::Pyftpdlib(ftpd) => Some(ftpd.live()),
         Host::Sshd { files, .. } => Some(files.join("live")),
         Host::NginxWithTls(_) | Host::Weed(_) | Host::Shared(_) => None,
     }

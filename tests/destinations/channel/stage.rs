@@ -214,6 +214,15 @@ impl Stage {
     pub fn new(places: Vec<Place>) -> Self {
         let began = Instant::now();
         let viewers = places.iter().map(|place| Viewer::begin(&place.direct(), began)).collect();
+        Self::seen_by(viewers, places)
+    }
+
+    /// One without a viewer, who would see what is wrong with it.
+    pub fn unwatched(place: Place) -> Self {
+        Self::seen_by(Vec::new(), vec![place])
+    }
+
+    fn seen_by(viewers: Vec<Viewer>, places: Vec<Place>) -> Self {
         let log = Buffer::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());

@@ -22,6 +22,7 @@ def arguments():
     parser.add_argument("--login-folder", default="/")
     parser.add_argument("--certificate", help="PEM with the key; only TLS is let in then")
     parser.add_argument("--without", nargs="*", default=[], help="commands that it does not know")
+    parser.add_argument("--permissions", default="elradfmwMT", help="those of pyftpdlib's authorizer")
     parser.add_argument("--renames-over-nothing", action="store_true")
     parser.add_argument("--idle", type=int, default=300, help="seconds until an idle connection is closed")
     parser.add_argument("--masquerade", help="the address that PASV tells")
@@ -55,7 +56,7 @@ def main():
         Handler.tls_control_required = True
         Handler.tls_data_required = True
     Handler.authorizer = DummyAuthorizer()
-    Handler.authorizer.add_user(given.user, given.password, given.root, perm="elradfmwMT")
+    Handler.authorizer.add_user(given.user, given.password, given.root, perm=given.permissions)
     logging.basicConfig(level=logging.DEBUG)
     FTPServer(("127.0.0.1", given.port), Handler).serve_forever()
 
