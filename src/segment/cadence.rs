@@ -21,8 +21,10 @@ pub struct Cadence {
     max_pts: Option<Ticks>,
     /// The farthest that one picture has moved `max_pts`: how far the next one may.
     widest_stride: Ticks,
-    /// The duration of a picture, as the stream says it.
+    /// The duration of a picture, as the stream says it, where that can be believed at once.
     frame: Ticks,
+    /// The same of slow series too.
+    stated: Ticks,
     /// The last steps of the decoding times, which show it better, and how many there were.
     steps: [Ticks; STEPS],
     step_count: usize,
@@ -47,6 +49,7 @@ impl Cadence {
     /// The duration of a picture, where the stream says it.
     pub fn set_frame(&mut self, frame: Ticks) {
         self.frame = frame.clamp(Ticks::ZERO, MAX_FRAME);
+        self.stated = frame;
         self.span = self.picture_span();
     }
 
@@ -88,7 +91,8 @@ impl Cadence {
     fn last_span(&self) -> Ticks {
         let last = match &self.sound {
             Some(sound) => sound.last_span(),
-            None => self.usual_step(),
+            // A series may be slow for a while only: the stream has to say so as well.
+            None => self.span.max(self.stated.min(self.slow[0]).min(self.slow[1])),
         };
         last.max(Ticks::new(1))
     }
@@ -217,21 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn the_last_picture_of_a_slow_series_lasts_as_long_as_the_others() {
+    fn the_last_picture_of_a_slow_series_lasts_as_long_as_the_stream_says() {
         const SECOND: i64 = Ticks::PER_SECOND;
-        let end_of = |times: &[i64]| {
+        let end_of = |stated: i64, times: &[i64]| {
             let mut cadence = Cadence::default();
+            cadence.set_frame(Ticks::new(stated));
             for time in times {
                 cadence.measure(&packet(*time, 100));
                 cadence.go_on_to(&packet(*time, 100));
             }
             cadence.end().map_or(0, Ticks::count)
         };
-        assert_eq!(end_of(&[0, 2 * SECOND, 4 * SECOND]), 6 * SECOND);
-        assert_eq!(end_of(&[0, 8 * SECOND, 16 * SECOND]), 24 * SECOND);
-        // A hole in video of 25 frames a second.
-        assert_eq!(end_of(&[0, 3600, 7200, 7200 + 3 * SECOND]), 10_800 + 3 * SECOND);
-        assert_eq!(end_of(&[0, 20 * SECOND, 40 * SECOND]), 40 * SECOND + 1);
+        assert_eq!(end_of(2 * SECOND, &[0, 2 * SECOND, 4 * SECOND]), 6 * SECOND);
+        assert_eq!(end_of(8 * SECOND, &[0, 8 * SECOND, 16 * SECOND]), 24 * SECOND);
+        // A shared screen, and a hole in video of 25 frames a second.
+        assert_eq!(end_of(3600, &[0, 2 * SECOND, 4 * SECOND]), 4 * SECOND + 3600);
+        assert_eq!(end_of(3600, &[0, 3600, 7200, 7200 + 3 * SECOND]), 10_800 + 3 * SECOND);
     }
 
     #[test]
