@@ -160,7 +160,14 @@ fn told(report: &Report) -> String {
     let latency = report.latency.as_secs_f64() * 1e3;
     let throughput = report.throughput_bytes_per_s() / 1e6;
     let digits = |number: f64| if number < 10.0 { 1 } else { 0 };
-    format!("latency {latency:.*} ms, {throughput:.*} MB/s, ok", digits(latency), digits(throughput))
+    let refused = report.delete_refused.as_ref();
+    let but = refused.map(|error| format!(", but delete is refused and expired segments stay: {error}"));
+    format!(
+        "latency {latency:.*} ms, {throughput:.*} MB/s, ok{}",
+        digits(latency),
+        digits(throughput),
+        but.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -173,8 +180,12 @@ mod tests {
             latency: Duration::from_micros(1234),
             upload: Duration::from_millis(10),
             size_bytes: 1 << 20,
+            delete_refused: None,
         };
         assert_eq!(told(&report), "latency 1.2 ms, 105 MB/s, ok");
+        let report = Report { delete_refused: Some("cannot delete it: 403".to_owned()), ..report };
+        let refused = "latency 1.2 ms, 105 MB/s, ok, but delete is refused and expired segments stay: cannot delete it: 403";
+        assert_eq!(told(&report), refused);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Default for Options {
 }
 
 /// What a destination is able to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// How long it took to put a small object: the median of a few, on a connection that is there already.
     pub latency: Duration,
@@ -43,6 +43,8 @@ pub struct Report {
     pub upload: Duration,
     /// Bytes of the large object.
     pub size_bytes: u64,
+    /// How it refuses to delete, if it does: the object is left, as expired segments will be.
+    pub delete_refused: Option<String>,
 }
 
 impl Report {
@@ -57,7 +59,7 @@ impl Report {
 /// the future is dropped.
 ///
 /// # Errors
-/// The first step that failed, or took too long; [`Kind::Closed`] where `stop` came first.
+/// The first step that failed, but for a delete that was refused, or took too long; [`Kind::Closed`] where `stop` came first.
 pub async fn probe(
     destination: &dyn Destination,
     options: &Options,
@@ -72,7 +74,12 @@ pub async fn probe(
     (probe.on_step)("deleting");
     let deleted = probe.delete().await;
     let report = measured?;
-    deleted.map(|()| report)
+    match deleted {
+        Err(error) if matches!(error.kind(), Kind::Refused | Kind::Missing | Kind::Invalid) => {
+            Ok(Report { delete_refused: Some(super::chain(&error)), ..report })
+        }
+        deleted => deleted.map(|()| report),
+    }
 }
 
 /// A name that no other probe has.
@@ -105,7 +112,8 @@ impl<F: Fn(&str)> Probe<'_, F> {
         (self.on_step)("measuring throughput");
         let body = large(self.options.size_bytes);
         let upload = self.timed("put", self.options.upload, self.destination.put(&self.key, body)).await?.0;
-        Ok(Report { latency: times[ROUNDS / 2], upload, size_bytes: self.options.size_bytes })
+        let (latency, size_bytes) = (times[ROUNDS / 2], self.options.size_bytes);
+        Ok(Report { latency, upload, size_bytes, delete_refused: None })
     }
 
     async fn put_small(&self, text: &str) -> Result<Duration, Error> {
@@ -263,8 +271,13 @@ mod tests {
         for fails in 1..=STEPS.len() {
             let folder = tempfile::tempdir().unwrap();
             let destination = Faulty::new(folder.path(), fails, Fault::Fails);
-            let error = probe(&destination, &Options::default(), |_| {}, pending()).await.unwrap_err();
-            assert_eq!(error.kind(), Kind::Refused);
+            let report = probe(&destination, &Options::default(), |_| {}, pending()).await;
+            if fails == STEPS.len() {
+                // The channel would run.
+                assert_eq!(report.unwrap().delete_refused.as_deref(), Some("cannot do it: no"));
+            } else {
+                assert_eq!(report.unwrap_err().kind(), Kind::Refused);
+            }
             let done = destination.done.lock().unwrap();
             assert_eq!(done[..fails], STEPS[..fails]);
             assert_eq!(done.last(), Some(&"delete"));

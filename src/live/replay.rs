@@ -259,7 +259,13 @@ fn a_week_of_stream_keeps_every_rule() {
     let mut presentation = Presentation::new(options(Kind::Live { window: WINDOW }, &["high", "low", "mid"]));
     let mut directory = Directory::default();
     let mut spans = Duration::ZERO;
+    // The wall clock is an hour late until the second day.
+    const STEP_AT: u64 = JUMP_EVERY + 100;
+    const STEP_MS: i64 = 3_600_000;
     for position in 0..SEGMENTS {
+        if position == STEP_AT {
+            presentation.step_clock(STEP_MS);
+        }
         let jumps = position / JUMP_EVERY;
         let extent =
             extent(origin, position, jumps as i64 * JUMP, position > 0 && position % JUMP_EVERY == 0);
@@ -276,6 +282,11 @@ fn a_week_of_stream_keeps_every_rule() {
         if position % 1000 == 7 {
             let first: Vec<_> = directory.media.values().map(|media| media.segments[0].date_time).collect();
             assert!(first[0].is_some() && first.iter().all(|date| *date == first[0]));
+            let date = first[0].unwrap().duration_since(UNIX_EPOCH).unwrap();
+            let steady = opened.saturating_sub(TARGET * (WINDOW as u32 - 1));
+            let ahead =
+                if position > STEP_AT { Duration::from_millis(STEP_MS as u64) } else { Duration::ZERO };
+            assert!(date.abs_diff(steady + ahead) < TARGET, "{date:?} for {steady:?} at {position}");
             assert_eq!(directory.breaks(), [jumps; 3]);
         }
     }
@@ -309,6 +320,8 @@ enum Event {
     Restart,
     /// Nothing comes for a while.
     Pause(u32),
+    /// The wall clock is set, by so many milliseconds.
+    ClockStep(i64),
 }
 
 fn events() -> impl Strategy<Value = Event> {
@@ -321,6 +334,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Event::Crash),
         1 => Just(Event::Restart),
         2 => (0..60_u32).prop_map(Event::Pause),
+        2 => (-4_000_000..4_000_000_i64).prop_map(Event::ClockStep),
     ]
 }
 
@@ -435,6 +449,7 @@ impl World {
                 self.feeds[rendition].1 -= 50_000_000;
                 self.feeds[rendition].2 = true;
             }
+            Event::ClockStep(by_ms) => self.presentation.step_clock(by_ms),
             Event::NewMap(rendition) => self.digests[rendition] = 1 + self.digests[rendition] % 3,
             Event::Crash => self.come_back(),
             Event::Restart => {

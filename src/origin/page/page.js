@@ -281,6 +281,7 @@ function show(status) {
     const pairs = [["Bitrate", rate(one.bitrate_bps)], ["Segments", number(one.segments)], ["Bytes", size(one.bytes)]];
     if (one.encoder_speed != null) pairs.push(["Encoder speed", `${number(one.encoder_speed, 2)} ×`]);
     if (one.encoder_restarts > 0) pairs.push(["Encoder restarts", number(one.encoder_restarts)]);
+    if (one.video_restarts > 0) pairs.push(["Restarts without video", number(one.video_restarts)]);
     facts(card, pairs);
     plot(card, "Segment duration", one.segment_seconds);
   });
