@@ -77,6 +77,11 @@ impl Clock {
         has_jumped
     }
 
+    /// How far the next audio, at `at`, is from the last.
+    pub fn step_to(&self, at: Ticks) -> Option<Ticks> {
+        self.last.map(|last| at - last)
+    }
+
     /// A picture arrived, which is presented `step` after the ones before.
     pub fn picture(&mut self, step: Ticks) {
         let decayed = |usual: Ticks| usual - Ticks::new(usual.count() / 32);

@@ -119,6 +119,8 @@ pub struct Timing {
     cadence: Cadence,
     spacing: Spacing,
     clock: Clock,
+    /// How far the last audio was ahead of the pictures.
+    audio_ahead: Option<Ticks>,
     /// No picture of this timeline arrived yet, or none for so long that the next one starts another.
     is_without_video: bool,
     /// Segments are cut by the audio clock.
@@ -143,6 +145,7 @@ impl Timing {
             cadence: Cadence::default(),
             spacing: Spacing::default(),
             clock: Clock::default(),
+            audio_ahead: None,
             is_without_video: false,
             follows_audio: false,
             promised: None,
@@ -307,7 +310,7 @@ impl Timing {
     /// Takes the audio clock to a PES packet of `size_bytes` that starts at `at`. While pictures arrive it only measures;
     /// while none does, segments are cut here.
     pub fn tick(&mut self, at: Ticks, size_bytes: Option<usize>) -> Judgement {
-        let mut judgement = Judgement::default();
+        let mut judgement = Judgement { jump: self.audio_jump(at), ..Judgement::default() };
         let has_jumped =
             self.clock.go_on_to(&Picture { size_bytes, dts: at, ..self.silent(at) }, FORWARD_LIMIT);
         let Some(start) = self.start else {
@@ -344,6 +347,17 @@ impl Timing {
             judgement.follows_audio = Some(true);
         }
         judgement
+    }
+
+    /// Returns by how much the audio jumps at `at`, if it does without the pictures. After a gap of its own it is as far from
+    /// them as before.
+    fn audio_jump(&mut self, at: Ticks) -> Option<i64> {
+        let ahead = self.cadence.max_pts().filter(|_| self.start.is_some()).map(|max| at - max);
+        let before = std::mem::replace(&mut self.audio_ahead, ahead);
+        let is_step =
+            self.clock.step_to(at).is_some_and(|step| step > OUTAGE || step < Ticks::ZERO - BACK_TOLERANCE);
+        let by = before.zip(ahead).filter(|_| is_step).map(|(before, ahead)| (ahead - before).count());
+        by.filter(|by| by.abs() > OUTAGE.count())
     }
 
     /// The stream is over and no segment is open: starts one with the audio that waits for pictures.
@@ -411,6 +425,7 @@ impl Timing {
 
     fn leave_timeline(&mut self) {
         self.timelines += 1;
+        self.audio_ahead = None;
         self.grid = None;
         self.shared.turn();
         self.cadence.restart();
@@ -744,6 +759,29 @@ mod tests {
             let (begun, longest) = slow(target, step * SECOND, gop, 12);
             let most = begun.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
             assert!(begun.len() > 2 && most < longest.as_secs_f64() + 0.5, "{target} {step}: {begun:?}");
+        }
+    }
+
+    #[test]
+    fn a_jump_of_the_audio_alone_is_reported_and_a_gap_is_not() {
+        let second = Ticks::PER_SECOND;
+        for (by, gap, expected) in
+            [(5, 0, vec![5 * second]), (-5, 0, vec![-5 * second]), (0, 5, vec![]), (0, 0, vec![])]
+        {
+            let mut timing = timing(2);
+            let mut jumps = Vec::new();
+            for n in 0..500 {
+                let pts = n * FRAME;
+                timing.judge(&picture_at(pts, (n % 50 == 0).then_some(RandomAccess::Closed)), None);
+                let has_changed = n >= 200;
+                if n % 8 == 0 && (!has_changed || pts >= 200 * FRAME + gap * second) {
+                    let at = Ticks::new(pts + if has_changed { by * second } else { 0 });
+                    let judgement = timing.tick(at, Some(300));
+                    assert!(judgement.end.is_none(), "{by} {gap}");
+                    jumps.extend(judgement.jump);
+                }
+            }
+            assert_eq!(jumps, expected, "{by} {gap}");
         }
     }
 
