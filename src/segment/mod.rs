@@ -16,11 +16,16 @@
 //! 3. The target duration is fixed when the first segment ends, from the spacing seen by then (⌈target / spacing⌉ ×
 //!    spacing). Durations are compared with it rounded to the nearest integer (RFC 8216 §4.3.3.1): 2.04 s keep a target
 //!    duration of 2. EXTINF is always the real duration.
+//!    A random access point is taken off the lines where the next one would exceed it.
 //! 4. Where no random access point keeps it, [`OnMissingRandomAccess`] decides; it is reported once, with the spacing.
 //! 5. A step of the decoding times by more than 10 s, or back by more than 0.5 s, is a discontinuity, unless audio ran on
-//!    from before it until after: then it is a gap in the pictures, and the timeline continues.
+//!    from before it until after: then it is a gap in the pictures, and the timeline continues. An outage of
+//!    all streams that would make a segment exceed its target duration is a discontinuity too. A step of the audio alone is
+//!    reported.
 //! 6. While more audio arrives than usually does between two pictures, segments are cut at the lines by the audio clock.
 //!    Video that never arrived, or was away for 20 s, begins a new timeline at its next random access point.
+//! 7. A PMT that changes tracks is a discontinuity at the next random access point, and loses nothing; one that changes
+//!    what is no audio or video changes no segment.
 //!
 //! A segment begins with PAT and PMT and holds whole PES packets only. Which segments a playlist names is not
 //! decided here but in [`live`](crate::live).
